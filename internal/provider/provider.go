@@ -1,0 +1,111 @@
+// Package provider says what berth needs of a place to run in. A provider
+// supplies five primitives: a cluster, its nodes, a bucket, a way to get images
+// there, and a way in for requests. Everything above is the same everywhere.
+//
+// Its folders hold the providers: local brings up Kubernetes on this machine,
+// existing takes a cluster that is there, digitalocean makes one.
+package provider
+
+import (
+	"context"
+	"errors"
+
+	"k8s.io/client-go/rest"
+
+	"berth/internal/progress"
+)
+
+// ErrNotUp is returned where a cluster is needed and there is none yet.
+var ErrNotUp = errors.New("the cluster is not up")
+
+// Provider is one place to run in. Every method works again after it was
+// interrupted, and returns at once when there is nothing to do.
+type Provider interface {
+	// Init makes the cluster, its nodes and the bucket, and waits until all
+	// nodes are ready.
+	Init(ctx context.Context, r progress.Reporter) error
+	// Cluster connects to the cluster, or returns an error that wraps
+	// [ErrNotUp]. It never looks at the caller's own kubeconfig context.
+	Cluster(ctx context.Context) (*Cluster, error)
+	// Publish builds an image and puts it where every node finds it.
+	Publish(ctx context.Context, b Build, r progress.Reporter) (reference string, err error)
+	// Scale changes the number of nodes and what each offers.
+	Scale(ctx context.Context, s Scale, r progress.Reporter) error
+	// Bucket returns the bucket for backups and logs.
+	Bucket(ctx context.Context) (Bucket, error)
+	// Destroy removes what Init made and nothing else, and names what it keeps.
+	Destroy(ctx context.Context, r progress.Reporter) (kept []string, err error)
+}
+
+// Stopper is a provider whose cluster can be stopped without losing anything.
+// Init starts it again.
+type Stopper interface {
+	Stop(ctx context.Context, r progress.Reporter) error
+}
+
+// Cluster is a running cluster and what the platform has to know of it.
+type Cluster struct {
+	// Name tells this cluster from every other, for people: "local", or the
+	// context's name.
+	Name string
+	// REST reaches the API server as an administrator.
+	REST *rest.Config
+	// Kubeconfig is the file that says the same to kubectl.
+	Kubeconfig string
+	// StorageClass for volumes; empty takes the cluster's default.
+	StorageClass string
+	// IngressClass that application Ingresses name.
+	IngressClass string
+	// Ingress is what berth installs as the ingress controller; nil when the
+	// cluster brings its own.
+	Ingress *Ingress
+	// Issuer is the cert-manager ClusterIssuer for hosts' certificates.
+	Issuer string
+	// Authority signs hosts' certificates where there is no Issuer; nil when
+	// berth has no hand in TLS.
+	Authority Authority
+	// Postgres is the image of the database; empty takes the chart's.
+	Postgres string
+}
+
+// Ingress is how the platform installs berth's own ingress controller.
+type Ingress struct {
+	// Image of the controller.
+	Image string
+	// HTTP and HTTPS are the addresses that it listens on, host:port.
+	HTTP, HTTPS string
+	// Node is the node that it runs on.
+	Node string
+}
+
+// Authority is a certificate authority that berth holds itself.
+type Authority interface {
+	// Certificate returns a PEM certificate and key for hosts, valid now and
+	// for weeks to come.
+	Certificate(hosts []string) (certificate, key []byte, err error)
+	// File is the CA's own certificate, for clients to trust.
+	File() string
+}
+
+// Build is an image to make from a Dockerfile.
+type Build struct {
+	// Name of the image without registry and tag.
+	Name string
+	// Dockerfile and Context are absolute paths.
+	Dockerfile, Context string
+}
+
+// Scale is what nodes there shall be. Zero values leave things as they are.
+type Scale struct {
+	Nodes int
+	// Size as "s-2vcpu-4gb".
+	Size string
+}
+
+// Bucket is an S3 bucket. Its keys are secret.
+type Bucket struct {
+	Endpoint, Region, Name string
+	AccessKey, SecretKey   string
+	// CA is a PEM bundle to trust besides the system's; empty for none.
+	CA []byte
+}

@@ -1,0 +1,59 @@
+// Package s3gateway serves a folder over S3: the bucket of a local cluster.
+package s3gateway
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/versity/versitygw/backend/meta"
+	"github.com/versity/versitygw/backend/posix"
+	"github.com/versity/versitygw/embedgw"
+)
+
+// NewCommand returns the command that serves until it is stopped. The keys come
+// by the environment, as argv is everybody's to read.
+func NewCommand() *cobra.Command {
+	var root, listen, cert, key string
+	command := &cobra.Command{
+		Use:          "s3-gateway",
+		Args:         cobra.NoArgs,
+		SilenceUsage: true,
+		RunE: func(command *cobra.Command, _ []string) error {
+			access, secret := os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
+			if access == "" || secret == "" {
+				return errors.New("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set")
+			}
+			var options posix.PosixOpts
+			options.SetNewDirPerm(0o700)
+			options.SetNewFilePerm(0o600)
+			backend, err := posix.New(root, meta.XattrMeta{}, options)
+			if err != nil {
+				return fmt.Errorf("open %s: %w", root, err)
+			}
+			ctx, stop := signal.NotifyContext(command.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return embedgw.RunVersityGW(ctx, backend, &embedgw.Config{
+				RootUserAccess: access,
+				RootUserSecret: secret,
+				Region:         "us-east-1",
+				Ports:          []string{listen},
+				CertFile:       cert,
+				KeyFile:        key,
+				MaxConnections: 1024,
+				MaxRequests:    512,
+				KeepAlive:      true,
+				DisableACLs:    true,
+			})
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&root, "root", "", "folder that holds the buckets")
+	flags.StringVar(&listen, "listen", "127.0.0.1:7070", "address to serve on")
+	flags.StringVar(&cert, "cert", "", "TLS certificate file")
+	flags.StringVar(&key, "key", "", "TLS key file")
+	return command
+}
