@@ -3,48 +3,61 @@
 // takes its settings from here; nothing else reads a file or the environment.
 package config
 
+import (
+	"path/filepath"
+	"slices"
+)
+
 // Config is berth.yaml with its defaults filled in.
 type Config struct {
 	// Name of the application: its Helm release, its image, a DNS label.
-	Name string `json:"name"`
-	// Provider supplies the cluster: "local", "existing" or "digitalocean".
-	Provider string `json:"provider"`
+	Name string `yaml:"name"`
+	// Provider supplies the cluster: one of [Providers].
+	Provider string `yaml:"provider"`
 
 	// Image is a built image to release. Empty means build Dockerfile.
-	Image string `json:"image,omitempty"`
+	Image string `yaml:"image"`
 	// Dockerfile and Context are paths relative to berth.yaml's folder.
-	Dockerfile string `json:"dockerfile,omitempty"`
-	Context    string `json:"context,omitempty"`
+	Dockerfile string `yaml:"dockerfile"`
+	Context    string `yaml:"context"`
 
 	// Port is where the application listens for HTTP, in its container.
-	Port int `json:"port"`
+	Port int `yaml:"port"`
 	// Health is the path that answers 200 when the application can serve.
-	Health string `json:"health"`
+	Health string `yaml:"health"`
 	// Env is given to the application as it stands.
-	Env map[string]string `json:"env,omitempty"`
+	Env map[string]string `yaml:"env"`
 	// Secrets names entries of .env that the application gets as environment.
-	Secrets []string `json:"secrets,omitempty"`
+	Secrets []string `yaml:"secrets"`
 
 	// Environments by name, usually staging and production.
-	Environments map[string]Environment `json:"environments"`
+	Environments map[string]Environment `yaml:"environments"`
 
-	Local    Local    `json:"local"`
-	Existing Existing `json:"existing"`
+	Local    Local    `yaml:"local"`
+	Existing Existing `yaml:"existing"`
 
 	// Dir is the absolute path of berth.yaml's folder.
-	Dir string `json:"-"`
+	Dir string `yaml:"-"`
+	// StateDir is the absolute path of the folder where berth keeps what must
+	// outlive a command. It is shared by all applications of this user.
+	StateDir string `yaml:"-"`
 	// DotEnv holds .env overlaid by the process environment for the names
 	// that berth.yaml and the providers know. Its values are secret.
-	DotEnv map[string]string `json:"-"`
+	DotEnv map[string]string `yaml:"-"`
+
+	// order holds the environments' names as they stand in berth.yaml, and
+	// lines the line of every key, for messages.
+	order []string
+	lines map[string]int
 }
 
 // Environment is one place where the application runs: a namespace of its name.
 type Environment struct {
-	Hosts    []string `json:"hosts"`
-	Database Database `json:"database"`
-	Replicas int      `json:"replicas"`
+	Hosts    []string `yaml:"hosts"`
+	Database Database `yaml:"database"`
+	Replicas int      `yaml:"replicas"`
 	// Values are laid over the chart's, last.
-	Values map[string]any `json:"values,omitempty"`
+	Values map[string]any `yaml:"values"`
 }
 
 // Database is what an environment stores its data in.
@@ -61,40 +74,96 @@ const (
 // Local holds the settings of the provider on this machine.
 type Local struct {
 	// Nodes is how many nodes the cluster begins with.
-	Nodes int `json:"nodes"`
+	Nodes int `yaml:"nodes"`
 	// Size is what a node offers to pods, as "s-2vcpu-4gb"; empty offers all
 	// that the machine has.
-	Size string `json:"size,omitempty"`
+	Size string `yaml:"size"`
 	// HTTP and HTTPS are the addresses that the ingress listens on.
-	HTTP  string `json:"http"`
-	HTTPS string `json:"https"`
+	HTTP  string `yaml:"http"`
+	HTTPS string `yaml:"https"`
 	// Network is a private IPv4 /16 for nodes, pods and services.
-	Network string `json:"network"`
+	Network string `yaml:"network"`
 }
 
 // Existing holds the settings of the provider that takes a cluster as it is.
 type Existing struct {
 	// Kubeconfig and Context name the cluster. Both must be given: berth never
-	// takes the caller's current context.
-	Kubeconfig string `json:"kubeconfig,omitempty"`
-	Context    string `json:"context,omitempty"`
+	// takes the caller's current context. [Load] makes the path absolute.
+	Kubeconfig string `yaml:"kubeconfig"`
+	Context    string `yaml:"context"`
 	// Registry is where built images are pushed, as "ghcr.io/me".
-	Registry string `json:"registry,omitempty"`
+	Registry string `yaml:"registry"`
 	// IngressClass of the cluster's ingress controller.
-	IngressClass string `json:"ingressClass,omitempty"`
+	IngressClass string `yaml:"ingressClass"`
 	// Issuer is a cert-manager ClusterIssuer for the hosts' certificates;
 	// empty leaves TLS to whatever stands before the cluster.
-	Issuer string `json:"issuer,omitempty"`
+	Issuer string `yaml:"issuer"`
 	// StorageClass for volumes; empty takes the cluster's default.
-	StorageClass string `json:"storageClass,omitempty"`
+	StorageClass string `yaml:"storageClass"`
 	// Bucket is where backups and logs go.
-	Bucket Bucket `json:"bucket"`
+	Bucket Bucket `yaml:"bucket"`
 }
 
 // Bucket names a bucket that exists already. Its keys are in .env
 // (BUCKET_ACCESS_KEY, BUCKET_SECRET_KEY) or in .s3cfg.
 type Bucket struct {
-	Endpoint string `json:"endpoint,omitempty"`
-	Region   string `json:"region,omitempty"`
-	Name     string `json:"name,omitempty"`
+	Endpoint string `yaml:"endpoint"`
+	Region   string `yaml:"region"`
+	Name     string `yaml:"name"`
+}
+
+// The names of the bucket's keys in .env.
+const (
+	BucketAccessKey = "BUCKET_ACCESS_KEY"
+	BucketSecretKey = "BUCKET_SECRET_KEY"
+)
+
+// Providers are the providers that berth.yaml may name.
+var Providers = []string{"local", "existing"}
+
+// EnvironmentNames returns the environments in the order of berth.yaml, which
+// is the order to deploy them in: what is tried first stands first.
+func (c *Config) EnvironmentNames() []string {
+	if len(c.order) == len(c.Environments) {
+		return slices.Clone(c.order)
+	}
+	var names []string
+	for name := range c.Environments {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Path returns a path of berth.yaml, which is relative to its folder, as an
+// absolute one.
+func (c *Config) Path(relative string) string {
+	if filepath.IsAbs(relative) {
+		return relative
+	}
+	return filepath.Join(c.Dir, relative)
+}
+
+// setDefaults fills in what berth.yaml left out.
+func (c *Config) setDefaults() {
+	fill(&c.Provider, "local")
+	fill(&c.Context, ".")
+	fill(&c.Health, "/")
+	fill(&c.Local.HTTP, "127.0.0.1:8080")
+	fill(&c.Local.HTTPS, "127.0.0.1:8443")
+	fill(&c.Local.Network, "10.118.0.0/16")
+	fill(&c.Local.Nodes, 1)
+	fill(&c.Existing.IngressClass, "nginx")
+	for name, e := range c.Environments {
+		fill(&e.Database, NoDatabase)
+		fill(&e.Replicas, 1)
+		c.Environments[name] = e
+	}
+}
+
+func fill[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
 }

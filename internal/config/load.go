@@ -1,0 +1,149 @@
+package config
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"berth/internal/fault"
+)
+
+// File is the name of the file that describes the application.
+const File = "berth.yaml"
+
+// Find returns the folder of the nearest berth.yaml in dir or above it.
+func Find(dir string) (string, error) {
+	start, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	for at := start; ; at = filepath.Dir(at) {
+		_, err := os.Stat(filepath.Join(at, File))
+		switch {
+		case err == nil:
+			return at, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			return "", err
+		case at == filepath.Dir(at):
+			return "", noFile(start, " or above it")
+		}
+	}
+}
+
+func noFile(dir, more string) error {
+	return fault.WithHint(
+		fault.Usage("there is no %s in %s%s", File, dir, more),
+		"run berth in your application's folder, or name it with --dir; docs/configuration.md has an example")
+}
+
+// Load reads berth.yaml, .env and .s3cfg in dir, and what environ, in the form
+// of [os.Environ], says of the same names. All mistakes of berth.yaml come in
+// one error, which [fault.IsUsage] knows.
+func Load(dir string, environ []string) (*Config, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	source, err := os.ReadFile(filepath.Join(dir, File))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, noFile(dir, "")
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := parse(source)
+	if err != nil {
+		return nil, err
+	}
+	c.Dir = dir
+	environment := environmentMap(environ)
+	c.StateDir = stateDir(environment, os.Getuid())
+	c.Existing.Kubeconfig = expandHome(c.Existing.Kubeconfig, environment["HOME"])
+	if c.Existing.Kubeconfig != "" {
+		c.Existing.Kubeconfig = c.Path(c.Existing.Kubeconfig)
+	}
+
+	if c.DotEnv, err = readDotEnv(c.Path(".env")); err != nil {
+		return nil, err
+	}
+	for _, name := range c.knownVariables() {
+		if value, ok := environment[name]; ok {
+			c.DotEnv[name] = value
+		}
+	}
+	if err := c.readS3cfg(); err != nil {
+		return nil, err
+	}
+	return c, c.Validate()
+}
+
+// knownVariables are the names that the process environment may override.
+func (c *Config) knownVariables() []string {
+	names := []string{BucketAccessKey, BucketSecretKey}
+	for _, secret := range c.Secrets {
+		names = append(names, secret)
+		for environment := range c.Environments {
+			names = append(names, OwnSecret(environment, secret))
+		}
+	}
+	return names
+}
+
+// stateDir follows the XDG Base Directory Specification, except that root,
+// whose cluster belongs to the machine, keeps its state where services do.
+func stateDir(environment map[string]string, uid int) string {
+	// The specification says to ignore a path that is not absolute.
+	if base := environment["XDG_STATE_HOME"]; filepath.IsAbs(base) {
+		return filepath.Join(base, "berth")
+	}
+	if uid == 0 {
+		return "/var/lib/berth"
+	}
+	return filepath.Join(environment["HOME"], ".local", "state", "berth")
+}
+
+func expandHome(path, home string) string {
+	if rest, ok := strings.CutPrefix(path, "~/"); ok && home != "" {
+		return filepath.Join(home, rest)
+	}
+	return path
+}
+
+func environmentMap(environ []string) map[string]string {
+	m := make(map[string]string, len(environ))
+	for _, entry := range environ {
+		if name, value, ok := strings.Cut(entry, "="); ok {
+			m[name] = value
+		}
+	}
+	return m
+}
+
+// readPrivate reads a file of secrets, which nobody but its owner may read. A
+// file that is not there is an empty one.
+func readPrivate(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	// The open file is what is looked at, so that it cannot be another one by
+	// the time it is read.
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		name := filepath.Base(path)
+		return nil, fault.WithHint(
+			fault.Usage("%s holds secrets, and others than its owner can reach it (mode %04o)", name, mode),
+			"chmod 600 %s", name)
+	}
+	return io.ReadAll(file)
+}

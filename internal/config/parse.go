@@ -1,0 +1,240 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"berth/internal/fault"
+)
+
+// parse reads berth.yaml strictly: a key that berth does not know, a key
+// written twice or a value of the wrong kind is an error that names its line.
+// It fills in the defaults and leaves the values' meaning to [Config.Validate].
+func parse(source []byte) (*Config, error) {
+	var document yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(source))
+	if err := decoder.Decode(&document); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fault.Usage("%s: %w", File, err)
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, fault.Usage("%s holds more than one YAML document", File)
+	}
+
+	c := &Config{lines: map[string]int{}}
+	found := mistakes{lines: c.lines}
+	if len(document.Content) == 0 {
+		return nil, fault.Usage("%s is empty", File)
+	}
+	root := document.Content[0]
+	found.walk(root, reflect.TypeFor[Config](), "")
+	if err := found.err(); err != nil {
+		return nil, err
+	}
+	if err := root.Decode(c); err != nil {
+		return nil, fault.Usage("%s: %w", File, err)
+	}
+	if environments := child(root, "environments"); environments != nil {
+		for i := 0; i+1 < len(environments.Content); i += 2 {
+			c.order = append(c.order, environments.Content[i].Value)
+		}
+	}
+	c.setDefaults()
+	return c, nil
+}
+
+// child returns the value of a mapping's key, or nil.
+func child(mapping *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == key {
+			return mapping.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// mistakes collects what is wrong with berth.yaml, each with its line.
+type mistakes struct {
+	lines map[string]int
+	found []mistake
+}
+
+type mistake struct {
+	line int
+	text string
+}
+
+// add notes a mistake at a path like "environments.staging.hosts[0]". A path
+// that is not in the file, as of a key left out, takes its parent's line.
+func (m *mistakes) add(path, format string, arguments ...any) {
+	line := 0
+	for at := path; at != "" && line == 0; at = parent(at) {
+		line = m.lines[at]
+	}
+	m.found = append(m.found, mistake{line, path + ": " + fmt.Sprintf(format, arguments...)})
+}
+
+func parent(path string) string {
+	return path[:max(0, strings.LastIndexAny(path, ".["))]
+}
+
+// err returns all mistakes as one error in the order of their lines, or nil.
+func (m *mistakes) err() error {
+	if len(m.found) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(m.found, func(a, b mistake) int { return a.line - b.line })
+	var text []string
+	for _, one := range m.found {
+		if one.line == 0 {
+			text = append(text, one.text)
+			continue
+		}
+		text = append(text, fmt.Sprintf("line %d: %s", one.line, one.text))
+	}
+	if len(text) == 1 {
+		return fault.Usage("%s: %s", File, text[0])
+	}
+	return fault.Usage("%s has %d mistakes:\n  %s", File, len(text), strings.Join(text, "\n  "))
+}
+
+// walk compares a node's shape with the Go type that it will be decoded into.
+func (m *mistakes) walk(node *yaml.Node, t reflect.Type, path string) {
+	if node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	if path != "" {
+		m.lines[path] = node.Line
+	}
+	if node.Tag == "!!null" {
+		return // a key without a value is a key left out
+	}
+	switch t.Kind() {
+	case reflect.Struct, reflect.Map:
+		if node.Kind != yaml.MappingNode {
+			m.wrongKind(node, path, "a mapping of keys to values")
+			return
+		}
+		m.walkMapping(node, t, path)
+	case reflect.Slice:
+		if node.Kind != yaml.SequenceNode {
+			m.wrongKind(node, path, "a list")
+			return
+		}
+		for i, item := range node.Content {
+			m.walk(item, t.Elem(), fmt.Sprintf("%s[%d]", path, i))
+		}
+	case reflect.Int:
+		if node.Tag != "!!int" {
+			m.wrongKind(node, path, "a whole number")
+		}
+	case reflect.String:
+		if node.Kind != yaml.ScalarNode {
+			m.wrongKind(node, path, "a text")
+		}
+	}
+}
+
+func (m *mistakes) walkMapping(node *yaml.Node, t reflect.Type, path string) {
+	seen := map[string]int{}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key, value := node.Content[i], node.Content[i+1]
+		at := key.Value
+		if path != "" {
+			at = path + "." + key.Value
+		}
+		m.lines[at] = key.Line
+		if first, ok := seen[key.Value]; ok {
+			m.add(at, "is written twice, first in line %d", first)
+			continue
+		}
+		seen[key.Value] = key.Line
+		switch t.Kind() {
+		case reflect.Map:
+			m.walk(value, t.Elem(), at)
+		case reflect.Struct:
+			field, ok := fieldOf(t, key.Value)
+			if !ok {
+				m.add(at, "there is no such key; %s", suggest(key.Value, keysOf(t)))
+				continue
+			}
+			m.walk(value, field.Type, at)
+		}
+		m.lines[at] = key.Line
+	}
+}
+
+func (m *mistakes) wrongKind(node *yaml.Node, path, want string) {
+	is := "it is a mapping"
+	switch node.Kind {
+	case yaml.ScalarNode:
+		is = fmt.Sprintf("it is %q", node.Value)
+	case yaml.SequenceNode:
+		is = "it is a list"
+	}
+	if path == "" {
+		path = File
+	}
+	m.add(path, "must be %s; %s", want, is)
+}
+
+func fieldOf(t reflect.Type, key string) (reflect.StructField, bool) {
+	for field := range t.Fields() {
+		if field.IsExported() && key != "-" && field.Tag.Get("yaml") == key {
+			return field, true
+		}
+	}
+	return reflect.StructField{}, false
+}
+
+func keysOf(t reflect.Type) []string {
+	var keys []string
+	for field := range t.Fields() {
+		if key := field.Tag.Get("yaml"); field.IsExported() && key != "-" {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// suggest names the valid key that was probably meant, or all of them when
+// none is near.
+func suggest(key string, valid []string) string {
+	best, bestDistance := "", 3
+	for _, candidate := range valid {
+		if d := distance(strings.ToLower(key), strings.ToLower(candidate)); d < bestDistance {
+			best, bestDistance = candidate, d
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf("did you mean %q?", best)
+	}
+	return "the keys here are " + strings.Join(valid, ", ")
+}
+
+// distance is the Levenshtein distance of two strings in bytes.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}
