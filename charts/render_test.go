@@ -1,0 +1,106 @@
+package charts
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"helm.sh/helm/v4/pkg/chart/common"
+	"helm.sh/helm/v4/pkg/chart/common/util"
+	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
+	"helm.sh/helm/v4/pkg/engine"
+	"sigs.k8s.io/yaml"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// cases are whole releases: testdata/<name>.values.yaml rendered as release
+// and namespace gives testdata/<name>.golden.yaml.
+var cases = []struct{ name, release, namespace string }{
+	{"staging", "realworld", "staging"},
+	{"production", "realworld", "production"},
+	{"tiny", "hello", "production"},
+	{"digitalocean", "realworld", "production"},
+}
+
+func TestRender(t *testing.T) {
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got := render(t, "realworld", c.release, c.namespace, readValues(t, c.name))
+			golden := filepath.Join("testdata", c.name+".golden.yaml")
+			if *update {
+				if err := os.WriteFile(golden, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Errorf("rendered manifests changed (-want +got); go test ./charts -update, when that is meant:\n%s", diff)
+			}
+		})
+	}
+}
+
+// render gives the manifests that Helm would send, one document after the
+// other in the order of their templates, and fails the test when it refuses.
+func render(t *testing.T, name, release, namespace string, values map[string]any) []byte {
+	t.Helper()
+	out, err := tryRender(name, release, namespace, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func tryRender(name, release, namespace string, values map[string]any) ([]byte, error) {
+	c, err := Load(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := chartutil.ProcessDependencies(c, values); err != nil {
+		return nil, err
+	}
+	options := common.ReleaseOptions{Name: release, Namespace: namespace, Revision: 1, IsInstall: true}
+	all, err := util.ToRenderValues(c, values, options, common.DefaultCapabilities)
+	if err != nil {
+		return nil, err
+	}
+	rendered, err := engine.Engine{}.Render(c, all)
+	if err != nil {
+		return nil, err
+	}
+	var templates []string
+	for template, text := range rendered {
+		if strings.HasSuffix(template, ".yaml") && strings.TrimSpace(text) != "" {
+			templates = append(templates, template)
+		}
+	}
+	slices.Sort(templates)
+	var out bytes.Buffer
+	for _, template := range templates {
+		out.WriteString("---\n" + strings.TrimSpace(rendered[template]) + "\n")
+	}
+	return out.Bytes(), nil
+}
+
+// readValues reads testdata/<name>.values.yaml.
+func readValues(t *testing.T, name string) map[string]any {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", name+".values.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]any{}
+	if err := yaml.UnmarshalStrict(data, &values); err != nil {
+		t.Fatal(err)
+	}
+	return values
+}
