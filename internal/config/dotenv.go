@@ -107,9 +107,3 @@ func unquote(text string) (string, error) {
 }
 
 var escapes = map[byte]byte{'n': '\n', 'r': '\r', 't': '\t', '"': '"', '$': '$', '\\': '\\'}
-
-// formatVariable writes a line that parseVariable reads back as it was.
-func formatVariable(name, value string) string {
-	quoted := strings.NewReplacer("\\", `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(value)
-	return name + `="` + quoted + `"`
-}

@@ -1,0 +1,176 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"berth/internal/fault"
+	"berth/internal/progress"
+	"berth/internal/provider"
+)
+
+// Build makes an image from a Dockerfile and names it repository:tag, which is
+// returned. The repository includes the registry: "ghcr.io/me/app". args are
+// the Dockerfile's ARGs; builders show them, so they must not be secret. Use
+// them in FROM and RUN alone: buildah 1.28 takes a LABEL or ENV from its cache
+// even when an argument in it has changed.
+func (b *Builder) Build(ctx context.Context, from provider.Build, repository string, args map[string]string, r progress.Reporter) (reference string, err error) {
+	err = progress.Run(r, "Build image "+from.Name, func(step progress.Step) error {
+		if _, err := os.Stat(from.Dockerfile); errors.Is(err, fs.ErrNotExist) {
+			return fault.WithHint(fault.Usage("there is no Dockerfile %s", from.Dockerfile), "name it in berth.yaml: dockerfile")
+		}
+		id, err := b.buildID(ctx, from, args, step)
+		if err != nil {
+			return err
+		}
+		reference = repository + ":" + id[:12]
+		return b.run(ctx, nil, "tag", id, reference)
+	})
+	if err != nil {
+		return "", fmt.Errorf("build image %s with %s: %w", from.Name, b, err)
+	}
+	return reference, nil
+}
+
+var imageID = regexp.MustCompile(`^(?:sha256:)?([0-9a-f]{64})\s*$`)
+
+// buildID builds and returns the image's ID, 64 hexadecimal digits.
+func (b *Builder) buildID(ctx context.Context, from provider.Build, args map[string]string, step progress.Step) (string, error) {
+	folder, err := os.MkdirTemp("", "berth-image-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(folder)
+	idFile := filepath.Join(folder, "id")
+	arguments := []string{"build", "--file", from.Dockerfile, "--iidfile", idFile}
+	if b.tool != "docker" {
+		arguments = append(arguments, "--layers") // docker always keeps them
+	}
+	arguments = append(arguments, b.build...)
+	for _, name := range slices.Sorted(maps.Keys(args)) {
+		arguments = append(arguments, "--build-arg", name+"="+args[name])
+	}
+	if err := b.run(ctx, step, append(arguments, from.Context)...); err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile(idFile)
+	if err != nil {
+		return "", err
+	}
+	match := imageID.FindStringSubmatch(string(text))
+	if match == nil {
+		return "", fmt.Errorf("%s names an image ID that is none: %q", b, text)
+	}
+	return match[1], nil
+}
+
+// Push takes an image to its registry, with the credentials that the builder's
+// own login keeps, and returns the reference by digest, which no later push can
+// change: "ghcr.io/me/app@sha256:…".
+func (b *Builder) Push(ctx context.Context, reference string, r progress.Reporter) (byDigest string, err error) {
+	err = progress.Run(r, "Push "+reference, func(step progress.Step) error {
+		repository := reference[:tagAt(reference)]
+		digest, err := b.push(ctx, reference, repository, step)
+		if err != nil {
+			registry, _, _ := strings.Cut(repository, "/")
+			return fault.WithHint(err, "log in with %s login %s, and check existing.registry in berth.yaml", b, registry)
+		}
+		byDigest = repository + "@" + digest
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("push %s with %s: %w", reference, b, err)
+	}
+	return byDigest, nil
+}
+
+// tagAt is where the tag begins: at the colon behind the last slash, since one
+// before it belongs to the registry's port.
+func tagAt(reference string) int {
+	slash := strings.LastIndexByte(reference, '/')
+	if colon := strings.LastIndexByte(reference, ':'); colon > slash {
+		return colon
+	}
+	return len(reference)
+}
+
+var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+func (b *Builder) push(ctx context.Context, reference, repository string, step progress.Step) (string, error) {
+	folder, err := os.MkdirTemp("", "berth-image-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(folder)
+	var said string
+	if b.tool == "docker" {
+		if err := b.run(ctx, step, "push", reference); err != nil {
+			return "", err
+		}
+		// docker has no --digestfile; it remembers a digest for every
+		// repository that the image was pushed to.
+		list, err := b.output(ctx, "image", "inspect", "--format", "{{join .RepoDigests \"\\n\"}}", reference)
+		if err != nil {
+			return "", err
+		}
+		for line := range strings.Lines(list) {
+			if digest, ok := strings.CutPrefix(strings.TrimSpace(line), repository+"@"); ok {
+				said = digest
+			}
+		}
+	} else {
+		file := filepath.Join(folder, "digest")
+		if err := b.run(ctx, step, "push", "--digestfile", file, reference); err != nil {
+			return "", err
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return "", err
+		}
+		said = strings.TrimSpace(string(text))
+	}
+	if !digestForm.MatchString(said) {
+		return "", fmt.Errorf("%s does not tell the digest of what it pushed", b)
+	}
+	return said, nil
+}
+
+// Export writes an image into an archive that containerd imports under the
+// image's name. The layers stay uncompressed: the archive never leaves the
+// machine. A file that is there is replaced when the new one is whole.
+func (b *Builder) Export(ctx context.Context, reference, file string, r progress.Reporter) error {
+	err := progress.Run(r, "Export "+reference, func(step progress.Step) error {
+		part := file + ".part"
+		// Builders refuse to write into an archive that an interrupted export
+		// left behind.
+		if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		defer os.Remove(part)
+		var arguments []string
+		switch b.tool {
+		case "buildah":
+			arguments = []string{"push", "--disable-compression", reference, "oci-archive:" + part + ":" + reference}
+		case "podman":
+			arguments = []string{"save", "--format", "oci-archive", "--output", part, reference}
+		default:
+			arguments = []string{"save", "--output", part, reference}
+		}
+		if err := b.run(ctx, step, arguments...); err != nil {
+			return err
+		}
+		return os.Rename(part, file)
+	})
+	if err != nil {
+		return fmt.Errorf("export %s with %s: %w", reference, b, err)
+	}
+	return nil
+}
