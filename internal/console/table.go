@@ -35,3 +35,8 @@ func (c *Console) Table(header []string, rows [][]string) {
 		line(row, c.out.mark)
 	}
 }
+
+// Line writes a result line behind a mark.
+func (c *Console) Line(mark, text string) {
+	fmt.Fprintln(c.Out, " "+c.out.mark(mark)+" "+Clean(text))
+}

@@ -109,3 +109,13 @@ type Bucket struct {
 	// CA is a PEM bundle to trust besides the system's; empty for none.
 	CA []byte
 }
+
+// Check is one thing that a provider needs, and whether it is there.
+type Check struct {
+	// Name says what was looked at: "disk space".
+	Name string `json:"name"`
+	// Problem is what is wrong; empty when nothing is.
+	Problem string `json:"problem,omitempty"`
+	// Remedy is the line that mends it.
+	Remedy string `json:"remedy,omitempty"`
+}
