@@ -1,0 +1,222 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"helm.sh/helm/v4/pkg/kube"
+	"helm.sh/helm/v4/pkg/release/common"
+	helmrelease "helm.sh/helm/v4/pkg/release/v1"
+
+	"berth/internal/config"
+	"berth/internal/progress"
+)
+
+// Deploy releases an image to an environment and returns once it serves. When
+// it does not, Deploy goes back to the last revision that did and returns
+// [*Failed], which says why. A deploy that would change nothing makes no
+// revision: it returns the present one, with Unchanged set.
+func (c *Client) Deploy(ctx context.Context, environment, image string, r progress.Reporter) (Revision, error) {
+	e, err := c.environment(environment)
+	if err != nil {
+		return Revision{}, err
+	}
+	if image == "" {
+		return Revision{}, errors.New("deploy without an image")
+	}
+	if err := c.ensureNamespace(ctx, environment); err != nil {
+		return Revision{}, err
+	}
+	var revision Revision
+	err = c.locked(ctx, environment, func(ctx, held context.Context) error {
+		revision, err = c.deploy(ctx, held, environment, e, image, r)
+		return err
+	})
+	return revision, err
+}
+
+func (c *Client) deploy(ctx, held context.Context, environment string, e config.Environment, image string, r progress.Reporter) (Revision, error) {
+	h, err := c.helm(environment)
+	if err != nil {
+		return Revision{}, err
+	}
+	var past []*helmrelease.Release
+	var vals map[string]any
+	var restore func(context.Context) error
+	err = progress.Run(r, "Prepare "+environment, func(step progress.Step) error {
+		if past, err = c.takeOver(h); err != nil {
+			return err
+		}
+		step.Detail("secrets")
+		names, undo, err := c.secrets(ctx, environment, e)
+		restore = undo
+		vals = values(c.config, e, c.cluster, image, names)
+		return err
+	})
+	if err != nil {
+		return Revision{}, err
+	}
+	if now, err := c.unchanged(ctx, h, past, vals); err != nil || now != nil {
+		if err == nil {
+			r.Note(fmt.Sprintf("%s: nothing changed, revision %d goes on serving %s", environment, now.Version, image))
+			revision := revisionOf(now, nil)
+			revision.Unchanged = true
+			return revision, nil
+		}
+		return Revision{}, errors.Join(err, restore(held))
+	}
+	description := fmt.Sprintf("deploy %s by %s", image, c.who)
+	return c.change(ctx, held, h, past, change{
+		environment: environment, image: image, description: description, restore: restore,
+		title: fmt.Sprintf("Release %s to %s", image, environment),
+		apply: func(wait await) error {
+			chart, err := c.chart()
+			if err != nil {
+				return err
+			}
+			return h.apply(chart, vals, len(past) > 0, description, wait)
+		},
+	}, r)
+}
+
+// takeOver reads an environment's history and mends what an interrupted run
+// left behind.
+func (c *Client) takeOver(h *helm) ([]*helmrelease.Release, error) {
+	past, err := h.history()
+	if err != nil {
+		return nil, err
+	}
+	if err := h.own(past); err != nil {
+		return nil, err
+	}
+	if n := len(past); n > 0 && (past[n-1].Info.Status == common.StatusUninstalling || past[n-1].Info.Status == common.StatusUninstalled) {
+		// A removal that was interrupted is brought to its end.
+		if err := h.uninstall(); err != nil {
+			return nil, fmt.Errorf("finish removing the release: %w", err)
+		}
+		return nil, nil
+	}
+	return past, h.recover(past)
+}
+
+// unchanged returns the present revision when a deploy would make the same one
+// again and it serves.
+func (c *Client) unchanged(ctx context.Context, h *helm, past []*helmrelease.Release, vals map[string]any) (*helmrelease.Release, error) {
+	if len(past) == 0 || past[len(past)-1].Info.Status != common.StatusDeployed {
+		return nil, nil
+	}
+	now := past[len(past)-1]
+	chart, err := c.chart()
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := h.render(chart, vals)
+	if err != nil || manifest != now.Manifest {
+		return nil, err
+	}
+	ws, err := workloads(manifest)
+	if err != nil {
+		return nil, err
+	}
+	missing, err := serving(ctx, c.kube, h.namespace, ws)
+	if err != nil || len(missing) > 0 {
+		return nil, err
+	}
+	return now, nil
+}
+
+// change is one revision to be made.
+type change struct {
+	environment, image, description, title string
+	// apply makes the revision and waits.
+	apply func(await) error
+	// restore puts back what is not in the release; nil for nothing.
+	restore func(context.Context) error
+}
+
+// change makes a revision, and goes back when it does not serve.
+func (c *Client) change(ctx, held context.Context, h *helm, past []*helmrelease.Release, ch change, r progress.Reporter) (Revision, error) {
+	if err := context.Cause(ctx); err != nil {
+		return Revision{}, err
+	}
+	started := time.Now()
+	failed := &Failed{Environment: ch.environment, Image: ch.image}
+	err := progress.Run(r, ch.title, func(step progress.Step) error {
+		step.Detail("applying")
+		err := ch.apply(func(resources kube.ResourceList) error {
+			failed.Cause = c.rollout(ch.environment, resources, c.pace.deploy, step).wait(ctx)
+			if failed.Cause != nil {
+				failed.explain(ctx, c.kube, c.secretValues(held, ch.environment), started)
+			}
+			return failed.Cause
+		})
+		if failed.Cause == nil {
+			failed.Cause = err
+		}
+		return failed.Cause
+	})
+	after, herr := h.history()
+	if herr != nil && err == nil {
+		return Revision{}, herr
+	}
+	made := newest(after)
+	if err == nil {
+		return revisionOf(made, nil), nil
+	}
+	if lost := context.Cause(held); lost != nil {
+		// Somebody else is at work; what is there now is theirs to judge.
+		return Revision{}, errors.Join(err, lost)
+	}
+	if ch.restore != nil {
+		err = errors.Join(err, ch.restore(held))
+	}
+	if herr != nil {
+		return Revision{}, errors.Join(err, herr)
+	}
+	if made == nil || made.Version == version(newest(past)) {
+		// Nothing was applied, so there is nothing to go back from.
+		return Revision{}, err
+	}
+	failed.Revision = made.Version
+	if err := h.describe(made.Version, ch.description+": failed: "+failed.why()); err != nil {
+		failed.Cause = errors.Join(failed.Cause, err)
+	}
+	c.goBack(held, h, after, failed, r)
+	return Revision{}, failed
+}
+
+// rollout returns what waits for the workloads among resources.
+func (c *Client) rollout(namespace string, resources kube.ResourceList, deadline time.Duration, step progress.Step) *rollout {
+	var ws []workload
+	for _, info := range resources {
+		if kind := info.Mapping.GroupVersionKind.Kind; kind == "Deployment" || kind == "StatefulSet" {
+			ws = append(ws, workload{kind, info.Name})
+		}
+	}
+	return &rollout{
+		client: c.kube, namespace: namespace, workloads: ws,
+		poll: c.pace.poll, deadline: deadline, detail: step.Detail,
+	}
+}
+
+// secretValues returns what must not be shown of an environment.
+func (c *Client) secretValues(ctx context.Context, environment string) []string {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	var all []string
+	for _, name := range c.config.Secrets {
+		all = append(all, c.config.DotEnv[name], c.config.DotEnv[config.OwnSecret(environment, name)])
+	}
+	for _, name := range []string{c.config.Name + "-env", c.config.Name + "-postgresql"} {
+		secret, err := c.ownSecret(ctx, environment, name)
+		if err != nil || secret == nil {
+			continue
+		}
+		for _, value := range secret.Data {
+			all = append(all, string(value))
+		}
+	}
+	return all
+}

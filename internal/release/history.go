@@ -1,0 +1,79 @@
+package release
+
+import (
+	"context"
+	"regexp"
+
+	"helm.sh/helm/v4/pkg/release/common"
+	helmrelease "helm.sh/helm/v4/pkg/release/v1"
+)
+
+// History returns an environment's revisions, oldest first: the last 20 of
+// them. It returns [ErrNotDeployed] when there are none.
+func (c *Client) History(ctx context.Context, environment string) ([]Revision, error) {
+	if _, err := c.environment(environment); err != nil {
+		return nil, err
+	}
+	h, err := c.helm(environment)
+	if err != nil {
+		return nil, err
+	}
+	past, err := h.history()
+	if err != nil {
+		return nil, err
+	}
+	if err := h.own(past); err != nil {
+		return nil, err
+	}
+	if len(past) == 0 {
+		return nil, notDeployed(environment)
+	}
+	return revisions(past), nil
+}
+
+func revisions(past []*helmrelease.Release) []Revision {
+	all := make([]Revision, 0, len(past))
+	for i, r := range past {
+		var next *helmrelease.Release
+		if i+1 < len(past) {
+			next = past[i+1]
+		}
+		all = append(all, revisionOf(r, next))
+	}
+	return all
+}
+
+// revisionOf turns Helm's record into a Revision; next is the one after it, or
+// nil.
+func revisionOf(r, next *helmrelease.Release) Revision {
+	revision := Revision{
+		Number: r.Version, Image: imageOf(r), When: r.Info.LastDeployed,
+		Served: served(r), Description: r.Info.Description,
+	}
+	if m := byWhom.FindStringSubmatch(r.Info.Description); m != nil {
+		revision.Who = m[1]
+	}
+	switch status := r.Info.Status; {
+	case status == common.StatusDeployed:
+		revision.State = StateDeployed
+	case status == common.StatusSuperseded && next != nil && next.Info.RollbackRevision != 0 && served(next):
+		revision.State = StateRolledBack
+	case status == common.StatusSuperseded:
+		revision.State = StateSuperseded
+	case status.IsPending():
+		revision.State = StatePending
+	default:
+		revision.State = StateFailed
+	}
+	return revision
+}
+
+// byWhom finds who made a revision in its description.
+var byWhom = regexp.MustCompile(`\bby ([^\s:]+@[^\s:]+)`)
+
+// imageOf returns the image that a revision runs.
+func imageOf(r *helmrelease.Release) string {
+	image, _ := r.Config["image"].(map[string]any)
+	reference, _ := image["reference"].(string)
+	return reference
+}

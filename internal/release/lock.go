@@ -1,0 +1,256 @@
+package release
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	coordination "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
+
+	"berth/internal/fault"
+)
+
+// ErrLocked is returned while somebody else works on the environment, and
+// ErrLockLost when somebody took the lock away from the work under way, or it
+// could not be renewed in time.
+var (
+	ErrLocked   = errors.New("locked")
+	ErrLockLost = errors.New("the lock was lost")
+)
+
+// locked does work while holding an environment's lock: a Lease named
+// <app>-deploy in its namespace.
+//
+// Work gets two contexts. The first ends with the caller's and when the lock is
+// lost. The second ends only when the lock is lost: it is for the way back,
+// which must be gone even after the caller gave up, and must not when somebody
+// else is at work already.
+func (c *Client) locked(ctx context.Context, namespace string, work func(ctx, held context.Context) error) error {
+	l := &lock{
+		leases: c.kube.CoordinationV1().Leases(namespace),
+		name:   c.config.Name + "-deploy",
+		holder: fmt.Sprintf("%s/%d %s", c.who, os.Getpid(), rand.Text()[:8]),
+		pace:   c.pace,
+	}
+	if err := l.acquire(ctx); err != nil {
+		return err
+	}
+	held, lose := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer lose(nil)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	context.AfterFunc(held, func() { cancel(context.Cause(held)) })
+
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		l.keep(held, lose)
+	}()
+	err := work(ctx, held)
+	lost := context.Cause(held)
+	lose(nil)
+	<-kept
+	if lost != nil {
+		return errors.Join(err, lost)
+	}
+	return errors.Join(err, l.release(context.WithoutCancel(ctx)))
+}
+
+// lock is a Lease, as client-go's leader election uses it, for one holder who
+// asks once.
+type lock struct {
+	leases coordinationclient.LeaseInterface
+	name   string
+	holder string
+	pace   pace
+	// lease is the object as it was last written.
+	lease *coordination.Lease
+}
+
+// acquire takes the lock or fails at once. Only where the lease seems to have
+// run out it looks twice: the holder's clock may differ from this one, and a
+// holder that lives renews it meanwhile.
+func (l *lock) acquire(ctx context.Context) error {
+	found, err := l.leases.Get(ctx, l.name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return l.create(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("look at the lock: %w", err)
+	}
+	if holder(found) != "" {
+		if fresh(found, time.Now()) {
+			return heldBy(found)
+		}
+		if err := sleep(ctx, 2*l.pace.renew); err != nil {
+			return err
+		}
+		again, err := l.leases.Get(ctx, l.name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return l.create(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("look at the lock: %w", err)
+		}
+		if again.ResourceVersion != found.ResourceVersion {
+			return heldBy(again)
+		}
+	}
+	found.Spec = l.spec(time.Now())
+	written, err := l.leases.Update(ctx, found, metav1.UpdateOptions{FieldManager: manager})
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return l.contended(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("take over the lock: %w", err)
+	}
+	l.lease = written
+	return nil
+}
+
+func (l *lock) create(ctx context.Context) error {
+	written, err := l.leases.Create(ctx, &coordination.Lease{
+		ObjectMeta: metav1.ObjectMeta{Name: l.name, Labels: map[string]string{managedBy: manager}},
+		Spec:       l.spec(time.Now()),
+	}, metav1.CreateOptions{FieldManager: manager})
+	if apierrors.IsAlreadyExists(err) {
+		return l.contended(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("take the lock: %w", err)
+	}
+	l.lease = written
+	return nil
+}
+
+// contended says who was quicker.
+func (l *lock) contended(ctx context.Context) error {
+	found, err := l.leases.Get(ctx, l.name, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("somebody else took the lock: %w", ErrLocked)
+	}
+	return heldBy(found)
+}
+
+func (l *lock) spec(now time.Time) coordination.LeaseSpec {
+	stamp := metav1.NewMicroTime(now)
+	seconds := int32(max(1, l.pace.lease/time.Second))
+	return coordination.LeaseSpec{
+		HolderIdentity: &l.holder, LeaseDurationSeconds: &seconds, AcquireTime: &stamp, RenewTime: &stamp,
+	}
+}
+
+// keep renews the lock until ctx ends. It calls lose when somebody else holds
+// it, or when it could not be renewed while there was still time to stop.
+func (l *lock) keep(ctx context.Context, lose context.CancelCauseFunc) {
+	good := time.Now()
+	for sleep(ctx, l.pace.renew) == nil {
+		err := l.renew(ctx)
+		switch {
+		case err == nil:
+			good = time.Now()
+		case errors.Is(err, ErrLockLost):
+			lose(err)
+		case time.Since(good) > l.pace.lease-l.pace.renew:
+			lose(fmt.Errorf("%w: it could not be renewed for %s: %w", ErrLockLost, time.Since(good).Round(time.Second), err))
+		}
+	}
+}
+
+func (l *lock) renew(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, l.pace.renew)
+	defer cancel()
+	next := l.lease.DeepCopy()
+	stamp := metav1.NewMicroTime(time.Now())
+	next.Spec.RenewTime = &stamp
+	written, err := l.leases.Update(ctx, next, metav1.UpdateOptions{FieldManager: manager})
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return l.reread(ctx, err)
+	}
+	if err != nil {
+		return err
+	}
+	l.lease = written
+	return nil
+}
+
+// reread tells a lock that is still held, as after an update whose answer got
+// lost, from one that is not.
+func (l *lock) reread(ctx context.Context, conflict error) error {
+	found, err := l.leases.Get(ctx, l.name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return fmt.Errorf("%w: somebody deleted the Lease %s", ErrLockLost, l.name)
+	case err != nil:
+		return errors.Join(conflict, err)
+	case holder(found) != l.holder:
+		return fmt.Errorf("%w: %s holds it now", ErrLockLost, holder(found))
+	}
+	l.lease = found
+	return conflict
+}
+
+// release gives the lock back, if it is still this holder's.
+func (l *lock) release(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	err := l.leases.Delete(ctx, l.name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{
+		UID: &l.lease.UID, ResourceVersion: &l.lease.ResourceVersion,
+	}})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		return fmt.Errorf("give back the lock: %w", err)
+	}
+	return nil
+}
+
+func holder(l *coordination.Lease) string {
+	if l.Spec.HolderIdentity == nil {
+		return ""
+	}
+	return *l.Spec.HolderIdentity
+}
+
+// fresh reports whether a lease was renewed so recently that its holder must
+// be taken to be alive. A time far in the future counts as little as one long
+// ago: some clock is wrong.
+func fresh(l *coordination.Lease, now time.Time) bool {
+	if l.Spec.RenewTime == nil || l.Spec.LeaseDurationSeconds == nil {
+		return false
+	}
+	lasts := time.Duration(*l.Spec.LeaseDurationSeconds) * time.Second
+	return now.Sub(l.Spec.RenewTime.Time).Abs() < lasts
+}
+
+func heldBy(l *coordination.Lease) error {
+	who, _, _ := strings.Cut(holder(l), " ")
+	since := "a moment ago"
+	if l.Spec.AcquireTime != nil {
+		since = l.Spec.AcquireTime.Local().Format(time.DateTime)
+	}
+	lasts := time.Duration(0)
+	if l.Spec.LeaseDurationSeconds != nil {
+		lasts = time.Duration(*l.Spec.LeaseDurationSeconds) * time.Second
+	}
+	return fault.WithHint(
+		fmt.Errorf("%s: %s has been at work here since %s: %w", l.Namespace, who, since, ErrLocked),
+		"wait for it to end; if that process is gone, the lock frees itself within %s", lasts)
+}
+
+// sleep waits, or returns why it did not.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,155 @@
+// Package release deploys the application to an environment of a cluster and
+// takes it back again. An environment is a namespace of its name with one Helm
+// release in it, named as the application.
+//
+// What Helm leaves open is what this package is for: only one deploy at a time
+// (lock.go), the Secrets that the chart expects (secrets.go), waiting until the
+// new revision really serves (rollout.go), saying why it does not (diagnose.go)
+// and going back to the last one that did (rollback.go).
+//
+// Everything goes through the [provider.Cluster] that New is given. Neither the
+// caller's kubeconfig nor any HELM_ variable is looked at.
+package release
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/user"
+	"slices"
+	"strings"
+	"time"
+
+	chart "helm.sh/helm/v4/pkg/chart/v2"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"berth/internal/config"
+	"berth/internal/fault"
+	"berth/internal/provider"
+)
+
+// managedBy is the label that berth puts on what it makes, and manager its
+// field manager in server-side apply. What lacks the label is never changed.
+const (
+	managedBy = "app.kubernetes.io/managed-by"
+	manager   = "berth"
+)
+
+// ErrNotDeployed is returned for an environment that holds no release.
+var ErrNotDeployed = errors.New("nothing is deployed")
+
+// Client knows the releases of one application on one cluster. It is safe for
+// concurrent use; that two deploys do not meet is the lock's affair.
+type Client struct {
+	cluster *provider.Cluster
+	config  *config.Config
+	kube    kubernetes.Interface
+	who     string
+
+	// helm opens the release storage of a namespace and chart loads the
+	// application's chart; tests put their own there.
+	helm  func(namespace string) (*helm, error)
+	chart func() (*chart.Chart, error)
+
+	pace pace
+}
+
+// pace is how long things are waited for.
+type pace struct {
+	// poll is the time between two looks at the cluster.
+	poll time.Duration
+	// deploy bounds the wait for a new revision, back the wait for the one
+	// that is gone back to.
+	deploy, back time.Duration
+	// lease is how long a lock is good for without being renewed, renew the
+	// time between two renewals.
+	lease, renew time.Duration
+}
+
+var usualPace = pace{
+	poll:   time.Second,
+	deploy: 10 * time.Minute,
+	back:   5 * time.Minute,
+	lease:  30 * time.Second,
+	renew:  5 * time.Second,
+}
+
+// New returns the releases of one application on one cluster.
+func New(cluster *provider.Cluster, c *config.Config) (*Client, error) {
+	if cluster == nil || cluster.REST == nil {
+		return nil, fmt.Errorf("releases: %w", provider.ErrNotUp)
+	}
+	reach := rest.CopyConfig(cluster.REST)
+	// A deploy asks often and briefly; client-go's default of five requests a
+	// second would make the waiting slower than the cluster.
+	reach.QPS, reach.Burst = 50, 100
+	set, err := kubernetes.NewForConfig(reach)
+	if err != nil {
+		return nil, fmt.Errorf("reach cluster %s: %w", cluster.Name, err)
+	}
+	return &Client{
+		cluster: cluster,
+		config:  c,
+		kube:    set,
+		who:     operator(),
+		helm:    func(namespace string) (*helm, error) { return openHelm(reach, namespace, c.Name) },
+		chart:   loadChart,
+		pace:    usualPace,
+	}, nil
+}
+
+// environment returns what berth.yaml says of an environment.
+func (c *Client) environment(name string) (config.Environment, error) {
+	e, ok := c.config.Environments[name]
+	if !ok {
+		names := slices.Sorted(maps.Keys(c.config.Environments))
+		return e, fault.WithHint(fault.Usage("there is no environment %q", name),
+			"berth.yaml has: %s", strings.Join(names, ", "))
+	}
+	return e, nil
+}
+
+// operator names who is at work, for the lock and the history.
+func operator() string {
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return name + "@" + host
+}
+
+// A Revision is one deploy or rollback of an environment.
+type Revision struct {
+	Number int       `json:"revision"`
+	Image  string    `json:"image"`
+	When   time.Time `json:"when"`
+	State  State     `json:"status"`
+	// Served says that the revision once answered with all its pods, so it
+	// can be gone back to.
+	Served bool `json:"served"`
+	// Who deployed it, as user@host.
+	Who string `json:"who"`
+	// Description says what was done, and why it failed when it did.
+	Description string `json:"description"`
+	// Unchanged is set by Deploy when there was nothing to do: the revision is
+	// the one that served before.
+	Unchanged bool `json:"unchanged,omitempty"`
+}
+
+// State is what became of a revision.
+type State string
+
+// The states of a revision. At most one is deployed: the one that serves.
+const (
+	StateDeployed   State = "deployed"
+	StateSuperseded State = "superseded"
+	StateFailed     State = "failed"
+	StateRolledBack State = "rolled back"
+	StatePending    State = "pending"
+)

@@ -1,0 +1,91 @@
+package release
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"berth/internal/progress"
+)
+
+// Remove takes an environment away WITH ITS DATA: the release, its Secrets, its
+// volumes, and the namespace when berth made it. In a namespace that was there
+// before it removes what is the application's and nothing else. Asking first,
+// and a last backup, are the caller's.
+func (c *Client) Remove(ctx context.Context, environment string, r progress.Reporter) error {
+	if _, err := c.environment(environment); err != nil {
+		return err
+	}
+	namespaces := c.kube.CoreV1().Namespaces()
+	namespace, err := namespaces.Get(ctx, environment, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for namespace %s: %w", environment, err)
+	}
+	return progress.Run(r, "Remove "+environment, func(step progress.Step) error {
+		if namespace.DeletionTimestamp == nil {
+			err := c.locked(ctx, environment, func(ctx, _ context.Context) error {
+				return c.removeRelease(ctx, environment, step)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if namespace.Labels[managedBy] != manager {
+			return nil
+		}
+		step.Detail("deleting the namespace")
+		err := namespaces.Delete(ctx, environment, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(namespace.UID))})
+		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+			return fmt.Errorf("delete namespace %s: %w", environment, err)
+		}
+		for {
+			now, err := namespaces.Get(ctx, environment, metav1.GetOptions{})
+			if apierrors.IsNotFound(err) || err == nil && now.UID != namespace.UID {
+				return nil
+			}
+			if err := sleep(ctx, c.pace.poll); err != nil {
+				return fmt.Errorf("wait for namespace %s to go: %w", environment, err)
+			}
+		}
+	})
+}
+
+// removeRelease uninstalls the release and deletes what it leaves: its volumes,
+// which the chart keeps, and the Secrets, which are not the chart's.
+func (c *Client) removeRelease(ctx context.Context, environment string, step progress.Step) error {
+	h, err := c.helm(environment)
+	if err != nil {
+		return err
+	}
+	past, err := h.history()
+	if err != nil {
+		return err
+	}
+	if err := h.own(past); err != nil {
+		return err
+	}
+	if len(past) > 0 {
+		step.Detail("uninstalling the release")
+		if err := h.uninstall(); err != nil {
+			return fmt.Errorf("uninstall: %w", err)
+		}
+	}
+	step.Detail("deleting volumes and secrets")
+	instance := "app.kubernetes.io/instance=" + c.config.Name
+	err = c.kube.CoreV1().PersistentVolumeClaims(environment).DeleteCollection(ctx, metav1.DeleteOptions{},
+		metav1.ListOptions{LabelSelector: instance})
+	if err != nil {
+		return fmt.Errorf("delete the volumes of %s: %w", environment, err)
+	}
+	err = c.kube.CoreV1().Secrets(environment).DeleteCollection(ctx, metav1.DeleteOptions{},
+		metav1.ListOptions{LabelSelector: instance + "," + managedBy + "=" + manager})
+	if err != nil {
+		return fmt.Errorf("delete the secrets of %s: %w", environment, err)
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+package release
+
+import (
+	"context"
+	"fmt"
+
+	"helm.sh/helm/v4/pkg/kube"
+	"helm.sh/helm/v4/pkg/release/common"
+	helmrelease "helm.sh/helm/v4/pkg/release/v1"
+
+	"berth/internal/fault"
+	"berth/internal/progress"
+)
+
+// Rollback makes an earlier revision serve again, as a new revision. Revision 0
+// is the last one that served before the present one and differs from it. When
+// it does not come to serve, what served before does again, as in Deploy.
+func (c *Client) Rollback(ctx context.Context, environment string, revision int, r progress.Reporter) (Revision, error) {
+	if _, err := c.environment(environment); err != nil {
+		return Revision{}, err
+	}
+	h, err := c.helm(environment)
+	if err != nil {
+		return Revision{}, err
+	}
+	// Looked at before the lock is taken, for which there may be no namespace.
+	if past, err := h.history(); err != nil || len(past) == 0 {
+		if err == nil {
+			err = notDeployed(environment)
+		}
+		return Revision{}, err
+	}
+	var made Revision
+	err = c.locked(ctx, environment, func(ctx, held context.Context) error {
+		past, err := c.takeOver(h)
+		if err != nil {
+			return err
+		}
+		to, err := target(past, revision)
+		if err != nil {
+			return err
+		}
+		description := fmt.Sprintf("rollback to %d by %s", to.Version, c.who)
+		made, err = c.change(ctx, held, h, past, change{
+			environment: environment, image: imageOf(to), description: description,
+			title: fmt.Sprintf("Roll %s back to revision %d", environment, to.Version),
+			apply: func(wait await) error { return h.rollback(to.Version, description, wait) },
+		}, r)
+		return err
+	})
+	return made, err
+}
+
+// target finds the revision to roll back to.
+func target(past []*helmrelease.Release, revision int) (*helmrelease.Release, error) {
+	if len(past) == 0 {
+		return nil, ErrNotDeployed
+	}
+	if revision == 0 {
+		if to := before(past); to != nil {
+			return to, nil
+		}
+		return nil, fault.Usage("no revision served before the present one")
+	}
+	for _, p := range past {
+		if p.Version != revision {
+			continue
+		}
+		if !served(p) {
+			return nil, fault.WithHint(fault.Usage("revision %d never served", revision), "see which did: berth history")
+		}
+		return p, nil
+	}
+	return nil, fault.WithHint(fault.Usage("there is no revision %d", revision),
+		"the last %d are kept; see them: berth history", maxHistory)
+}
+
+// before returns the newest revision that served before the present one and
+// differs from it: going back twice must not lead to the same place. When
+// nothing serves at present, it is the newest one that ever did.
+func before(past []*helmrelease.Release) *helmrelease.Release {
+	var present *helmrelease.Release
+	for i := len(past) - 1; i >= 0; i-- {
+		p := past[i]
+		switch {
+		case !served(p):
+		case present == nil && p.Info.Status == common.StatusDeployed && i == len(past)-1:
+			present = p
+		case present == nil || p.Manifest != present.Manifest:
+			return p
+		}
+	}
+	return nil
+}
+
+// served reports whether a revision ever did: berth waits for that before Helm
+// marks it.
+func served(r *helmrelease.Release) bool {
+	return r.Info.Status == common.StatusDeployed || r.Info.Status == common.StatusSuperseded
+}
+
+// goBack makes the last revision that served do so again, and notes in failed
+// how that went. It runs on although the caller gave up, for a bounded time,
+// but not when the lock is lost.
+func (c *Client) goBack(held context.Context, h *helm, past []*helmrelease.Release, failed *Failed, r progress.Reporter) {
+	var to *helmrelease.Release
+	for _, p := range past {
+		if served(p) {
+			to = p
+		}
+	}
+	if to == nil {
+		return
+	}
+	failed.To = to.Version
+	ctx, cancel := context.WithTimeoutCause(held, c.pace.back,
+		fmt.Errorf("it did not serve within %s", c.pace.back))
+	defer cancel()
+	failed.Stuck = progress.Run(r, fmt.Sprintf("Go back to revision %d", to.Version), func(step progress.Step) error {
+		description := fmt.Sprintf("back to %d after %d failed, by %s", to.Version, failed.Revision, c.who)
+		return h.rollback(to.Version, description, func(resources kube.ResourceList) error {
+			return c.rollout(failed.Environment, resources, c.pace.back, step).wait(ctx)
+		})
+	})
+	if failed.Stuck != nil {
+		return
+	}
+	after, err := h.history()
+	if err != nil {
+		failed.Stuck = err
+		return
+	}
+	failed.Back = newest(after).Version
+}
+
+func notDeployed(environment string) error {
+	return fault.WithHint(fmt.Errorf("%s: %w", environment, ErrNotDeployed), "berth deploy %s", environment)
+}
+
+func newest(past []*helmrelease.Release) *helmrelease.Release {
+	if len(past) == 0 {
+		return nil
+	}
+	return past[len(past)-1]
+}
+
+func version(r *helmrelease.Release) int {
+	if r == nil {
+		return 0
+	}
+	return r.Version
+}

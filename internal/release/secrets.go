@@ -1,0 +1,191 @@
+package release
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	coreapply "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"berth/internal/config"
+	"berth/internal/fault"
+)
+
+// saltAnnotation is on the Secret whose checksum goes into the pods' template.
+// Without the salt somebody who may read pods but not Secrets could try values
+// against the checksum. It is named as the annotations of the chart are not.
+const saltAnnotation = "berth/salt"
+
+// secretNames are the Secrets that the chart is told of; empty where there is
+// none. Secrets are kept apart from the release, so that no secret is in its
+// history.
+type secretNames struct {
+	env, postgresql, tls string
+	// checksum changes when the application's secrets do.
+	checksum string
+}
+
+// secrets makes the Secrets that a release needs. It returns their names, and
+// a function that puts the application's secrets back to what they were.
+func (c *Client) secrets(ctx context.Context, environment string, e config.Environment) (secretNames, func(context.Context) error, error) {
+	var names secretNames
+	restore := func(context.Context) error { return nil }
+	if len(c.config.Secrets) > 0 {
+		names.env = c.config.Name + "-env"
+		before, err := c.ownSecret(ctx, environment, names.env)
+		if err != nil {
+			return names, restore, err
+		}
+		data, err := envData(c.config, environment, before)
+		if err != nil {
+			return names, restore, err
+		}
+		salt := rand.Text()
+		if before != nil {
+			if kept := before.Annotations[saltAnnotation]; kept != "" {
+				salt = kept
+			}
+			restore = func(ctx context.Context) error {
+				return c.applySecret(ctx, environment, names.env, core.SecretTypeOpaque, before.Data, salt)
+			}
+		}
+		if err := c.applySecret(ctx, environment, names.env, core.SecretTypeOpaque, data, salt); err != nil {
+			return names, restore, err
+		}
+		names.checksum = checksum(salt, data)
+	}
+	if e.Database == config.Postgres {
+		names.postgresql = c.config.Name + "-postgresql"
+		if err := c.postgresqlSecret(ctx, environment, names.postgresql); err != nil {
+			return names, restore, err
+		}
+	}
+	if len(e.Hosts) > 0 && (c.cluster.Authority != nil || c.cluster.Issuer != "") {
+		names.tls = c.config.Name + "-tls"
+	}
+	// With an Issuer it is cert-manager that fills the Secret.
+	if names.tls != "" && c.cluster.Issuer == "" {
+		if err := c.tlsSecret(ctx, environment, names.tls, e.Hosts); err != nil {
+			return names, restore, err
+		}
+	}
+	return names, restore, nil
+}
+
+// envData returns the application's secrets for an environment. An entry of the
+// environment's own in .env goes before the common one; one that .env lacks
+// keeps its value in the cluster. On a local cluster what is nowhere is made up.
+func envData(c *config.Config, environment string, before *core.Secret) (map[string][]byte, error) {
+	data := map[string][]byte{}
+	var missing []string
+	for _, name := range c.Secrets {
+		value := c.DotEnv[config.OwnSecret(environment, name)]
+		if value == "" {
+			value = c.DotEnv[name]
+		}
+		switch {
+		case value != "":
+			data[name] = []byte(value)
+		case before != nil && len(before.Data[name]) > 0:
+			data[name] = before.Data[name]
+		case c.Provider == "local":
+			data[name] = []byte(randomHex())
+		default:
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return nil, fault.WithHint(
+			fault.Usage("%s: no value for the secret %s", environment, strings.Join(missing, ", ")),
+			`add it to .env: echo "%s=$(openssl rand -hex 32)" >> .env`, missing[0])
+	}
+	return data, nil
+}
+
+// postgresqlSecret makes the database's password once. It is never changed
+// afterwards: the database took it when its volume was first filled.
+func (c *Client) postgresqlSecret(ctx context.Context, environment, name string) error {
+	found, err := c.ownSecret(ctx, environment, name)
+	if err != nil || found != nil && len(found.Data["password"]) > 0 {
+		return err
+	}
+	return c.applySecret(ctx, environment, name, core.SecretTypeOpaque,
+		map[string][]byte{"password": []byte(randomHex())}, "")
+}
+
+// tlsSecret makes the hosts' certificate, and renews it in time.
+func (c *Client) tlsSecret(ctx context.Context, environment, name string, hosts []string) error {
+	found, err := c.ownSecret(ctx, environment, name)
+	if err != nil {
+		return err
+	}
+	if found != nil {
+		why, err := staleCertificate(found.Data[core.TLSCertKey], hosts, c.cluster.Authority.File(), time.Now())
+		if err != nil || why == "" {
+			return err
+		}
+	}
+	certificate, key, err := c.cluster.Authority.Certificate(hosts)
+	if err != nil {
+		return fmt.Errorf("make a certificate for %s: %w", strings.Join(hosts, ", "), err)
+	}
+	return c.applySecret(ctx, environment, name, core.SecretTypeTLS,
+		map[string][]byte{core.TLSCertKey: certificate, core.TLSPrivateKeyKey: key}, "")
+}
+
+// ownSecret returns a Secret that berth made, or nil when there is none.
+func (c *Client) ownSecret(ctx context.Context, namespace, name string) (*core.Secret, error) {
+	found, err := c.kube.CoreV1().Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read Secret %s/%s: %w", namespace, name, err)
+	}
+	if found.Labels[managedBy] != manager {
+		return nil, fault.WithHint(
+			fmt.Errorf("there is a Secret %s/%s that berth did not make", namespace, name),
+			"rename it, or give it to berth: kubectl -n %s label secret %s %s=%s", namespace, name, managedBy, manager)
+	}
+	return found, nil
+}
+
+func (c *Client) applySecret(ctx context.Context, namespace, name string, kind core.SecretType, data map[string][]byte, salt string) error {
+	secret := coreapply.Secret(name, namespace).WithType(kind).WithData(data).WithLabels(map[string]string{
+		managedBy:                    manager,
+		"app.kubernetes.io/instance": c.config.Name,
+	})
+	if salt != "" {
+		secret = secret.WithAnnotations(map[string]string{saltAnnotation: salt})
+	}
+	_, err := c.kube.CoreV1().Secrets(namespace).Apply(ctx, secret, metav1.ApplyOptions{FieldManager: manager, Force: true})
+	if err != nil {
+		return fmt.Errorf("write Secret %s/%s: %w", namespace, name, err)
+	}
+	return nil
+}
+
+// checksum stands for data without telling anything of it.
+func checksum(salt string, data map[string][]byte) string {
+	sum := hmac.New(sha256.New, []byte(salt))
+	for _, name := range slices.Sorted(maps.Keys(data)) {
+		fmt.Fprintf(sum, "%d %s %d %s\n", len(name), name, len(data[name]), data[name])
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+func randomHex() string {
+	random := make([]byte, 32)
+	rand.Read(random) // never fails, as crypto/rand documents
+	return hex.EncodeToString(random)
+}

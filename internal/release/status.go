@@ -1,0 +1,189 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"berth/internal/config"
+)
+
+// Status is how an environment is doing.
+type Status struct {
+	Environment string          `json:"environment"`
+	Hosts       []string        `json:"hosts"`
+	Database    config.Database `json:"database"`
+	// Deployed is false when nothing is; the rest is empty then.
+	Deployed bool `json:"deployed"`
+	// Serving says that all pods that shall be there are, with one revision.
+	Serving bool `json:"serving"`
+	// Revision is the one that serves, or the newest when none does.
+	Revision Revision `json:"revision"`
+	// Ready of Wanted pods of the application answer.
+	Ready  int `json:"ready"`
+	Wanted int `json:"wanted"`
+	// Pods of the application and of its database.
+	Pods []Pod `json:"pods"`
+	// Busy says who holds the environment's lock; empty when nobody does.
+	Busy string `json:"busy,omitempty"`
+	// Warnings tell what a person should look at.
+	Warnings []string `json:"warnings"`
+}
+
+// Pod is one pod of a release.
+type Pod struct {
+	Name string `json:"name"`
+	// Workload is the Deployment or StatefulSet that it belongs to.
+	Workload string `json:"workload"`
+	Node     string `json:"node,omitempty"`
+	Image    string `json:"image"`
+	// State is Running, or why it does not run.
+	State    string    `json:"state"`
+	Ready    bool      `json:"ready"`
+	Restarts int       `json:"restarts"`
+	Since    time.Time `json:"since"`
+	// Current is false for a pod of an earlier revision.
+	Current bool `json:"current"`
+}
+
+// Status looks at an environment. One where nothing is deployed is no error.
+func (c *Client) Status(ctx context.Context, environment string) (Status, error) {
+	e, err := c.environment(environment)
+	if err != nil {
+		return Status{}, err
+	}
+	status := Status{Environment: environment, Hosts: e.Hosts, Database: e.Database, Pods: []Pod{}, Warnings: []string{}}
+	h, err := c.helm(environment)
+	if err != nil {
+		return status, err
+	}
+	past, err := h.history()
+	if err != nil {
+		return status, err
+	}
+	if err := h.own(past); err != nil {
+		return status, err
+	}
+	if len(past) == 0 {
+		return status, nil
+	}
+	present := len(past) - 1
+	for i, r := range past {
+		if revisionOf(r, nil).State == StateDeployed {
+			present = i
+		}
+	}
+	status.Deployed = true
+	status.Revision = revisions(past)[present]
+	ws, err := workloads(past[present].Manifest)
+	if err != nil {
+		return status, err
+	}
+	s, err := look(ctx, c.kube, environment)
+	if err != nil {
+		return status, fmt.Errorf("look at %s: %w", environment, err)
+	}
+	status.describe(s, ws)
+	if last := past[len(past)-1]; last.Version != status.Revision.Number {
+		status.Warnings = append(status.Warnings, fmt.Sprintf("revision %d: %s", last.Version, last.Info.Description))
+	}
+	if status.Busy, err = c.busy(ctx, environment); err != nil {
+		return status, err
+	}
+	warning, err := c.certificateWarning(ctx, environment, e)
+	if err != nil {
+		return status, err
+	}
+	if warning != "" {
+		status.Warnings = append(status.Warnings, warning)
+	}
+	return status, nil
+}
+
+// describe fills in what a sight shows of the release's workloads.
+func (st *Status) describe(s *sight, ws []workload) {
+	st.Serving = true
+	for _, w := range ws {
+		present, earlier := s.podsOf(w)
+		if text := s.missing(w); text != "" {
+			st.Serving = false
+			st.Warnings = append(st.Warnings, text)
+		}
+		if d := s.deployments[w.Name]; w.Kind == "Deployment" && d != nil {
+			st.Wanted += replicas(d.Spec.Replicas)
+			for _, pod := range append(present, earlier...) {
+				if podReady(pod) {
+					st.Ready++
+				}
+			}
+		}
+		for _, pod := range present {
+			st.Pods = append(st.Pods, podOf(pod, w, true))
+			for _, trouble := range podTroubles(pod) {
+				st.Warnings = append(st.Warnings, trouble.String())
+			}
+		}
+		for _, pod := range earlier {
+			st.Pods = append(st.Pods, podOf(pod, w, false))
+		}
+	}
+	slices.SortFunc(st.Pods, func(a, b Pod) int { return strings.Compare(a.Name, b.Name) })
+}
+
+func podOf(pod *core.Pod, w workload, current bool) Pod {
+	p := Pod{
+		Name: pod.Name, Workload: w.Name, Node: pod.Spec.NodeName, State: string(pod.Status.Phase),
+		Ready: podReady(pod), Since: pod.CreationTimestamp.Time, Current: current,
+	}
+	if len(pod.Spec.Containers) > 0 {
+		p.Image = pod.Spec.Containers[0].Image
+	}
+	if pod.Status.Reason != "" {
+		p.State = pod.Status.Reason
+	}
+	for _, status := range statuses(pod) {
+		p.Restarts += int(status.RestartCount)
+		if waiting := status.State.Waiting; waiting != nil && waiting.Reason != "" && !status.Ready {
+			p.State = waiting.Reason
+		}
+	}
+	return p
+}
+
+// busy says who works on an environment, or "".
+func (c *Client) busy(ctx context.Context, environment string) (string, error) {
+	lease, err := c.kube.CoordinationV1().Leases(environment).Get(ctx, c.config.Name+"-deploy", metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("look at the lock: %w", err)
+	}
+	if holder(lease) == "" || !fresh(lease, time.Now()) {
+		return "", nil
+	}
+	who, _, _ := strings.Cut(holder(lease), " ")
+	return who, nil
+}
+
+// certificateWarning tells of a certificate that ends soon.
+func (c *Client) certificateWarning(ctx context.Context, environment string, e config.Environment) (string, error) {
+	if c.cluster.Authority == nil || len(e.Hosts) == 0 {
+		return "", nil
+	}
+	secret, err := c.ownSecret(ctx, environment, c.config.Name+"-tls")
+	if err != nil || secret == nil {
+		return "", err
+	}
+	why, err := staleCertificate(secret.Data[core.TLSCertKey], e.Hosts, c.cluster.Authority.File(), time.Now())
+	if err != nil || why == "" {
+		return "", err
+	}
+	return "the certificate needs renewal, which the next deploy does: " + why, nil
+}
