@@ -1,0 +1,58 @@
+package existing
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"berth/internal/config"
+	"berth/internal/fault"
+	"berth/internal/provider"
+)
+
+// bucketTime bounds how long the S3 endpoint has to answer; minio-go tries
+// again and again by itself.
+const bucketTime = 15 * time.Second
+
+// Bucket returns the bucket that berth.yaml names, having checked that it
+// answers to its keys.
+func (p *Provider) Bucket(ctx context.Context) (provider.Bucket, error) {
+	named := p.config.Existing.Bucket
+	b := provider.Bucket{
+		Endpoint: named.Endpoint, Region: named.Region, Name: named.Name,
+		AccessKey: p.config.DotEnv[config.BucketAccessKey],
+		SecretKey: p.config.DotEnv[config.BucketSecretKey],
+	}
+	if b.Name == "" {
+		return b, fault.WithHint(fault.Usage("berth.yaml names no bucket"), "set existing.bucket.name and existing.bucket.endpoint")
+	}
+	if b.AccessKey == "" || b.SecretKey == "" {
+		return b, fault.WithHint(fault.Usage("there are no keys for bucket %s", b.Name),
+			"set %s and %s in .env, or put a .s3cfg beside berth.yaml", config.BucketAccessKey, config.BucketSecretKey)
+	}
+	host, plain := strings.CutPrefix(b.Endpoint, "http://")
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "https://"), "/")
+	client, err := minio.New(host, &minio.Options{
+		Creds:  credentials.NewStaticV4(b.AccessKey, b.SecretKey, ""),
+		Secure: !plain, Region: b.Region, MaxRetries: 2,
+	})
+	if err != nil {
+		return b, fmt.Errorf("bucket %s at %s: %w", b.Name, b.Endpoint, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, bucketTime)
+	defer cancel()
+	exists, err := client.BucketExists(ctx, b.Name)
+	if err != nil {
+		return b, fault.WithHint(fmt.Errorf("reach bucket %s at %s: %w", b.Name, b.Endpoint, err),
+			"check the endpoint and region in berth.yaml and the keys in .env")
+	}
+	if !exists {
+		return b, fault.WithHint(fmt.Errorf("there is no bucket %s at %s", b.Name, b.Endpoint),
+			"make it where you have your account; berth makes none on an existing cluster")
+	}
+	return b, nil
+}

@@ -1,0 +1,181 @@
+// Package existing is the provider for a cluster that is there already: any
+// kubeconfig, any S3 bucket, any registry. It makes nothing, so it checks
+// instead: that the cluster has what berth needs, and on every command that it
+// is still the same cluster.
+package existing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"berth/internal/config"
+	"berth/internal/fault"
+	"berth/internal/image"
+	"berth/internal/progress"
+	"berth/internal/provider"
+)
+
+// Provider is an existing cluster. It implements [provider.Provider].
+type Provider struct {
+	config *config.Config
+}
+
+// New returns the provider for the settings under existing in berth.yaml. It
+// reaches for nothing yet.
+func New(c *config.Config) (*Provider, error) {
+	return &Provider{c}, nil
+}
+
+// Init checks that the cluster has what berth needs and remembers which one it
+// is.
+func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
+	return progress.Run(r, "Check cluster "+p.config.Existing.Context, func(step progress.Step) error {
+		found, err := p.connect()
+		if err != nil {
+			return err
+		}
+		uid, err := found.identity(ctx)
+		if err != nil {
+			return err
+		}
+		record := p.record()
+		if err := record.compare(uid); err != nil && !errors.Is(err, provider.ErrNotUp) {
+			return err
+		}
+		var lacks []string
+		for _, check := range p.checkCluster(ctx, found, step) {
+			if check.Problem != "" {
+				lacks = append(lacks, check.Name+": "+check.Problem)
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if len(lacks) > 0 {
+			return fault.WithHint(
+				fmt.Errorf("cluster %s lacks what berth needs:\n  %s", found.name, strings.Join(lacks, "\n  ")),
+				"berth doctor says what mends each")
+		}
+		return record.write(uid, found.rest.Host)
+	})
+}
+
+// Cluster connects to the cluster that Init has seen, and refuses another one
+// that goes by the same name.
+func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
+	found, err := p.connect()
+	if err != nil {
+		return nil, err
+	}
+	record := p.record()
+	if !record.exists() {
+		return nil, fmt.Errorf("%s has not been prepared on cluster %s: %w", p.config.Name, found.name, provider.ErrNotUp)
+	}
+	uid, err := found.identity(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := record.compare(uid); err != nil {
+		return nil, err
+	}
+	e := p.config.Existing
+	return &provider.Cluster{
+		Name: found.name, REST: found.rest, Kubeconfig: e.Kubeconfig,
+		StorageClass: e.StorageClass, IngressClass: e.IngressClass, Issuer: e.Issuer,
+	}, nil
+}
+
+// Publish builds an image and pushes it to the registry. The reference is by
+// digest, so that what was released is what runs, whatever is pushed later.
+func (p *Provider) Publish(ctx context.Context, b provider.Build, r progress.Reporter) (string, error) {
+	if p.config.Existing.Registry == "" {
+		return "", fault.WithHint(fault.Usage("there is no registry for the image of %s", b.Name),
+			"set existing.registry in berth.yaml")
+	}
+	builder, err := image.Find(ctx)
+	if err != nil {
+		return "", err
+	}
+	repository := strings.TrimSuffix(p.config.Existing.Registry, "/") + "/" + b.Name
+	reference, err := builder.Build(ctx, b, repository, nil, r)
+	if err != nil {
+		return "", err
+	}
+	return builder.Push(ctx, reference, r)
+}
+
+// Scale refuses: the nodes are not berth's.
+func (p *Provider) Scale(context.Context, provider.Scale, progress.Reporter) error {
+	return fault.WithHint(
+		fmt.Errorf("the nodes of cluster %s are yours, berth did not make them", p.config.Existing.Context),
+		"scale them where you made the cluster; an environment's replicas are in berth.yaml")
+}
+
+// Destroy forgets the cluster. There is nothing else that Init made.
+func (p *Provider) Destroy(_ context.Context, r progress.Reporter) (kept []string, err error) {
+	e := p.config.Existing
+	err = progress.Run(r, "Forget cluster "+e.Context, func(progress.Step) error { return p.record().remove() })
+	if err != nil {
+		return nil, err
+	}
+	kept = []string{
+		fmt.Sprintf("cluster %s with its nodes and everything else in it", e.Context),
+		fmt.Sprintf("its ingress controller, of class %s", e.IngressClass),
+	}
+	if e.Bucket.Name != "" {
+		kept = append(kept, fmt.Sprintf("bucket %s at %s with what is in it", e.Bucket.Name, e.Bucket.Endpoint))
+	}
+	if e.Registry != "" && p.config.Image == "" {
+		kept = append(kept, fmt.Sprintf("the images in %s/%s", e.Registry, p.config.Name))
+	}
+	return kept, nil
+}
+
+// connection is the way to one context's API server.
+type connection struct {
+	name   string
+	rest   *rest.Config
+	client kubernetes.Interface
+}
+
+// connect reads exactly the named file and context: neither KUBECONFIG nor the
+// file's current context counts.
+func (p *Provider) connect() (*connection, error) {
+	e := p.config.Existing
+	file, err := clientcmd.LoadFromFile(e.Kubeconfig)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.WithHint(fault.Usage("there is no kubeconfig %s", e.Kubeconfig), "set existing.kubeconfig in berth.yaml")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read kubeconfig %s: %w", e.Kubeconfig, err)
+	}
+	if _, ok := file.Contexts[e.Context]; !ok {
+		return nil, fault.WithHint(fault.Usage("kubeconfig %s has no context %q", e.Kubeconfig, e.Context),
+			"set existing.context in berth.yaml to one of: %s", strings.Join(slices.Sorted(maps.Keys(file.Contexts)), ", "))
+	}
+	// The paths within the file are relative to it.
+	if err := clientcmd.ResolveLocalPaths(file); err != nil {
+		return nil, fmt.Errorf("read kubeconfig %s: %w", e.Kubeconfig, err)
+	}
+	reach, err := clientcmd.NewNonInteractiveClientConfig(*file, e.Context, &clientcmd.ConfigOverrides{}, nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("context %s of %s: %w", e.Context, e.Kubeconfig, err)
+	}
+	// The checks ask many small questions; client-go's default of five a
+	// second would make them slow.
+	reach.QPS, reach.Burst = 50, 100
+	client, err := kubernetes.NewForConfig(reach)
+	if err != nil {
+		return nil, fmt.Errorf("context %s of %s: %w", e.Context, e.Kubeconfig, err)
+	}
+	return &connection{e.Context, reach, client}, nil
+}
