@@ -80,9 +80,11 @@ func (c *Console) Reporter() progress.Reporter { return c.reporter }
 // Close ends what is still being drawn. Nothing may be reported afterwards.
 func (c *Console) Close() { c.reporter.close() }
 
-// Print writes lines of a result to stdout, cleaned.
-func (c *Console) Print(format string, arguments ...any) {
-	fmt.Fprintln(c.Out, CleanLines(fmt.Sprintf(format, arguments...)))
+// Print writes lines of a result to stdout, cleaned. Only a command that writes
+// without end has to look at the error.
+func (c *Console) Print(format string, arguments ...any) error {
+	_, err := fmt.Fprintln(c.Out, CleanLines(fmt.Sprintf(format, arguments...)))
+	return err
 }
 
 // Heading writes the title of a part of a result.

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"berth/internal/release"
+)
+
+type deployOptions struct {
+	environment, image string
+	json               bool
+}
+
+func (a *app) deployCommand() *cobra.Command {
+	var o deployOptions
+	command := &cobra.Command{
+		Use:   "deploy ENV [--image REF]",
+		Short: "Release the application to an environment",
+		Long: `Build the application's image, or take the one given, and release it to an
+environment. Waits until the new revision serves; when it does not, goes back to
+the last good one and says why.`,
+		Args:              arguments(0, "ENV"),
+		ValidArgsFunction: a.environmentNames,
+		RunE: func(command *cobra.Command, args []string) error {
+			o.environment = args[0]
+			return a.deploy(command.Context(), o)
+		},
+	}
+	command.Flags().StringVar(&o.image, "image", "", "release this image instead of building one")
+	command.Flags().BoolVar(&o.json, "json", false, "write the revision as JSON")
+	return command
+}
+
+func (a *app) deploy(ctx context.Context, o deployOptions) error {
+	c, p, err := a.open("")
+	if err != nil {
+		return err
+	}
+	if err := checkEnvironment(c, o.environment); err != nil {
+		return err
+	}
+	cluster, found, err := a.connect(ctx, c, p)
+	if err != nil {
+		return err
+	}
+	image := o.image
+	if image == "" {
+		if image, err = a.image(ctx, c, p); err != nil {
+			return err
+		}
+	}
+	revision, err := found.Deploy(ctx, o.environment, image, a.console.Reporter())
+	if err != nil {
+		return err
+	}
+	return a.printRevision(revision, o.environment, address(cluster, c.Environments[o.environment].Hosts[0]), o.json)
+}
+
+func (a *app) printRevision(revision release.Revision, environment, address string, asJSON bool) error {
+	if asJSON {
+		return a.console.JSON(struct {
+			Environment string `json:"environment"`
+			Address     string `json:"address"`
+			release.Revision
+		}{environment, address, revision})
+	}
+	if revision.Unchanged {
+		a.console.Print("%s serves revision %d already: %s", environment, revision.Number, address)
+		return nil
+	}
+	a.console.Print("%s serves revision %d: %s", environment, revision.Number, address)
+	return nil
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"berth/internal/console"
+	"berth/internal/provider"
+)
+
+type doctorOptions struct{ json bool }
+
+func (a *app) doctorCommand() *cobra.Command {
+	var o doctorOptions
+	command := &cobra.Command{
+		Use:   "doctor",
+		Short: "Say what this machine or cluster still lacks, and what mends it",
+		Long: `Check what the provider needs and change nothing. Each line that fails comes
+with the line that mends it; the exit status is then 1.`,
+		Args: arguments(0),
+		RunE: func(command *cobra.Command, _ []string) error { return a.doctor(command.Context(), o) },
+	}
+	command.Flags().BoolVar(&o.json, "json", false, "write the checks as JSON")
+	return command
+}
+
+// checker is a provider that can say what it lacks without changing anything.
+type checker interface {
+	Check(ctx context.Context) []provider.Check
+}
+
+func (a *app) doctor(ctx context.Context, o doctorOptions) error {
+	_, p, err := a.open("")
+	if err != nil {
+		return err
+	}
+	patient, ok := p.(checker)
+	if !ok {
+		return fmt.Errorf("provider %T has no checks", p)
+	}
+	checks := patient.Check(ctx)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	healthy := true
+	for _, check := range checks {
+		healthy = healthy && check.Problem == ""
+	}
+	if o.json {
+		if err := a.console.JSON(map[string]any{"ok": healthy, "checks": checks}); err != nil {
+			return err
+		}
+	} else {
+		a.printChecks(checks)
+	}
+	if !healthy {
+		return errReported
+	}
+	return nil
+}
+
+func (a *app) printChecks(checks []provider.Check) {
+	for _, check := range checks {
+		if check.Problem == "" {
+			a.console.Line(console.Good, check.Name)
+			continue
+		}
+		a.console.Line(console.Bad, check.Name+": "+check.Problem)
+		if check.Remedy != "" {
+			a.console.Line(" ", "  "+check.Remedy)
+		}
+	}
+}

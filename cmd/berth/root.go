@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"berth/internal/config"
+	"berth/internal/console"
+	"berth/internal/fault"
+	"berth/internal/provider"
+)
+
+// app is what all commands of one run share.
+type app struct {
+	streams console.Streams
+	environ []string
+	parts   parts
+
+	dir, provider string
+	yes, verbose  bool
+
+	console *console.Console
+	// begun is set when the flags and arguments were good.
+	begun bool
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "berth",
+		Short: "From source to staging and production on Kubernetes",
+		Long: `Berth takes a web application from source to staging and production on
+Kubernetes: on this machine, or on a cluster that is there already. What it
+runs is described in berth.yaml; secrets are in .env.
+
+Begin with: berth up`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		PersistentPreRun: func(*cobra.Command, []string) {
+			a.begun = true
+			a.console = console.New(a.streams, a.environ, console.Options{Verbose: a.verbose})
+		},
+	}
+	root.SetIn(a.streams.In)
+	root.SetOut(a.streams.Out)
+	root.SetErr(a.streams.Err)
+	root.SetHelpCommand(&cobra.Command{Hidden: true})
+
+	flags := root.PersistentFlags()
+	flags.StringVarP(&a.dir, "dir", "C", "", "folder of berth.yaml (default: the nearest from here upwards)")
+	flags.StringVar(&a.provider, "provider", "", "provider to use instead of berth.yaml's: "+strings.Join(config.Providers, ", "))
+	flags.BoolVar(&a.yes, "yes", false, "answer every question with yes")
+	flags.BoolVar(&a.verbose, "verbose", false, "write every detail of what is being done")
+
+	for _, group := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"machine", "Everything on this machine:", []*cobra.Command{a.upCommand(), a.downCommand()}},
+		{"cluster", "The cluster:", []*cobra.Command{a.initCommand(), a.scaleCommand(), a.destroyCommand()}},
+		{"release", "The application:", []*cobra.Command{a.deployCommand(), a.rollbackCommand(), a.historyCommand()}},
+		{"look", "Looking:", []*cobra.Command{a.statusCommand(), a.logsCommand(), a.doctorCommand(), a.versionCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
+		for _, command := range group.commands {
+			command.GroupID = group.id
+			root.AddCommand(command)
+		}
+	}
+	return root
+}
+
+// arguments returns a check for the positional arguments, named as in the
+// usage line: the last optional ones may be missing.
+func arguments(optional int, names ...string) cobra.PositionalArgs {
+	return func(command *cobra.Command, args []string) error {
+		var err error
+		switch {
+		case len(args) < len(names)-optional:
+			err = fmt.Errorf("berth %s lacks %s", command.Name(), names[len(args)])
+		case len(args) > len(names):
+			err = fmt.Errorf("berth %s takes no argument %q", command.Name(), args[len(names)])
+		}
+		return fault.WithHint(err, "%s", command.UseLine())
+	}
+}
+
+// load reads the configuration. A provider given here goes before --provider,
+// which goes before berth.yaml's.
+func (a *app) load(fixed string) (*config.Config, error) {
+	dir := a.dir
+	if dir == "" {
+		found, err := config.Find(".")
+		if err != nil {
+			return nil, err
+		}
+		dir = found
+	}
+	c, err := config.Load(dir, a.environ)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{a.provider, fixed} {
+		if name != "" {
+			c.Provider = name
+		}
+	}
+	return c, c.Validate()
+}
+
+// open reads the configuration and opens its provider.
+func (a *app) open(fixed string) (*config.Config, provider.Provider, error) {
+	c, err := a.load(fixed)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := a.parts.provider(c)
+	return c, p, err
+}
+
+// connect opens the provider's cluster and the releases on it.
+func (a *app) connect(ctx context.Context, c *config.Config, p provider.Provider) (*provider.Cluster, releases, error) {
+	cluster, err := p.Cluster(ctx)
+	if err != nil {
+		if errors.Is(err, provider.ErrNotUp) && fault.Hint(err) == "" {
+			err = fault.WithHint(err, "berth init")
+		}
+		return nil, nil, err
+	}
+	found, err := a.parts.releases(cluster, c)
+	return cluster, found, err
+}
+
+// checkEnvironment refuses a name that berth.yaml does not have.
+func checkEnvironment(c *config.Config, name string) error {
+	if _, ok := c.Environments[name]; ok {
+		return nil
+	}
+	return fault.WithHint(fault.Usage("there is no environment %q", name),
+		"berth.yaml has: %s", strings.Join(c.EnvironmentNames(), ", "))
+}
+
+// environmentNames completes an ENV on the command line.
+func (a *app) environmentNames(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	c, err := a.load("")
+	if err != nil || len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return slices.Clone(c.EnvironmentNames()), cobra.ShellCompDirectiveNoFileComp
+}

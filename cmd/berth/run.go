@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"berth/internal/console"
+	"berth/internal/fault"
+)
+
+// The exit statuses of every command.
+const (
+	succeeded = 0
+	failed    = 1
+	misused   = 2
+)
+
+// errReported ends a command with status 1 when what is wrong was its result
+// and has been written already.
+var errReported = errors.New("reported")
+
+// Run runs one command line to its end and returns the exit status. The first
+// interrupt lets the command stop cleanly; the second ends the process at once.
+func Run(ctx context.Context, args []string, streams console.Streams, environ []string) int {
+	return run(ctx, args, &app{streams: streams, environ: environ, parts: realParts})
+}
+
+func run(ctx context.Context, args []string, a *app) int {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// From here on signals do again what they do by default.
+	defer context.AfterFunc(ctx, stop)()
+
+	root := a.rootCommand()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	// Whatever cobra refused before the command's own work began was not a
+	// call that could be meant.
+	if err != nil && !a.begun {
+		err = fault.Usage("%w", err)
+		if fault.Hint(err) == "" {
+			err = fault.WithHint(err, "berth --help lists the commands, berth COMMAND --help a command's flags")
+		}
+	}
+	if a.console == nil {
+		a.console = console.New(a.streams, a.environ, console.Options{})
+	}
+	a.console.Close()
+	switch {
+	case err == nil:
+		return succeeded
+	case errors.Is(err, errReported):
+		return failed
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		a.console.Error(fault.WithHint(errors.New("interrupted"), "the same command goes on from here"))
+		return failed
+	}
+	a.console.Error(err)
+	if fault.IsUsage(err) {
+		return misused
+	}
+	return failed
+}

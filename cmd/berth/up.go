@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"berth/internal/config"
+	"berth/internal/provider"
+)
+
+func (a *app) upCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "up",
+		Short: "Bring up Kubernetes on this machine and deploy every environment",
+		Long: `Bring up Kubernetes on this machine, install the ingress controller and deploy
+every environment of berth.yaml in its order. Run it again to go on after an
+interruption, to start what "berth down" stopped, or to deploy what changed.`,
+		Args: arguments(0),
+		RunE: func(command *cobra.Command, _ []string) error { return a.up(command.Context()) },
+	}
+}
+
+func (a *app) up(ctx context.Context) error {
+	c, p, err := a.open("local")
+	if err != nil {
+		return err
+	}
+	r := a.console.Reporter()
+	if err := p.Init(ctx, r); err != nil {
+		return err
+	}
+	cluster, found, err := a.connect(ctx, c, p)
+	if err != nil {
+		return err
+	}
+	// The platform needs no image and the image no platform.
+	var image string
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.parts.install(groupCtx, cluster, c, r) })
+	group.Go(func() (err error) {
+		image, err = a.image(groupCtx, c, p)
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	// One after the other, so that what fails in staging never reaches
+	// production.
+	for _, environment := range c.EnvironmentNames() {
+		if _, err := found.Deploy(ctx, environment, image, r); err != nil {
+			return err
+		}
+	}
+	a.printAddresses(c, cluster)
+	return nil
+}
+
+// image returns the image to release: the one that berth.yaml names, or one
+// built from its Dockerfile.
+func (a *app) image(ctx context.Context, c *config.Config, p provider.Provider) (string, error) {
+	if c.Image != "" {
+		return c.Image, nil
+	}
+	build := provider.Build{Name: c.Name, Dockerfile: c.Path(c.Dockerfile), Context: c.Path(c.Context)}
+	return p.Publish(ctx, build, a.console.Reporter())
+}
+
+func (a *app) printAddresses(c *config.Config, cluster *provider.Cluster) {
+	var rows [][]string
+	for _, environment := range c.EnvironmentNames() {
+		for _, host := range c.Environments[environment].Hosts {
+			rows = append(rows, []string{environment, address(cluster, host)})
+		}
+	}
+	a.console.Print("")
+	a.console.Table([]string{"ENVIRONMENT", "ADDRESS"}, rows)
+	if cluster.Authority == nil {
+		return
+	}
+	names := c.EnvironmentNames()
+	host := c.Environments[names[len(names)-1]].Hosts[0]
+	file := cluster.Authority.File()
+	a.console.Print("\nTry it:\n  curl --cacert %s %s%s%s", file, resolve(cluster, host), address(cluster, host), c.Health)
+	a.console.Print("\nTrust its certificates on this machine (Debian, Ubuntu), once:\n"+
+		"  cp %s /usr/local/share/ca-certificates/berth.crt && update-ca-certificates", file)
+}
+
+// resolve is what curl needs to find a host that no DNS server knows. It knows
+// itself that names below localhost are this machine (RFC 6761).
+func resolve(cluster *provider.Cluster, host string) string {
+	if cluster.Ingress == nil || host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return ""
+	}
+	ip, port := splitAddress(cluster.Ingress.HTTPS)
+	return "--resolve " + host + ":" + port + ":" + ip + " "
+}
