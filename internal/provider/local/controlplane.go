@@ -1,0 +1,271 @@
+package local
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"berth/internal/provider/local/supervisor"
+)
+
+// Ports on loopback and on the machine's own address in the cluster's network.
+// They are not the usual ones, so that another Kubernetes or etcd on this
+// machine is not in the way.
+const (
+	etcdPort      = 23790
+	etcdPeerPort  = 23800
+	apiPort       = 6443
+	bucketPort    = 9000
+	managerPort   = 20257
+	schedulerPort = 20259
+	proxyPort     = 20249
+	proxyHealth   = 20256
+	dnsHealth     = 20080
+)
+
+// Users of the control plane's own parts, each with its least privilege.
+const (
+	adminUser       = "berth:admin"
+	managerUser     = "system:kube-controller-manager"
+	schedulerUser   = "system:kube-scheduler"
+	proxyUser       = "system:kube-proxy"
+	dnsUser         = "system:coredns"
+	provisionerUser = "berth:provisioner"
+	// kubeletClientUser is who the API server is to the kubelets.
+	kubeletClientUser = "kube-apiserver-kubelet-client"
+)
+
+// controlPlane is everything of a cluster that is not a node.
+type controlPlane struct {
+	layout     layout
+	network    network
+	kubernetes string // the binary of kube/
+}
+
+func (c controlPlane) server() string { return fmt.Sprintf("https://%s:%d", c.network.api(), apiPort) }
+func (c controlPlane) bucketEndpoint() string {
+	return fmt.Sprintf("https://%s:%d", c.network.api(), bucketPort)
+}
+
+// configure writes keys, certificates, kubeconfigs and configuration files.
+// What is right already stays as it is.
+func (c controlPlane) configure() (kubernetes *authority, err error) {
+	l := c.layout
+	for _, folder := range []string{l.in("pki"), l.in("etc"), l.etcd(), l.volumes(), l.buckets(), l.podLogs()} {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return nil, fmt.Errorf("make state folder: %w", err)
+		}
+	}
+	kubernetes, err = loadAuthority(l, "kubernetes", nil)
+	if err != nil {
+		return nil, err
+	}
+	etcd, err := loadAuthority(l, "etcd", nil)
+	if err != nil {
+		return nil, err
+	}
+	api := c.network.api().String()
+	for _, certificate := range []struct {
+		by    *authority
+		name  string
+		user  string
+		group string
+		hosts []string
+	}{
+		{etcd, "etcd", "etcd", "", []string{"localhost", "127.0.0.1"}},
+		{etcd, "etcd-client", "kube-apiserver", "", nil},
+		{kubernetes, "apiserver", "kube-apiserver", "", []string{
+			"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+			api, c.network.firstService().String()}},
+		{kubernetes, "apiserver-kubelet-client", kubeletClientUser, "", nil},
+		{kubernetes, "bucket", "bucket", "", []string{"localhost", api}},
+	} {
+		if err := certificate.by.issue(l.pki(certificate.name+".crt"), certificate.user, certificate.group, certificate.hosts...); err != nil {
+			return nil, err
+		}
+	}
+	for user, group := range map[string]string{
+		adminUser: "system:masters", managerUser: "", schedulerUser: "", proxyUser: "", dnsUser: "", provisionerUser: "",
+	} {
+		if err := writeKubeconfig(l, kubernetes, c.server(), user, group); err != nil {
+			return nil, err
+		}
+	}
+	// The key that signs service accounts' tokens is an authority's, used as
+	// a bare key.
+	if _, err := loadAuthority(l, "service-account", nil); err != nil {
+		return nil, err
+	}
+	return kubernetes, c.writeFiles()
+}
+
+func (c controlPlane) writeFiles() error {
+	// Secrets are encrypted in etcd, under a key that a copy of etcd's folder
+	// does not hold.
+	key, err := onceRandom(c.layout.pki("secrets.key"))
+	if err != nil {
+		return err
+	}
+	raw, err := hex.DecodeString(key)
+	if err != nil {
+		return fmt.Errorf("read the key of secrets: %w", err)
+	}
+	encryption := fmt.Sprintf(`apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+- resources: [secrets]
+  providers:
+  - secretbox: {keys: [{name: key1, secret: %s}]}
+  - identity: {}
+`, base64.StdEncoding.EncodeToString(raw))
+	corefile := fmt.Sprintf(`.:53 {
+	bind %s
+	errors
+	health 127.0.0.1:%d
+	kubernetes cluster.local in-addr.arpa {
+		kubeconfig %s
+		ttl 5
+	}
+%s	cache 5
+}
+`, c.network.dns(), dnsHealth, c.layout.kubeconfig(dnsUser), c.forward())
+	for name, content := range map[string]string{
+		"encryption.yaml": encryption,
+		"Corefile":        corefile,
+		"resolv.conf":     fmt.Sprintf("nameserver %s\n", c.network.dns()),
+	} {
+		if err := replaceFile(c.layout.etc(name), []byte(content), 0o600); err != nil {
+			return fmt.Errorf("write configuration: %w", err)
+		}
+	}
+	return nil
+}
+
+// forward is the Corefile's line for names outside the cluster: none on a
+// machine that has no name server.
+func (c controlPlane) forward() string {
+	const resolv = "/etc/resolv.conf"
+	content, err := os.ReadFile(resolv)
+	if err != nil || !slices.ContainsFunc(strings.Split(string(content), "\n"), func(line string) bool {
+		return strings.HasPrefix(strings.TrimSpace(line), "nameserver")
+	}) {
+		return ""
+	}
+	return "\tforward . " + resolv + "\n"
+}
+
+// bucketKeys returns the keys of the S3 gateway, made at first.
+func (c controlPlane) bucketKeys() (access, secret string, err error) {
+	if access, err = onceRandom(c.layout.pki("bucket-access.key")); err != nil {
+		return "", "", err
+	}
+	secret, err = onceRandom(c.layout.pki("bucket-secret.key"))
+	return access[:20], secret, err
+}
+
+// parts are the processes, in the order in which they need each other.
+func (c controlPlane) parts() ([]supervisor.Part, error) {
+	l, api := c.layout, c.network.api().String()
+	access, secret, err := c.bucketKeys()
+	if err != nil {
+		return nil, err
+	}
+	path := "PATH=" + os.Getenv("PATH")
+	etcd := fmt.Sprintf("https://127.0.0.1:%d", etcdPort)
+	peer := fmt.Sprintf("https://127.0.0.1:%d", etcdPeerPort)
+	component := func(name string, arguments ...string) supervisor.Part {
+		return supervisor.Part{Name: name, Args: append([]string{c.kubernetes, name}, arguments...), Env: []string{path}}
+	}
+	bucket := component("s3-gateway", "--root", l.buckets(), "--listen", fmt.Sprintf("%s:%d", api, bucketPort),
+		"--cert", l.pki("bucket.crt"), "--key", l.pki("bucket.key"))
+	bucket.Env = append(bucket.Env, "AWS_ACCESS_KEY_ID="+access, "AWS_SECRET_ACCESS_KEY="+secret)
+	return []supervisor.Part{
+		{
+			Name: "etcd",
+			Args: []string{l.program("usr/bin/etcd"), "--name", "local", "--data-dir", l.etcd(),
+				"--listen-client-urls", etcd, "--advertise-client-urls", etcd,
+				"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "local=" + peer,
+				"--cert-file", l.pki("etcd.crt"), "--key-file", l.pki("etcd.key"),
+				"--trusted-ca-file", l.pki("etcd-ca.crt"), "--client-cert-auth",
+				"--peer-cert-file", l.pki("etcd.crt"), "--peer-key-file", l.pki("etcd.key"),
+				"--peer-trusted-ca-file", l.pki("etcd-ca.crt"), "--peer-client-cert-auth",
+				"--auto-compaction-retention", "1h", "--logger", "zap",
+			},
+			Env: []string{path},
+		},
+		component("kube-apiserver",
+			"--bind-address", api, "--advertise-address", api, "--secure-port", fmt.Sprint(apiPort),
+			"--etcd-servers", etcd, "--etcd-cafile", l.pki("etcd-ca.crt"),
+			"--etcd-certfile", l.pki("etcd-client.crt"), "--etcd-keyfile", l.pki("etcd-client.key"),
+			"--encryption-provider-config", l.etc("encryption.yaml"),
+			"--tls-cert-file", l.pki("apiserver.crt"), "--tls-private-key-file", l.pki("apiserver.key"),
+			"--client-ca-file", l.pki("kubernetes-ca.crt"),
+			"--kubelet-certificate-authority", l.pki("kubernetes-ca.crt"),
+			"--kubelet-client-certificate", l.pki("apiserver-kubelet-client.crt"),
+			"--kubelet-client-key", l.pki("apiserver-kubelet-client.key"),
+			"--kubelet-preferred-address-types", "InternalIP",
+			"--service-account-issuer", "https://kubernetes.default.svc.cluster.local",
+			"--service-account-key-file", l.pki("service-account-ca.key"),
+			"--service-account-signing-key-file", l.pki("service-account-ca.key"),
+			"--service-cluster-ip-range", c.network.services().String(),
+			"--authorization-mode", "Node,RBAC", "--anonymous-auth=false",
+			"--enable-admission-plugins", "NodeRestriction",
+			"--allow-privileged", "--profiling=false",
+		),
+		component("kube-controller-manager",
+			"--bind-address", "127.0.0.1", "--secure-port", fmt.Sprint(managerPort), "--leader-elect=false",
+			"--kubeconfig", l.kubeconfig(managerUser),
+			"--authentication-kubeconfig", l.kubeconfig(managerUser),
+			"--authorization-kubeconfig", l.kubeconfig(managerUser),
+			"--use-service-account-credentials", "--profiling=false",
+			"--root-ca-file", l.pki("kubernetes-ca.crt"),
+			"--service-account-private-key-file", l.pki("service-account-ca.key"),
+			"--node-monitor-grace-period", "20s", "--node-monitor-period", "2s",
+			"--terminated-pod-gc-threshold", "50",
+		),
+		component("kube-scheduler",
+			"--bind-address", "127.0.0.1", "--secure-port", fmt.Sprint(schedulerPort), "--leader-elect=false",
+			"--kubeconfig", l.kubeconfig(schedulerUser),
+			"--authentication-kubeconfig", l.kubeconfig(schedulerUser),
+			"--authorization-kubeconfig", l.kubeconfig(schedulerUser), "--profiling=false",
+		),
+		// One serves all nodes: they share this machine's network.
+		component("kube-proxy",
+			"--kubeconfig", l.kubeconfig(proxyUser), "--proxy-mode", "nftables",
+			"--hostname-override", node{number: 1}.name(), "--cluster-cidr", c.network.cluster().String(),
+			"--metrics-bind-address", fmt.Sprintf("127.0.0.1:%d", proxyPort),
+			"--healthz-bind-address", fmt.Sprintf("127.0.0.1:%d", proxyHealth),
+			// Leave the machine's connection tracking as it is.
+			"--conntrack-max-per-core", "0", "--conntrack-min", "0",
+			"--conntrack-tcp-timeout-established", "0s", "--conntrack-tcp-timeout-close-wait", "0s",
+		),
+		component("coredns", "-conf", l.etc("Corefile")),
+		component("provisioner", "--kubeconfig", l.kubeconfig(provisionerUser), "--root", l.volumes()),
+		bucket,
+	}, nil
+}
+
+// onceRandom returns the content of a file, which is random and made at the
+// first call: 32 bytes in hexadecimal.
+func onceRandom(file string) (string, error) {
+	content, err := os.ReadFile(file)
+	if err == nil {
+		return string(content), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read key: %w", err)
+	}
+	random := make([]byte, 32)
+	rand.Read(random) // never fails, as its documentation says
+	text := hex.EncodeToString(random)
+	if err := replaceFile(file, []byte(text), 0o600); err != nil {
+		return "", fmt.Errorf("keep key: %w", err)
+	}
+	return text, nil
+}

@@ -1,0 +1,211 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"berth/internal/image"
+	"berth/internal/progress"
+	"berth/internal/provider"
+)
+
+// registry is the host part of local images' names. Nothing answers there: the
+// nodes have the images already.
+const registry = "berth.local"
+
+// keptImages is how many builds of an image are kept for rollbacks.
+const keptImages = 10
+
+// baseImage stands in for debian:trixie-slim where no registry can be reached.
+const baseImage = registry + "/base:trixie"
+
+// imageStore builds images and keeps an archive of each, which every node's
+// containerd imports: those that are there now, and those to come.
+type imageStore struct {
+	layout layout
+	source string
+}
+
+// prepare makes the base image that the others are built on.
+func (s imageStore) prepare(ctx context.Context, step progress.Step) error {
+	if s.buildah(ctx, "inspect", "--type", "image", baseImage) == nil {
+		return nil
+	}
+	archive := s.layout.cached("base.tar")
+	if !exists(archive) {
+		step.Detail("fetching Debian's packages")
+		partial := s.layout.cached("base.partial.tar")
+		if err := run(ctx, "mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates", "trixie", partial); err != nil {
+			return fmt.Errorf("make base image: %w", err)
+		}
+		if err := os.Rename(partial, archive); err != nil {
+			return fmt.Errorf("keep base image: %w", err)
+		}
+	}
+	step.Detail("importing")
+	folder, err := os.MkdirTemp("", "berth-base-")
+	if err != nil {
+		return fmt.Errorf("make base image: %w", err)
+	}
+	defer os.RemoveAll(folder)
+	if err := os.Link(archive, filepath.Join(folder, "base.tar")); err != nil {
+		if err := copyFile(archive, filepath.Join(folder, "base.tar")); err != nil {
+			return fmt.Errorf("make base image: %w", err)
+		}
+	}
+	dockerfile := filepath.Join(folder, "Dockerfile")
+	if err := os.WriteFile(dockerfile, []byte("FROM scratch\nADD base.tar /\nCMD [\"bash\"]\n"), 0o644); err != nil {
+		return fmt.Errorf("make base image: %w", err)
+	}
+	return s.buildah(ctx, "bud", "--isolation", "chroot", "--timestamp", "0", "--tag", baseImage, "--file", dockerfile, folder)
+}
+
+// build makes an image and its archive, and returns its reference.
+func (s imageStore) build(ctx context.Context, b provider.Build, r progress.Reporter) (reference string, err error) {
+	volumes, err := s.toolchain(ctx)
+	if err != nil {
+		return "", err
+	}
+	options := s.options()
+	options.Volumes = volumes
+	builder, err := image.NewBuildah(options)
+	if err != nil {
+		return "", err
+	}
+	// Go's own images have no place here either: the base image with this
+	// machine's toolchain mounted serves as one.
+	reference, err = builder.Build(ctx, b, registry+"/"+b.Name, map[string]string{"BASE": baseImage, "GO": baseImage}, r)
+	if err != nil {
+		return "", err
+	}
+	archive := s.archive(reference)
+	if !exists(archive) {
+		if err := os.MkdirAll(s.layout.images(), 0o700); err != nil {
+			return "", fmt.Errorf("make image folder: %w", err)
+		}
+		if err := builder.Export(ctx, reference, archive, r); err != nil {
+			return "", err
+		}
+	}
+	return reference, s.forget(archive)
+}
+
+// forget removes all but the latest archives of an image, and marks the one in
+// use as the latest.
+func (s imageStore) forget(archive string) error {
+	now := time.Now()
+	if err := os.Chtimes(archive, now, now); err != nil {
+		return fmt.Errorf("mark image: %w", err)
+	}
+	name, _, _ := strings.Cut(filepath.Base(archive), "@")
+	archives, err := filepath.Glob(filepath.Join(s.layout.images(), name+"@*.tar"))
+	if err != nil {
+		return err
+	}
+	modified := func(file string) time.Time {
+		info, err := os.Stat(file)
+		if err != nil {
+			return time.Time{}
+		}
+		return info.ModTime()
+	}
+	slices.SortFunc(archives, func(a, b string) int { return modified(b).Compare(modified(a)) })
+	for _, old := range archives[min(keptImages, len(archives)):] {
+		if err := os.Remove(old); err != nil {
+			return fmt.Errorf("remove old image: %w", err)
+		}
+	}
+	return nil
+}
+
+// archive is the file of a reference: berth.local/name:tag becomes name@tag.tar.
+func (s imageStore) archive(reference string) string {
+	name := strings.TrimPrefix(reference, registry+"/")
+	return filepath.Join(s.layout.images(), strings.Replace(name, ":", "@", 1)+".tar")
+}
+
+// archives returns all archives' files.
+func (s imageStore) archives() ([]string, error) {
+	return filepath.Glob(filepath.Join(s.layout.images(), "*@*.tar"))
+}
+
+// toolchain returns the mounts that bring this machine's Go into a build:
+// read-only but for the caches.
+func (s imageStore) toolchain(ctx context.Context) ([]string, error) {
+	output, err := goCommand(ctx, s.source, "env", "GOROOT", "GOMODCACHE", "GOCACHE").Output()
+	if err != nil {
+		return nil, fmt.Errorf("ask go for its folders: %w", err)
+	}
+	folders := strings.Fields(string(output))
+	if len(folders) != 3 {
+		return nil, fmt.Errorf("ask go for its folders: got %q", output)
+	}
+	for _, cache := range folders[1:] {
+		if err := os.MkdirAll(cache, 0o755); err != nil {
+			return nil, fmt.Errorf("make Go cache: %w", err)
+		}
+	}
+	return []string{
+		folders[0] + ":/usr/local/go:ro",
+		folders[1] + ":/root/go/pkg/mod",
+		folders[2] + ":/root/.cache/go-build",
+	}, nil
+}
+
+func (s imageStore) options() image.Buildah {
+	return image.Buildah{
+		Root:      s.layout.cached("buildah", "root"),
+		RunRoot:   s.layout.cached("buildah", "run"),
+		Driver:    "overlay",
+		Isolation: "chroot",
+	}
+}
+
+func (s imageStore) buildah(ctx context.Context, arguments ...string) error {
+	o := s.options()
+	return run(ctx, "buildah", append([]string{"--root", o.Root, "--runroot", o.RunRoot, "--storage-driver", o.Driver}, arguments...)...)
+}
+
+// importInto loads archives into a node's containerd, except for those whose
+// images it has.
+func (s imageStore) importInto(ctx context.Context, n node, archives []string, step progress.Step) error {
+	ctr := func(arguments ...string) *exec.Cmd {
+		return exec.CommandContext(ctx, s.layout.program("usr/bin/ctr"),
+			append([]string{"--address", n.socket(), "--namespace", "k8s.io"}, arguments...)...)
+	}
+	output, err := ctr("images", "list", "--quiet").Output()
+	if err != nil {
+		return fmt.Errorf("list images of %s: %w", n.name(), err)
+	}
+	have := strings.Fields(string(output))
+	for _, archive := range archives {
+		reference := s.reference(archive)
+		if slices.Contains(have, reference) {
+			continue
+		}
+		step.Detail(n.name() + " takes " + strings.TrimPrefix(reference, registry+"/"))
+		if output, err := ctr("images", "import", archive).CombinedOutput(); err != nil {
+			return fmt.Errorf("import %s into %s: %w: %s", reference, n.name(), err, lastLines(string(output), 3))
+		}
+	}
+	return nil
+}
+
+func (s imageStore) reference(archive string) string {
+	name := strings.TrimSuffix(filepath.Base(archive), ".tar")
+	return registry + "/" + strings.Replace(name, "@", ":", 1)
+}
+
+func copyFile(from, to string) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, content, 0o644)
+}

@@ -1,0 +1,213 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os/exec"
+	"strings"
+	"text/template"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// network is the /16 of a local cluster: its lower half for this machine, its
+// nodes and their pods, its upper half for services. All addresses of machine
+// and nodes are on the loopback interface, so they exist without a network.
+type network struct{ netip.Prefix }
+
+const maxNodes = 60
+
+func (n network) host(third, fourth byte) netip.Addr {
+	a := n.Masked().Addr().As4()
+	return netip.AddrFrom4([4]byte{a[0], a[1], third, fourth})
+}
+
+func (n network) api() netip.Addr          { return n.host(0, 1) }
+func (n network) dns() netip.Addr          { return n.host(0, 2) }
+func (n network) node(i int) netip.Addr    { return n.host(0, byte(10+i)) }
+func (n network) machine() netip.Prefix    { return netip.PrefixFrom(n.host(0, 0), 24) }
+func (n network) pods(i int) netip.Prefix  { return netip.PrefixFrom(n.host(byte(i), 0), 24) }
+func (n network) cluster() netip.Prefix    { return netip.PrefixFrom(n.host(0, 0), 17) }
+func (n network) services() netip.Prefix   { return netip.PrefixFrom(n.host(128, 0), 17) }
+func (n network) firstService() netip.Addr { return n.host(128, 1) }
+
+// rules let pods out with this machine's address, and keep the addresses of
+// machine and nodes to this machine: Linux would answer for them on every
+// interface. Traffic of pods comes in by their veths, which hold an address of
+// the network themselves.
+var rules = template.Must(template.New("rules").Parse(`table ip berth
+delete table ip berth
+table ip berth {
+	chain postrouting {
+		type nat hook postrouting priority srcnat; policy accept;
+		ip saddr {{.Network}} ip daddr != {{.Network}} oifname != "lo" masquerade
+	}
+	chain input {
+		type filter hook input priority filter; policy accept;
+		ip daddr {{.Machine}} ip saddr != {{.Network}} iifname != "lo" drop
+	}
+}
+`))
+
+// up makes the network. It changes nothing that is right already.
+func (n network) up(ctx context.Context, nodes []int) error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("find the loopback interface: %w", err)
+	}
+	if err := netlink.LinkSetUp(lo); err != nil {
+		return fmt.Errorf("bring up the loopback interface: %w", err)
+	}
+	addresses := []netip.Addr{n.api(), n.dns()}
+	for _, node := range nodes {
+		addresses = append(addresses, n.node(node))
+	}
+	for _, address := range addresses {
+		if err := netlink.AddrReplace(lo, loopback(address)); err != nil {
+			return fmt.Errorf("add address %s: %w", address, err)
+		}
+	}
+	// Connections from this machine to a service get an address that pods can
+	// answer, and a service without endpoints never leaks to the default route.
+	if err := netlink.RouteReplace(n.serviceRoute(lo)); err != nil {
+		return fmt.Errorf("add route for services: %w", err)
+	}
+	var text bytes.Buffer
+	if err := rules.Execute(&text, map[string]string{"Network": n.Masked().String(), "Machine": n.machine().String()}); err != nil {
+		return err
+	}
+	if err := feed(ctx, text.String(), "nft", "-f", "-"); err != nil {
+		return fmt.Errorf("load nftables rules: %w", err)
+	}
+	return n.forward(ctx)
+}
+
+// down removes what up made, and the tables of kube-proxy.
+func (n network) down(ctx context.Context) error {
+	var problems []error
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("find the loopback interface: %w", err)
+	}
+	if err := netlink.RouteDel(n.serviceRoute(lo)); err != nil && !errors.Is(err, unix.ESRCH) {
+		problems = append(problems, fmt.Errorf("remove route for services: %w", err))
+	}
+	addresses, err := netlink.AddrList(lo, netlink.FAMILY_V4)
+	if err != nil {
+		problems = append(problems, fmt.Errorf("list addresses: %w", err))
+	}
+	for _, address := range addresses {
+		if ip, ok := netip.AddrFromSlice(address.IP.To4()); ok && n.machine().Contains(ip) {
+			if err := netlink.AddrDel(lo, &address); err != nil {
+				problems = append(problems, fmt.Errorf("remove address %s: %w", ip, err))
+			}
+		}
+	}
+	for _, table := range []string{"ip berth", "ip kube-proxy", "ip6 kube-proxy"} {
+		// Naming a table makes it where it is missing, so this cannot fail
+		// for want of it.
+		if err := feed(ctx, "table "+table+"\ndelete table "+table+"\n", "nft", "-f", "-"); err != nil {
+			problems = append(problems, fmt.Errorf("remove nftables table %s: %w", table, err))
+		}
+	}
+	if _, err := exec.LookPath("iptables"); err == nil {
+		for _, rule := range n.forwardRules() {
+			for run(ctx, "iptables", append([]string{"-w", "-D", "FORWARD"}, rule...)...) == nil {
+			}
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// forward lets pods' traffic pass where Docker or a firewall drops by default
+// what is forwarded: there an accept of ours in another table does not help.
+func (n network) forward(ctx context.Context) error {
+	if _, err := exec.LookPath("iptables"); err != nil {
+		return nil
+	}
+	policy, err := exec.CommandContext(ctx, "iptables", "-w", "-S", "FORWARD").Output()
+	if err != nil || !strings.HasPrefix(string(policy), "-P FORWARD DROP") {
+		return nil // no such chain, or nothing dropped
+	}
+	for _, rule := range n.forwardRules() {
+		if run(ctx, "iptables", append([]string{"-w", "-C", "FORWARD"}, rule...)...) == nil {
+			continue
+		}
+		if err := run(ctx, "iptables", append([]string{"-w", "-I", "FORWARD"}, rule...)...); err != nil {
+			return fmt.Errorf("let pods' traffic pass: %w", err)
+		}
+	}
+	return nil
+}
+
+func (n network) forwardRules() [][]string {
+	comment := []string{"-m", "comment", "--comment", "berth", "-j", "ACCEPT"}
+	return [][]string{
+		append([]string{"-s", n.Masked().String()}, comment...),
+		append([]string{"-d", n.Masked().String()}, comment...),
+	}
+}
+
+func (n network) serviceRoute(lo netlink.Link) *netlink.Route {
+	return &netlink.Route{
+		LinkIndex: lo.Attrs().Index,
+		Dst:       ipNet(n.services()),
+		Src:       n.api().AsSlice(),
+		Scope:     netlink.SCOPE_LINK,
+	}
+}
+
+// overlap returns what on this machine uses addresses of the network already,
+// or "".
+func (n network) overlap() (string, error) {
+	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return "", fmt.Errorf("list routes: %w", err)
+	}
+	for _, route := range routes {
+		if route.Dst == nil {
+			continue
+		}
+		address, _ := netip.AddrFromSlice(route.Dst.IP.To4())
+		bits, _ := route.Dst.Mask.Size()
+		// A wider route, a default route in two halves say, is no one's claim
+		// to these addresses.
+		if bits >= n.Bits() && n.Contains(address) {
+			name := fmt.Sprintf("interface %d", route.LinkIndex)
+			if link, err := netlink.LinkByIndex(route.LinkIndex); err == nil {
+				name = link.Attrs().Name
+			}
+			return fmt.Sprintf("%s by %s", route.Dst, name), nil
+		}
+	}
+	return "", nil
+}
+
+func loopback(address netip.Addr) *netlink.Addr {
+	return &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(address, 32)), Scope: int(netlink.SCOPE_HOST)}
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), 32)}
+}
+
+// run runs a program; its output becomes part of the error.
+func run(ctx context.Context, name string, arguments ...string) error {
+	return feed(ctx, "", name, arguments...)
+}
+
+// feed is run with standard input.
+func feed(ctx context.Context, input, name string, arguments ...string) error {
+	command := exec.CommandContext(ctx, name, arguments...)
+	command.Stdin = strings.NewReader(input)
+	output, err := command.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, bytes.TrimSpace(output))
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"berth/internal/fault"
+	"berth/internal/progress"
+)
+
+// unpacked are the Debian packages whose programs berth runs out of its own
+// cache. Installing them would start their services, and would remove the
+// containerd that an installed Docker brings.
+var unpacked = []string{"etcd-server", "containerd", "runc", "containernetworking-plugins"}
+
+// installed are the Debian packages that have to be installed, with a program
+// of each. None starts a service.
+var installed = map[string]string{
+	"nftables":    "nft",
+	"mmdebstrap":  "mmdebstrap",
+	"buildah":     "buildah",
+	"libseccomp2": "",
+}
+
+// missingPackages returns the packages that are yet to be installed.
+func missingPackages() []string {
+	var missing []string
+	for name, program := range installed {
+		if program == "" {
+			if exec.Command("dpkg-query", "--status", name).Run() != nil {
+				missing = append(missing, name)
+			}
+		} else if _, err := exec.LookPath(program); err != nil {
+			missing = append(missing, name)
+		}
+	}
+	return missing
+}
+
+// installPackages installs packages with apt-get, which says what it does.
+func installPackages(ctx context.Context, names []string, step progress.Step) error {
+	step.Detail("apt-get install " + strings.Join(names, " "))
+	arguments := append([]string{"install", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"}, names...)
+	err := aptGet(ctx, "", arguments...)
+	if err != nil { // the lists of a fresh machine are empty or old
+		step.Detail("apt-get update")
+		if err := aptGet(ctx, "", "update"); err != nil {
+			return err
+		}
+		err = aptGet(ctx, "", arguments...)
+	}
+	return err
+}
+
+// fetchPackages downloads and unpacks the unpacked packages into the cache. It
+// downloads nothing when they are there.
+func fetchPackages(ctx context.Context, l layout, step progress.Step) error {
+	done := l.program(".complete")
+	if _, err := os.Stat(done); err == nil {
+		return nil
+	}
+	if err := os.RemoveAll(l.packages()); err != nil {
+		return fmt.Errorf("clear packages: %w", err)
+	}
+	if err := os.MkdirAll(l.program(""), 0o755); err != nil {
+		return fmt.Errorf("make package folder: %w", err)
+	}
+	step.Detail("downloading " + strings.Join(unpacked, ", "))
+	download := append([]string{"download"}, unpacked...)
+	if err := aptGet(ctx, l.packages(), download...); err != nil {
+		if err := aptGet(ctx, "", "update"); err != nil {
+			return err
+		}
+		if err := aptGet(ctx, l.packages(), download...); err != nil {
+			return err
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(l.packages(), "*.deb"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		step.Detail("unpacking " + filepath.Base(file))
+		if err := run(ctx, "dpkg-deb", "--extract", file, l.program("")); err != nil {
+			return fmt.Errorf("unpack %s: %w", filepath.Base(file), err)
+		}
+		if err := os.Remove(file); err != nil {
+			return fmt.Errorf("remove package file: %w", err)
+		}
+	}
+	return os.WriteFile(done, nil, 0o644)
+}
+
+func aptGet(ctx context.Context, dir string, arguments ...string) error {
+	command := exec.CommandContext(ctx, "apt-get", append([]string{"--quiet"}, arguments...)...)
+	command.Dir = dir
+	command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	output, err := command.CombinedOutput()
+	if err != nil {
+		return fault.WithHint(fmt.Errorf("apt-get %s: %w: %s", arguments[0], err, lastLines(string(output), 3)),
+			"see that `apt-get update` works on this machine, then run the same command again")
+	}
+	return nil
+}
+
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// exists reports whether a file is there, for steps that are done once.
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return !errors.Is(err, fs.ErrNotExist)
+}

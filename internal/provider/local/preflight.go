@@ -1,0 +1,219 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"berth/internal/fault"
+	"berth/internal/provider"
+	"berth/internal/provider/local/supervisor"
+)
+
+const (
+	neededDisk   = 8 << 30 // bytes; measured: 5 GiB with Go's caches
+	neededMemory = 3 << 30 // bytes; measured: 2 GiB with one node, and what compiling takes
+)
+
+// Check looks at everything that this machine must have before anything is
+// changed on it.
+func (p *Provider) Check(ctx context.Context) []provider.Check {
+	checks := []provider.Check{
+		checkRoot(),
+		checkProgram("go", "install Go 1.26 or newer: https://go.dev/doc/install"),
+		checkProgram("apt-get", "berth takes etcd, containerd and PostgreSQL from Debian's packages: run it on Debian or Ubuntu"),
+		p.checkDisk(),
+		checkMemory(),
+		checkCgroups(),
+		checkOverlay(),
+		p.checkAttributes(),
+	}
+	// What a running cluster holds itself is not in its way.
+	if !supervisor.Running(p.layout.supervisor(), "supervisor") {
+		checks = append(checks, p.checkNetwork(), p.checkPorts())
+	}
+	return checks
+}
+
+// MissingPackages returns the Debian packages that Init will install.
+func (p *Provider) MissingPackages() []string {
+	missing := missingPackages()
+	slices.Sort(missing)
+	return missing
+}
+
+// preflight makes the problems that Check finds one error.
+func (p *Provider) preflight(ctx context.Context) error {
+	var problems []error
+	var remedies []string
+	for _, check := range p.Check(ctx) {
+		if check.Problem != "" {
+			problems = append(problems, fmt.Errorf("%s: %s", check.Name, check.Problem))
+			remedies = append(remedies, check.Remedy)
+		}
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	return fault.WithHint(fmt.Errorf("this machine is not ready: %w", errors.Join(problems...)), "%s", strings.Join(remedies, "; "))
+}
+
+func checkRoot() provider.Check {
+	c := provider.Check{Name: "root"}
+	if os.Geteuid() != 0 {
+		c.Problem = "a kubelet makes mounts, networks and cgroups, which takes root"
+		c.Remedy = "run the same command with sudo"
+	}
+	return c
+}
+
+func checkProgram(name, remedy string) provider.Check {
+	c := provider.Check{Name: name}
+	if _, err := exec.LookPath(name); err != nil {
+		c.Problem, c.Remedy = "not found", remedy
+	}
+	return c
+}
+
+func (p *Provider) checkDisk() provider.Check {
+	c := provider.Check{Name: "disk space"}
+	if exists(p.layout.cluster()) {
+		return c // a cluster that was made has what it takes
+	}
+	for _, folder := range []string{p.layout.state, p.layout.cache} {
+		var stat unix.Statfs_t
+		if err := unix.Statfs(existingParent(folder), &stat); err != nil {
+			c.Problem = err.Error()
+			return c
+		}
+		if free := stat.Bavail * uint64(stat.Bsize); free < neededDisk {
+			c.Problem = fmt.Sprintf("%d GiB free at %s, %d needed", free>>30, folder, neededDisk>>30)
+			c.Remedy = "free some, or name folders on a larger disk in XDG_STATE_HOME and XDG_CACHE_HOME"
+		}
+	}
+	return c
+}
+
+func checkMemory() provider.Check {
+	c := provider.Check{Name: "memory"}
+	total, err := machineMemory()
+	if err != nil {
+		c.Problem = err.Error()
+	} else if total < neededMemory {
+		c.Problem = fmt.Sprintf("%d MiB, %d needed", total>>20, neededMemory>>20)
+		c.Remedy = "run berth on a larger machine"
+	}
+	return c
+}
+
+func checkCgroups() provider.Check {
+	c := provider.Check{Name: "cgroups"}
+	roots, unified, err := cgroupRoots()
+	if err != nil {
+		c.Problem, c.Remedy = err.Error(), "mount cgroups at "+cgroupMount
+		return c
+	}
+	var have []string
+	if unified {
+		content, err := os.ReadFile(filepath.Join(cgroupMount, "cgroup.controllers"))
+		if err != nil {
+			c.Problem = err.Error()
+			return c
+		}
+		have = strings.Fields(string(content))
+	} else {
+		for _, root := range roots {
+			have = append(have, filepath.Base(root))
+		}
+	}
+	for _, controller := range []string{"cpu", "cpuset", "memory", "pids"} {
+		if !slices.ContainsFunc(have, func(h string) bool { return slices.Contains(strings.Split(h, ","), controller) }) {
+			c.Problem = "no controller " + controller
+			c.Remedy = "enable it on the kernel's command line: cgroup_enable=" + controller
+		}
+	}
+	return c
+}
+
+func checkOverlay() provider.Check {
+	c := provider.Check{Name: "overlay file system"}
+	content, err := os.ReadFile("/proc/filesystems")
+	if err == nil && strings.Contains(string(content), "\toverlay\n") {
+		return c
+	}
+	if err := exec.Command("modprobe", "overlay").Run(); err != nil {
+		c.Problem, c.Remedy = "the kernel has none", "load it: sudo modprobe overlay"
+	}
+	return c
+}
+
+// checkAttributes looks whether the bucket's folder can keep what the S3
+// gateway knows of objects.
+func (p *Provider) checkAttributes() provider.Check {
+	c := provider.Check{Name: "extended attributes"}
+	folder := existingParent(p.layout.state)
+	file, err := os.CreateTemp(folder, ".berth-check-")
+	if err != nil {
+		if !errors.Is(err, os.ErrPermission) { // which is told of as root
+			c.Problem = err.Error()
+		}
+		return c
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	if err := unix.Fsetxattr(int(file.Fd()), "user.berth", []byte("1"), 0); err != nil {
+		c.Problem = fmt.Sprintf("the file system of %s has none: %v", folder, err)
+		c.Remedy = "name a folder on ext4, xfs or btrfs in XDG_STATE_HOME"
+	}
+	return c
+}
+
+func (p *Provider) checkNetwork() provider.Check {
+	c := provider.Check{Name: "network " + p.network.String()}
+	taken, err := p.network.overlap()
+	if err != nil {
+		c.Problem = err.Error()
+	} else if taken != "" {
+		c.Problem = "in use: " + taken
+		c.Remedy = "name another private /16 in berth.yaml: local.network"
+	}
+	return c
+}
+
+func (p *Provider) checkPorts() provider.Check {
+	c := provider.Check{Name: "ports"}
+	addresses := []string{p.config.HTTP, p.config.HTTPS}
+	for _, port := range []int{etcdPort, etcdPeerPort, managerPort, schedulerPort, proxyPort, proxyHealth, dnsHealth} {
+		addresses = append(addresses, fmt.Sprintf("127.0.0.1:%d", port))
+	}
+	var taken []string
+	for _, address := range addresses {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			taken = append(taken, address)
+			continue
+		}
+		listener.Close()
+	}
+	if len(taken) > 0 {
+		c.Problem = "in use: " + strings.Join(taken, ", ")
+		c.Remedy = "end what listens there (ss -ltnp shows it), or name other addresses in berth.yaml: local.http, local.https"
+	}
+	return c
+}
+
+// existingParent is the nearest folder of a path that is there.
+func existingParent(path string) string {
+	for !exists(path) {
+		path = filepath.Dir(path)
+	}
+	return path
+}

@@ -1,0 +1,444 @@
+// Package local is the provider on this machine: a real Kubernetes with no
+// Docker, no registry and no account.
+//
+// The control plane, DNS, the bucket and each node's containerd and kubelet are
+// processes that package supervisor keeps running. All nodes share this
+// machine's network, which makes the network between pods a matter of routes
+// that the kernel has anyway. Everything that must survive is below one state
+// folder, everything else can be made again, and stopping leaves the machine's
+// own settings as they were.
+package local
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"berth/internal/config"
+	"berth/internal/fault"
+	"berth/internal/progress"
+	"berth/internal/provider"
+	"berth/internal/provider/local/supervisor"
+)
+
+// Provider is the cluster on this machine. There is one a machine.
+type Provider struct {
+	config  config.Local
+	layout  layout
+	network network
+	images  imageStore
+
+	prepared struct {
+		sync.Mutex
+		done bool
+	}
+}
+
+// New returns the provider with the settings of berth.yaml.
+func New(c *config.Config) (*Provider, error) {
+	l, err := defaultLayout()
+	if err != nil {
+		return nil, err
+	}
+	prefix, err := netip.ParsePrefix(c.Local.Network)
+	if err != nil {
+		return nil, fmt.Errorf("read local.network: %w", err)
+	}
+	source, err := sourceRoot()
+	if err != nil {
+		return nil, err
+	}
+	return &Provider{config: c.Local, layout: l, network: network{prefix}, images: imageStore{l, source}}, nil
+}
+
+// state is what a cluster is by now. It is written before what it tells of is
+// made, so that an interruption leaves nothing that nobody knows.
+type state struct {
+	Nodes   []int  `json:"nodes"`
+	Size    string `json:"size,omitempty"`
+	Network string `json:"network"`
+	// Images that the cluster itself runs, by name.
+	Images map[string]string `json:"images"`
+}
+
+func (p *Provider) loadState() (state, error) {
+	var s state
+	content, err := os.ReadFile(p.layout.cluster())
+	if err == nil {
+		err = json.Unmarshal(content, &s)
+	}
+	return s, err
+}
+
+func (p *Provider) saveState(s state) error {
+	content, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(p.layout.in(), 0o700); err != nil {
+		return fmt.Errorf("make state folder: %w", err)
+	}
+	if err := replaceFile(p.layout.cluster(), append(content, '\n'), 0o600); err != nil {
+		return fmt.Errorf("record the cluster's state: %w", err)
+	}
+	return nil
+}
+
+// Init implements provider.Provider.
+func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
+	unlock, err := p.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := p.preflight(ctx); err != nil {
+		return err
+	}
+	s, err := p.loadState()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		s = state{Network: p.network.String(), Size: p.config.Size, Images: map[string]string{}}
+		for i := range p.config.Nodes {
+			s.Nodes = append(s.Nodes, i+1)
+		}
+	case err != nil:
+		return fmt.Errorf("read the cluster's state: %w", err)
+	case s.Network != p.network.String():
+		return fault.WithHint(fault.Usage("the cluster was made with the network %s, berth.yaml says %s", s.Network, p.network),
+			"a cluster keeps its network: set local.network back, or remove the cluster first with berth down --purge")
+	}
+
+	// Downloads and image builds go on beside the compiling of Kubernetes.
+	var binary string
+	making, makingCtx := errgroup.WithContext(ctx)
+	making.Go(func() error {
+		return progress.Run(r, "Compile Kubernetes "+KubernetesVersion, func(step progress.Step) (err error) {
+			binary, err = compileKubernetes(makingCtx, p.layout, p.images.source, step)
+			return err
+		})
+	})
+	making.Go(func() error {
+		for _, name := range []string{"pause", "ingress", "postgres"} {
+			folder := filepath.Join(p.images.source, "images", name)
+			context := p.images.source
+			if name == "postgres" { // it takes nothing of berth's source
+				context = folder
+			}
+			reference, err := p.build(makingCtx, provider.Build{
+				Name:       name,
+				Dockerfile: filepath.Join(folder, "Dockerfile"),
+				Context:    context,
+			}, r)
+			if err != nil {
+				return err
+			}
+			s.Images[name] = reference
+		}
+		return nil
+	})
+	if err := making.Wait(); err != nil {
+		return err
+	}
+	if err := p.saveState(s); err != nil {
+		return err
+	}
+
+	var client *kubernetes.Clientset
+	plane := controlPlane{p.layout, p.network, binary}
+	var authority *authority
+	if err := progress.Run(r, "Start the control plane", func(step progress.Step) error {
+		if authority, err = plane.configure(); err != nil {
+			return err
+		}
+		if err := prepareMachine(p.layout); err != nil {
+			return err
+		}
+		if err := p.network.up(ctx, s.Nodes); err != nil {
+			return err
+		}
+		if err := p.supervise(plane, s, authority); err != nil {
+			return err
+		}
+		if client, err = p.waitForAPI(ctx, step); err != nil {
+			return err
+		}
+		return grant(ctx, client)
+	}); err != nil {
+		return err
+	}
+	if err := p.joinNodes(ctx, client, s, r); err != nil {
+		return err
+	}
+	return progress.Run(r, "Open the bucket", func(progress.Step) error { return p.makeBucket(ctx) })
+}
+
+// supervise hands the processes of the control plane and of all nodes to the
+// supervisor.
+func (p *Provider) supervise(plane controlPlane, s state, kubernetes *authority) error {
+	parts, err := plane.parts()
+	if err != nil {
+		return err
+	}
+	reserved, err := reserve(s.Size)
+	if err != nil {
+		return err
+	}
+	for _, number := range s.Nodes {
+		n := p.node(number)
+		if err := n.configure(s.Images["pause"], kubernetes, plane.server(), reserved); err != nil {
+			return err
+		}
+		nodeParts, err := n.parts(plane.kubernetes)
+		if err != nil {
+			return err
+		}
+		parts = append(parts, nodeParts...)
+	}
+	return p.applyParts(parts)
+}
+
+func (p *Provider) node(number int) node { return node{p.layout, p.network, number} }
+
+// waitForAPI returns once the API server says it is ready.
+func (p *Provider) waitForAPI(ctx context.Context, step progress.Step) (*kubernetes.Clientset, error) {
+	step.Detail("waiting for the API server")
+	config, err := p.restConfig()
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the API server: %w", err)
+	}
+	err = poll(ctx, 3*time.Minute, func(ctx context.Context) error {
+		return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
+	})
+	if err != nil {
+		return nil, fault.WithHint(fmt.Errorf("the API server does not become ready: %w", err),
+			"its own words are in %s", p.layout.supervisor().Log("kube-apiserver"))
+	}
+	return client, nil
+}
+
+func (p *Provider) restConfig() (*rest.Config, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", p.layout.kubeconfig(adminUser))
+	if err != nil {
+		return nil, fmt.Errorf("read kubeconfig: %w", err)
+	}
+	config.QPS, config.Burst = 100, 200
+	return config, nil
+}
+
+// Cluster implements provider.Provider.
+func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
+	s, err := p.loadState()
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !exists(p.layout.kubeconfig(adminUser)) {
+		return nil, fault.WithHint(provider.ErrNotUp, "bring it up with: berth up")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the cluster's state: %w", err)
+	}
+	config, err := p.restConfig()
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the API server: %w", err)
+	}
+	// A killed API server is back within seconds; a stopped cluster is not.
+	patience := 30 * time.Second
+	if !supervisor.Running(p.layout.supervisor(), "kube-apiserver") && !supervisor.Running(p.layout.supervisor(), "supervisor") {
+		patience = 0
+	}
+	if err := poll(ctx, patience, func(ctx context.Context) error {
+		return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
+	}); err != nil {
+		return nil, fault.WithHint(fmt.Errorf("%w: %w", provider.ErrNotUp, err), "bring it up with: berth up")
+	}
+	ingress, err := loadAuthority(p.layout, "ingress", localDomains)
+	if err != nil {
+		return nil, err
+	}
+	return &provider.Cluster{
+		Name:         "local",
+		REST:         config,
+		Kubeconfig:   p.layout.kubeconfig(adminUser),
+		StorageClass: storageClass,
+		IngressClass: "nginx",
+		Ingress: &provider.Ingress{
+			Image: s.Images["ingress"], HTTP: p.config.HTTP, HTTPS: p.config.HTTPS, Node: p.node(1).name(),
+		},
+		Authority: ingress,
+		Postgres:  s.Images["postgres"],
+	}, nil
+}
+
+// Publish implements provider.Provider. It may run beside Init: whichever
+// comes last takes the image to the nodes.
+func (p *Provider) Publish(ctx context.Context, b provider.Build, r progress.Reporter) (string, error) {
+	reference, err := p.build(ctx, b, r)
+	if err != nil {
+		return "", err
+	}
+	s, err := p.loadState()
+	if errors.Is(err, fs.ErrNotExist) {
+		return reference, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the cluster's state: %w", err)
+	}
+	err = progress.Run(r, "Hand image "+b.Name+" to the nodes", func(step progress.Step) error {
+		for _, number := range s.Nodes {
+			n := p.node(number)
+			if !supervisor.Running(p.layout.supervisor(), n.containerdPart()) {
+				continue // it imports all archives when it comes up
+			}
+			if err := p.images.importInto(ctx, n, []string{p.images.archive(reference)}, step); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return reference, err
+}
+
+// build builds an image once the tools for it are there.
+func (p *Provider) build(ctx context.Context, b provider.Build, r progress.Reporter) (string, error) {
+	if err := p.prepare(ctx, r); err != nil {
+		return "", err
+	}
+	return p.images.build(ctx, b, r)
+}
+
+// prepare brings Debian's packages and the base image here, once a run.
+func (p *Provider) prepare(ctx context.Context, r progress.Reporter) error {
+	p.prepared.Lock()
+	defer p.prepared.Unlock()
+	if p.prepared.done {
+		return nil
+	}
+	if missing := missingPackages(); len(missing) > 0 {
+		if err := progress.Run(r, "Install Debian packages", func(step progress.Step) error {
+			return installPackages(ctx, missing, step)
+		}); err != nil {
+			return err
+		}
+	}
+	if err := progress.Run(r, "Fetch etcd, containerd, runc and CNI plugins", func(step progress.Step) error {
+		return fetchPackages(ctx, p.layout, step)
+	}); err != nil {
+		return err
+	}
+	if err := progress.Run(r, "Make the base image", func(step progress.Step) error {
+		return p.images.prepare(ctx, step)
+	}); err != nil {
+		return err
+	}
+	p.prepared.done = true
+	return nil
+}
+
+const bucketName = "berth"
+
+// Bucket implements provider.Provider.
+func (p *Provider) Bucket(context.Context) (provider.Bucket, error) {
+	plane := controlPlane{layout: p.layout, network: p.network}
+	access, secret, err := plane.bucketKeys()
+	if err != nil {
+		return provider.Bucket{}, err
+	}
+	ca, err := os.ReadFile(p.layout.pki("kubernetes-ca.crt"))
+	if err != nil {
+		return provider.Bucket{}, fault.WithHint(provider.ErrNotUp, "bring it up with: berth up")
+	}
+	return provider.Bucket{
+		Endpoint: plane.bucketEndpoint(), Region: "us-east-1", Name: bucketName,
+		AccessKey: access, SecretKey: secret, CA: ca,
+	}, nil
+}
+
+func (p *Provider) makeBucket(ctx context.Context) error {
+	b, err := p.Bucket(ctx)
+	if err != nil {
+		return err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	defer transport.CloseIdleConnections()
+	transport.TLSClientConfig.RootCAs = x509.NewCertPool()
+	transport.TLSClientConfig.RootCAs.AppendCertsFromPEM(b.CA)
+	client, err := minio.New(netip.AddrPortFrom(p.network.api(), bucketPort).String(), &minio.Options{
+		Creds: credentials.NewStaticV4(b.AccessKey, b.SecretKey, ""), Secure: true, Region: b.Region, Transport: transport,
+	})
+	if err != nil {
+		return fmt.Errorf("connect to the bucket: %w", err)
+	}
+	err = poll(ctx, time.Minute, func(ctx context.Context) error {
+		there, err := client.BucketExists(ctx, b.Name)
+		if err != nil || there {
+			return err
+		}
+		return client.MakeBucket(ctx, b.Name, minio.MakeBucketOptions{Region: b.Region})
+	})
+	if err != nil {
+		return fault.WithHint(fmt.Errorf("make the bucket: %w", err),
+			"the gateway's own words are in %s", p.layout.supervisor().Log("s3-gateway"))
+	}
+	return nil
+}
+
+// lock keeps two commands from changing the cluster at once.
+func (p *Provider) lock() (unlock func(), err error) {
+	if err := os.MkdirAll(p.layout.in(), 0o700); err != nil {
+		return nil, fault.WithHint(fmt.Errorf("make state folder: %w", err), "run the command as root: sudo make up")
+	}
+	file, err := os.OpenFile(p.layout.lock(), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open lock: %w", err)
+	}
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		file.Close()
+		return nil, fault.WithHint(errors.New("another berth command is changing the local cluster"), "wait for it to end")
+	}
+	return func() { file.Close() }, nil
+}
+
+// poll tries attempt until it succeeds, for as long as patience. The error is
+// the last attempt's. It tries at least once.
+func poll(ctx context.Context, patience time.Duration, attempt func(context.Context) error) error {
+	deadline := time.Now().Add(patience)
+	for {
+		tryCtx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		err := attempt(tryCtx)
+		cancel()
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+}
+
+// has reports whether a node of the number is wanted.
+func (s state) has(number int) bool { return slices.Contains(s.Nodes, number) }

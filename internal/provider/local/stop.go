@@ -1,0 +1,134 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"berth/internal/fault"
+	"berth/internal/progress"
+	"berth/internal/provider/local/supervisor"
+)
+
+// Stop implements provider.Stopper: it ends pods as gently as Kubernetes would,
+// then every process, and puts this machine's settings back. All data stays.
+func (p *Provider) Stop(ctx context.Context, r progress.Reporter) error {
+	if !exists(p.layout.in()) {
+		return nil
+	}
+	unlock, err := p.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return p.stop(ctx, r)
+}
+
+func (p *Provider) stop(ctx context.Context, r progress.Reporter) error {
+	if err := progress.Run(r, "Stop the pods", func(step progress.Step) error { return p.stopPods(ctx, step) }); err != nil {
+		// What did not end by itself is ended below.
+		r.Note(fmt.Sprintf("pods did not stop in order: %v", err))
+	}
+	return progress.Run(r, "Stop the cluster", func(step progress.Step) error {
+		if err := supervisor.Stop(ctx, p.layout.supervisor()); err != nil {
+			return err
+		}
+		step.Detail("clearing mounts, addresses and tables")
+		return errors.Join(
+			sweep(p.layout.in("nodes")),
+			unmountBelow(p.layout.in()),
+			removeCgroups("berth"),
+			p.network.down(ctx),
+			restoreMachine(p.layout),
+		)
+	})
+}
+
+// stopPods empties every node: nothing must start pods meanwhile, so all but
+// the nodes' containerds ends first.
+func (p *Provider) stopPods(ctx context.Context, step progress.Step) error {
+	parts, err := supervisor.Parts(p.layout.supervisor())
+	if err != nil {
+		return fmt.Errorf("read supervisor spec: %w", err)
+	}
+	var keep []supervisor.Part
+	var end []string
+	for _, part := range parts {
+		if strings.HasPrefix(part.Name, containerdPrefix) {
+			keep = append(keep, part)
+		} else {
+			end = append(end, part.Name)
+		}
+	}
+	if len(keep) == 0 {
+		return nil
+	}
+	step.Detail("stopping the control plane")
+	if err := p.applyParts(keep); err != nil {
+		return err
+	}
+	if err := p.awaitEnd(ctx, end...); err != nil {
+		return err
+	}
+	step.Detail("waiting for containers to end")
+	s, err := p.loadState()
+	if err != nil {
+		return fmt.Errorf("read the cluster's state: %w", err)
+	}
+	var emptying errgroup.Group
+	for _, number := range s.Nodes {
+		emptying.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, containerGrace+30*time.Second)
+			defer cancel()
+			runtime, err := p.node(number).containers(ctx)
+			if err != nil {
+				return err
+			}
+			return runtime.removeAll(ctx)
+		})
+	}
+	return emptying.Wait()
+}
+
+func (p *Provider) applyParts(parts []supervisor.Part) error {
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	return supervisor.Apply(p.layout.supervisor(), parts, []string{program, "supervise", string(p.layout.supervisor())})
+}
+
+// Purge stops the cluster and removes every trace of it, its data and what was
+// compiled and downloaded for it. It returns what it keeps.
+func (p *Provider) Purge(ctx context.Context, r progress.Reporter) (kept []string, err error) {
+	if exists(p.layout.in()) {
+		unlock, err := p.lock()
+		if err != nil {
+			return nil, err
+		}
+		defer unlock()
+		if err := p.stop(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	err = progress.Run(r, "Remove all files", func(progress.Step) error {
+		if err := errors.Join(unmountBelow(p.layout.cache), unmountBelow(p.layout.state)); err != nil {
+			return err
+		}
+		if err := errors.Join(os.RemoveAll(p.layout.state), os.RemoveAll(p.layout.cache)); err != nil {
+			return fault.WithHint(fmt.Errorf("remove files: %w", err), "run the same command again")
+		}
+		return nil
+	})
+	return []string{"Debian packages that were installed: nftables, mmdebstrap, buildah (apt-get remove them if nothing else needs them)"}, err
+}
+
+// Destroy implements provider.Provider. On this machine it is the same as Purge.
+func (p *Provider) Destroy(ctx context.Context, r progress.Reporter) (kept []string, err error) {
+	return p.Purge(ctx, r)
+}

@@ -1,0 +1,131 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// identity tells a process from a later one with the same id.
+type identity struct {
+	PID int `json:"pid"`
+	// Started is the process's start time in clock ticks since boot, field 22
+	// of /proc/PID/stat (proc_pid_stat(5)).
+	Started string `json:"started"`
+	// Boot is the kernel's boot id: ids and ticks begin anew with each boot.
+	Boot string `json:"boot"`
+	// Part is what was started, so that a changed part is not adopted.
+	Part *Part `json:"part,omitempty"`
+}
+
+func identify(pid int) (identity, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return identity{}, err
+	}
+	// The name in parentheses may hold anything, so count after the last ")".
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if len(fields) < 20 || fields[0] == "Z" {
+		return identity{}, fmt.Errorf("process %d is gone", pid)
+	}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return identity{}, err
+	}
+	return identity{PID: pid, Started: fields[19], Boot: strings.TrimSpace(string(boot))}, nil
+}
+
+func record(name string, pid int) error { return write(name, pid, nil) }
+
+func recordPart(name string, pid int, part Part) error { return write(name, pid, &part) }
+
+func write(name string, pid int, part *Part) error {
+	id, err := identify(pid)
+	if err != nil {
+		return fmt.Errorf("identify process: %w", err)
+	}
+	id.Part = part
+	if err := writeJSON(name, id); err != nil {
+		return fmt.Errorf("record process: %w", err)
+	}
+	return nil
+}
+
+// recorded returns the process that a file tells of, if it is still alive.
+func recorded(name string) (identity, bool) {
+	var then identity
+	if err := readJSON(name, &then); err != nil {
+		return identity{}, false
+	}
+	now, err := identify(then.PID)
+	alive := err == nil && now.Started == then.Started && now.Boot == then.Boot
+	return then, alive
+}
+
+// recordedPart is recorded for a process to adopt. One that was started from
+// another definition of the part is ended first.
+func recordedPart(name string, part Part) (pid int, alive bool) {
+	then, alive := recorded(name)
+	if !alive {
+		return 0, false
+	}
+	if then.Part == nil || reflect.DeepEqual(*then.Part, part) {
+		return then.PID, true
+	}
+	if p, err := watch(then.PID); err == nil {
+		p.stop(slog.New(slog.DiscardHandler))
+	}
+	return 0, false
+}
+
+// process is a live process, ours or adopted, held by a descriptor that cannot
+// come to mean another one (pidfd_open(2)).
+type process struct {
+	pid   int
+	pidfd *os.File
+}
+
+func watch(pid int) (*process, error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil, fmt.Errorf("watch process %d: %w", pid, err)
+	}
+	return &process{pid, os.NewFile(uintptr(fd), "pidfd")}, nil
+}
+
+// wait returns when the process has ended or ctx is done.
+func (p *process) wait(ctx context.Context) {
+	for ctx.Err() == nil && !p.ended(100*time.Millisecond) {
+	}
+}
+
+// ended waits up to a duration for the process to end.
+func (p *process) ended(within time.Duration) bool {
+	fds := []unix.PollFd{{Fd: int32(p.pidfd.Fd()), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, int(within.Milliseconds()))
+	return err == nil && n > 0
+}
+
+// stop ends the process and closes its descriptor.
+func (p *process) stop(log *slog.Logger) {
+	defer p.pidfd.Close()
+	log.Info("stopping", "pid", p.pid)
+	if err := unix.PidfdSendSignal(int(p.pidfd.Fd()), unix.SIGTERM, nil, 0); err == nil {
+		for deadline := time.Now().Add(stopGrace); time.Now().Before(deadline); {
+			if p.ended(100 * time.Millisecond) {
+				return
+			}
+		}
+		log.Warn("did not stop in time, killing", "pid", p.pid)
+	}
+	unix.PidfdSendSignal(int(p.pidfd.Fd()), unix.SIGKILL, nil, 0) //nolint:errcheck // gone already is as good
+	for !p.ended(time.Second) {
+		log.Warn("waiting for a killed process", "pid", p.pid)
+	}
+}

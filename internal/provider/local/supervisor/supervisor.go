@@ -1,0 +1,422 @@
+// Package supervisor keeps the processes of a local cluster running where there
+// may be no systemd: it starts what is wanted, restarts what dies, and writes
+// each part's output to a file of its own.
+//
+// The wanted parts are a file, spec.json, that [Apply] replaces and the
+// supervisor follows. Parts are recorded by process id and start time, so a
+// supervisor that is started again adopts what is running: the death of a
+// supervisor disturbs nothing. A second supervisor waits on the first one's
+// lock and takes over within milliseconds; the active one keeps such a standby
+// at hand. Killing either heals.
+package supervisor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Part is one process to keep running.
+type Part struct {
+	Name string   `json:"name"`
+	Args []string `json:"args"` // Args[0] is the program's absolute path.
+	// Env is the whole environment. It may hold secrets; the files of a
+	// supervisor are 0600.
+	Env []string `json:"env,omitempty"`
+}
+
+// spec is what the supervisor shall do, as its file says.
+type spec struct {
+	Parts []Part `json:"parts"`
+	// Stop ends the supervisor after its parts.
+	Stop bool `json:"stop,omitempty"`
+}
+
+const (
+	pollInterval = 200 * time.Millisecond // how soon a new spec is noticed
+	stopGrace    = 20 * time.Second       // from SIGTERM to SIGKILL
+	settled      = 10 * time.Second       // a part that ran this long starts again at once
+	maxBackoff   = 5 * time.Second
+	maxLog       = 64 << 20 // bytes; the one before is kept as .1
+)
+
+// Dir is a supervisor's folder.
+type Dir string
+
+// Log is the file that a part's output goes to.
+func (d Dir) Log(part string) string { return filepath.Join(string(d), "logs", part+".log") }
+
+func (d Dir) spec() string              { return filepath.Join(string(d), "spec.json") }
+func (d Dir) lock() string              { return filepath.Join(string(d), "lock") }
+func (d Dir) record(part string) string { return filepath.Join(string(d), "run", part+".json") }
+func (d Dir) active() string            { return d.record("supervisor") }
+func (d Dir) standby() string           { return d.record("supervisor-standby") }
+
+// Apply makes parts what the supervisor of dir keeps running: it starts new
+// ones, stops the ones that are gone and restarts those that changed. It starts
+// a supervisor, the command in argv, if none is running. Parts come up after
+// Apply returned.
+func Apply(dir Dir, parts []Part, argv []string) error {
+	for _, file := range []string{dir.record(""), dir.Log("")} {
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			return fmt.Errorf("make supervisor folder: %w", err)
+		}
+	}
+	if err := writeJSON(dir.spec(), spec{Parts: parts}); err != nil {
+		return fmt.Errorf("write supervisor spec: %w", err)
+	}
+	lock, err := tryLock(dir)
+	if err != nil {
+		return err
+	}
+	if lock == nil {
+		return nil // one is running, and will read the spec
+	}
+	lock.Close()
+	return spawn(dir, argv)
+}
+
+// Parts returns what the supervisor of dir was last told to keep running.
+func Parts(dir Dir) ([]Part, error) {
+	var s spec
+	err := readJSON(dir.spec(), &s)
+	if errors.Is(err, fs.ErrNotExist) || s.Stop {
+		return nil, nil
+	}
+	return s.Parts, err
+}
+
+// Running reports whether the part runs now.
+func Running(dir Dir, part string) bool {
+	_, alive := recorded(dir.record(part))
+	return alive
+}
+
+// Stop ends all parts of dir, in the reverse of their order, and then the
+// supervisor. It does so itself when no supervisor is left to do it.
+func Stop(ctx context.Context, dir Dir) error {
+	if _, err := os.Stat(dir.spec()); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	parts, err := Parts(dir)
+	if err != nil {
+		return fmt.Errorf("read supervisor spec: %w", err)
+	}
+	if err := writeJSON(dir.spec(), spec{Parts: parts, Stop: true}); err != nil {
+		return fmt.Errorf("write supervisor spec: %w", err)
+	}
+	for {
+		lock, err := tryLock(dir)
+		if err != nil {
+			return err
+		}
+		if lock != nil {
+			defer lock.Close()
+			// Either the supervisor has done it, and there is nothing left
+			// to adopt, or it is dead.
+			return (&supervisor{dir: dir, log: slog.New(slog.DiscardHandler)}).run(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the supervisor to stop: %w", ctx.Err())
+		case <-time.After(pollInterval):
+		}
+	}
+}
+
+// Run is the supervisor's process: it waits until no other supervisor of dir is
+// alive, then supervises until the spec says stop. The command in argv is this
+// one, for its standby.
+func Run(ctx context.Context, dir Dir, argv []string) error {
+	lock, err := os.OpenFile(dir.lock(), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("open supervisor lock: %w", err)
+	}
+	defer lock.Close()
+	if err := record(dir.standby(), os.Getpid()); err != nil {
+		return err
+	}
+	for { // the kernel gives up the lock with its holder's last breath
+		if err = unix.Flock(int(lock.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("lock supervisor: %w", err)
+	}
+	if err := record(dir.active(), os.Getpid()); err != nil {
+		return err
+	}
+	s := &supervisor{dir: dir, argv: argv, log: slog.New(slog.NewJSONHandler(os.Stderr, nil))}
+	return s.run(ctx)
+}
+
+type supervisor struct {
+	dir  Dir
+	argv []string // of a standby; none when empty
+	log  *slog.Logger
+
+	parts   []*running // in the order of the spec
+	standby *exec.Cmd
+}
+
+// running is a part and the goroutine that keeps it.
+type running struct {
+	Part
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+func (s *supervisor) run(ctx context.Context) error {
+	s.log.Info("supervising", "pid", os.Getpid())
+	keepStandby, endStandby := context.WithCancel(ctx)
+	defer endStandby()
+	var standby sync.WaitGroup
+	if len(s.argv) > 0 {
+		standby.Go(func() { s.keepStandby(keepStandby) })
+	}
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		var wanted spec
+		if err := readJSON(s.dir.spec(), &wanted); err != nil {
+			s.log.Error("read spec", "error", err) // keep what runs
+		} else if wanted.Stop {
+			endStandby()
+			standby.Wait()
+			s.log.Info("stopping")
+			s.adoptAll(wanted.Parts)
+			s.stopParts(func(Part) bool { return true })
+			return nil
+		} else {
+			s.reconcile(ctx, wanted.Parts)
+		}
+		s.rotateLogs()
+		select {
+		case <-ctx.Done():
+			// Told to end, not to stop the cluster: the parts go on.
+			endStandby()
+			standby.Wait()
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// adoptAll takes hold of every wanted part that runs, to stop it.
+func (s *supervisor) adoptAll(parts []Part) {
+	for _, part := range parts {
+		if !slices.ContainsFunc(s.parts, func(r *running) bool { return r.Name == part.Name }) && Running(s.dir, part.Name) {
+			s.start(context.Background(), part)
+		}
+	}
+}
+
+func (s *supervisor) reconcile(ctx context.Context, wanted []Part) {
+	s.stopParts(func(have Part) bool {
+		return !slices.ContainsFunc(wanted, func(want Part) bool { return reflect.DeepEqual(want, have) })
+	})
+	for _, part := range wanted {
+		if !slices.ContainsFunc(s.parts, func(r *running) bool { return r.Name == part.Name }) {
+			s.start(ctx, part)
+		}
+	}
+}
+
+// stopParts stops the parts that condition holds for, the last one first.
+func (s *supervisor) stopParts(condition func(Part) bool) {
+	for i := len(s.parts) - 1; i >= 0; i-- {
+		if r := s.parts[i]; condition(r.Part) {
+			r.stop()
+			<-r.done
+			s.parts = slices.Delete(s.parts, i, i+1)
+		}
+	}
+}
+
+func (s *supervisor) start(ctx context.Context, part Part) {
+	// A supervisor that ends without being told to stop leaves its parts
+	// running, so their contexts do not follow ctx.
+	partCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	r := &running{part, stop, make(chan struct{})}
+	s.parts = append(s.parts, r)
+	go func() {
+		defer close(r.done)
+		s.keep(partCtx, part)
+	}()
+}
+
+// keep runs part again and again until ctx ends, then stops it.
+func (s *supervisor) keep(ctx context.Context, part Part) {
+	log := s.log.With("part", part.Name)
+	backoff := time.Duration(0)
+	for ctx.Err() == nil {
+		began := time.Now()
+		process, err := s.adoptOrStart(part, log)
+		if err != nil {
+			log.Error("start", "error", err)
+		} else {
+			process.wait(ctx)
+			if ctx.Err() != nil {
+				process.stop(log)
+				break
+			}
+			process.pidfd.Close()
+			log.Warn("ended", "pid", process.pid, "after", time.Since(began).Round(time.Millisecond))
+		}
+		if time.Since(began) > settled {
+			backoff = 0
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(backoff):
+		}
+		backoff = min(max(2*backoff, 250*time.Millisecond), maxBackoff)
+	}
+	os.Remove(s.dir.record(part.Name))
+}
+
+func (s *supervisor) adoptOrStart(part Part, log *slog.Logger) (*process, error) {
+	if pid, alive := recordedPart(s.dir.record(part.Name), part); alive {
+		log.Info("adopted", "pid", pid)
+		return watch(pid)
+	}
+	command, err := launch(part.Args, part.Env, s.dir.Log(part.Name))
+	if err != nil {
+		return nil, err
+	}
+	pid := command.Process.Pid
+	if err := recordPart(s.dir.record(part.Name), pid, part); err != nil {
+		log.Error("record", "error", err)
+	}
+	log.Info("started", "pid", pid)
+	p, err := watch(pid)
+	// Reap it, whoever else looks at it through its descriptor.
+	go command.Wait() //nolint:errcheck // the exit is what the loop above reports
+	return p, err
+}
+
+// keepStandby keeps a second supervisor waiting on the lock.
+func (s *supervisor) keepStandby(ctx context.Context) {
+	for ctx.Err() == nil {
+		command, err := launch(s.argv, os.Environ(), s.dir.Log("supervisor"))
+		if err != nil {
+			s.log.Error("start standby", "error", err)
+		} else {
+			ended := make(chan struct{})
+			go func() {
+				command.Wait() //nolint:errcheck // it is started again, however it ended
+				close(ended)
+			}()
+			select {
+			case <-ended:
+			case <-ctx.Done():
+				command.Process.Kill() //nolint:errcheck // gone already is as good
+				<-ended
+				os.Remove(s.dir.standby())
+				return
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// rotateLogs keeps each log below a size. The parts hold their files open for
+// appending, so the content moves and the file stays.
+func (s *supervisor) rotateLogs() {
+	for _, r := range s.parts {
+		name := s.dir.Log(r.Name)
+		info, err := os.Stat(name)
+		if err != nil || info.Size() < maxLog {
+			continue
+		}
+		content, err := os.ReadFile(name)
+		if err == nil {
+			err = os.WriteFile(name+".1", content, 0o600)
+		}
+		if err == nil {
+			err = os.Truncate(name, 0)
+		}
+		if err != nil {
+			s.log.Error("rotate log", "part", r.Name, "error", err)
+		}
+	}
+}
+
+// launch starts a process in a session of its own, so that what happens to the
+// terminal does not happen to it.
+func launch(args, env []string, logFile string) (*exec.Cmd, error) {
+	output, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	defer output.Close()
+	command := exec.Command(args[0], args[1:]...)
+	command.Env, command.Dir = env, "/"
+	command.Stdout, command.Stderr = output, output
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := command.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", filepath.Base(args[0]), err)
+	}
+	return command, nil
+}
+
+func spawn(dir Dir, argv []string) error {
+	command, err := launch(argv, os.Environ(), dir.Log("supervisor"))
+	if err != nil {
+		return err
+	}
+	return command.Process.Release()
+}
+
+func tryLock(dir Dir) (*os.File, error) {
+	lock, err := os.OpenFile(dir.lock(), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open supervisor lock: %w", err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("lock supervisor: %w", err)
+	}
+	return lock, nil
+}
+
+func readJSON(name string, into any) error {
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(content, into)
+}
+
+// writeJSON replaces a file in one step, so that a reader never sees half.
+func writeJSON(name string, value any) error {
+	content, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	temporary := fmt.Sprintf("%s.%d", name, os.Getpid())
+	if err := os.WriteFile(temporary, content, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temporary, name)
+}
