@@ -139,6 +139,9 @@ type change struct {
 // change makes a revision, and goes back when it does not serve.
 func (c *Client) change(ctx, held context.Context, h *helm, past []*helmrelease.Release, ch change, r progress.Reporter) (Revision, error) {
 	if err := context.Cause(ctx); err != nil {
+		if ch.restore != nil && context.Cause(held) == nil {
+			err = errors.Join(err, ch.restore(held))
+		}
 		return Revision{}, err
 	}
 	started := time.Now()

@@ -190,7 +190,7 @@ func (s *sight) troubles(w workload, since time.Time) []Reason {
 	// A StatefulSet has no such condition, only events.
 	if set := s.statefulSets[w.Name]; w.Kind == "StatefulSet" && set != nil && len(present)+len(earlier) < replicas(set.Spec.Replicas) {
 		for _, e := range s.refusals {
-			if e.InvolvedObject.UID == set.UID && !eventTime(&e).Before(since.Truncate(time.Second)) {
+			if e.Reason == "FailedCreate" && e.InvolvedObject.UID == set.UID && !eventTime(&e).Before(since.Truncate(time.Second)) {
 				reasons = append(reasons, Reason{Object: w.String(), Reason: e.Reason, Message: e.Message})
 				break
 			}

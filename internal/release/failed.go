@@ -43,6 +43,9 @@ func (f *Failed) Error() string {
 // why is the first reason in a few words.
 func (f *Failed) why() string {
 	if len(f.Reasons) == 0 {
+		if errors.Is(f.Cause, context.Canceled) {
+			return "interrupted before it served"
+		}
 		return f.Cause.Error()
 	}
 	text := f.Reasons[0].String()
@@ -70,7 +73,7 @@ func (f *Failed) Report() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "revision %d (%s) of %s does not serve\n", f.Revision, f.Image, f.Environment)
 	if len(f.Reasons) == 0 {
-		fmt.Fprintf(&b, "\n%s\n", f.Cause)
+		fmt.Fprintf(&b, "\n%s\n", f.why())
 	}
 	for _, r := range f.Reasons {
 		fmt.Fprintf(&b, "\n%s\n", r)
@@ -182,7 +185,7 @@ func warnings(ctx context.Context, client kubernetes.Interface, namespace string
 		return nil
 	}
 	events := slices.DeleteFunc(found.Items, func(e core.Event) bool {
-		return eventTime(&e).Before(since.Truncate(time.Second))
+		return e.Type != core.EventTypeWarning || eventTime(&e).Before(since.Truncate(time.Second))
 	})
 	slices.SortStableFunc(events, func(a, b core.Event) int { return eventTime(&a).Compare(eventTime(&b)) })
 	slices.Reverse(events)

@@ -2,62 +2,58 @@ package release
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
-
-	apps "k8s.io/api/apps/v1"
 )
-
-type apiReplicaSet = apps.ReplicaSet
 
 // settle is how long a line waits for earlier ones of other pods.
 const settle = 250 * time.Millisecond
 
-// arrival is a line, or the end of a source.
+// arrival is a line of a source, or its end.
 type arrival struct {
-	line   Line
 	source source
-	ended  bool
+	line   Line
 	at     time.Time
+	ended  bool
+	err    error
 }
 
 // follow goes on with the logs of all pods, those that come later too. A source
-// that ends, as by a restart or a lost connection, is opened again as long as
-// its pod is there.
+// that ends, as by a restart or a lost connection, is opened again where it
+// broke off for as long as its pod is there.
 func (t *tail) follow(ctx context.Context) error {
 	arrivals := make(chan arrival)
-	open := map[string]bool{}
-	look := time.NewTicker(t.client.pace.poll)
-	defer look.Stop()
-	flush := time.NewTicker(settle / 2)
-	defer flush.Stop()
-	var waiting []arrival
-	begin := func() error {
+	open, done := map[string]bool{}, map[string]bool{}
+	begin := func() {
 		sources, err := t.sources(ctx)
 		if err != nil {
 			// The API server may be away for a moment; what is open goes on.
-			return ctx.Err()
+			return
 		}
 		for _, s := range sources {
-			if !s.previous && !open[s.key()] {
-				open[s.key()] = true
-				go t.stream(ctx, s, t.latest(s), arrivals)
+			if s.previous || open[s.key()] || !s.running && done[s.instance] {
+				continue
 			}
+			open[s.key()] = true
+			go t.stream(ctx, s, t.latest(s), arrivals)
 		}
-		return nil
 	}
+	begin()
+	again := time.NewTicker(t.client.pace.poll)
+	defer again.Stop()
+	flush := time.NewTicker(settle / 2)
+	defer flush.Stop()
+	var waiting []arrival
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-look.C:
-			if err := begin(); err != nil {
-				return err
-			}
+		case <-again.C:
+			begin()
 		case a := <-arrivals:
 			if a.ended {
 				delete(open, a.source.key())
+				done[a.source.instance] = a.err == nil
 				continue
 			}
 			t.read[a.source.key()] = a.line.Time
@@ -82,7 +78,7 @@ func (t *tail) latest(s source) time.Time {
 	return t.from
 }
 
-// stream sends a source's lines until it ends.
+// stream sends a source's lines, and its end.
 func (t *tail) stream(ctx context.Context, s source, after time.Time, arrivals chan<- arrival) {
 	send := func(a arrival) error {
 		select {
@@ -92,21 +88,15 @@ func (t *tail) stream(ctx context.Context, s source, after time.Time, arrivals c
 			return ctx.Err()
 		}
 	}
-	err := t.streamOnce(ctx, s, after, send)
-	if err != nil && ctx.Err() == nil {
-		// Nothing is lost: the next look opens it again where it broke off.
-		err = fmt.Errorf("follow pod %s: %w", s.pod, err)
+	end := arrival{source: s, ended: true}
+	stream, err := t.open(ctx, s, after, true)
+	if err == nil {
+		err = scan(stream, s, after, func(l Line) error {
+			return send(arrival{source: s, line: l, at: time.Now()})
+		})
+		stream.Close()
 	}
-	_ = send(arrival{source: s, ended: true})
-}
-
-func (t *tail) streamOnce(ctx context.Context, s source, after time.Time, send func(arrival) error) error {
-	stream, err := t.open(ctx, s, true)
-	if err != nil {
-		return err
-	}
-	defer stream.Close()
-	return scan(stream, s, after, func(l Line) error {
-		return send(arrival{line: l, source: s, at: time.Now()})
-	})
+	end.err = err
+	// When nobody listens any more there is nobody to tell of the end either.
+	_ = send(end)
 }

@@ -45,6 +45,8 @@ type helm struct {
 	app       string
 	namespace string
 	await     await
+	// doing describes the revision under way.
+	doing string
 }
 
 // openHelm opens the release storage of a namespace.
@@ -69,7 +71,7 @@ func openHelm(reach *rest.Config, namespace, app string) (*helm, error) {
 func newHelm(config *action.Configuration, namespace, app string) *helm {
 	h := &helm{config: config, app: app, namespace: namespace}
 	config.KubeClient = &cluster{Interface: config.KubeClient, helm: h}
-	config.Releases.Driver = truthful{config.Releases.Driver}
+	config.Releases.Driver = records{config.Releases.Driver, h}
 	return h
 }
 
@@ -108,7 +110,7 @@ func (h *helm) recover(revisions []*helmrelease.Release) error {
 		if !r.Info.Status.IsPending() {
 			continue
 		}
-		r.SetStatus(common.StatusFailed, "interrupted before it served")
+		r.SetStatus(common.StatusFailed, r.Info.Description+": interrupted before it served")
 		if err := h.config.Releases.Update(r); err != nil {
 			return fmt.Errorf("mark interrupted revision %d as failed: %w", r.Version, err)
 		}
@@ -157,7 +159,7 @@ func (h *helm) render(c *chart.Chart, values map[string]any) (string, error) {
 // work goes on in the background. Applying takes seconds; the waiting, which
 // takes minutes, minds ctx by itself.
 func (h *helm) apply(c *chart.Chart, values map[string]any, installed bool, description string, wait await) error {
-	h.await = wait
+	h.await, h.doing = wait, description
 	if installed {
 		up := h.upgrade()
 		up.Description = description
@@ -196,10 +198,10 @@ func (h *helm) upgrade() *action.Upgrade {
 
 // rollback makes a new revision out of an old one, and waits.
 func (h *helm) rollback(revision int, description string, wait await) error {
-	h.await = wait
+	h.await, h.doing = wait, shorten(description, action.MaxDescriptionLength)
 	back := action.NewRollback(h.config)
 	back.Version = revision
-	back.Description = shorten(description, action.MaxDescriptionLength)
+	back.Description = h.doing
 	back.MaxHistory = maxHistory
 	back.ServerSideApply = "true"
 	back.ForceConflicts = true
@@ -271,20 +273,33 @@ func (w waiter) WaitWithJobs(resources kube.ResourceList, timeout time.Duration)
 	return w.Wait(resources, timeout)
 }
 
-// truthful keeps a failed revision failed. Helm marks one as superseded when
-// the next one follows it with nothing deployed in between, and nobody could
-// tell afterwards which revisions ever served.
-type truthful struct{ driver.Driver }
+// records is Helm's storage with what berth needs to tell from it later.
+type records struct {
+	driver.Driver
+	helm *helm
+}
 
-func (t truthful) Update(key string, r releaser.Releaser) error {
+// Create describes a revision from the beginning, so that one which is under
+// way, or was interrupted, says what it is and whose.
+func (s records) Create(key string, r releaser.Releaser) error {
+	if next, ok := r.(*helmrelease.Release); ok && s.helm.doing != "" {
+		next.Info.Description = s.helm.doing
+	}
+	return s.Driver.Create(key, r)
+}
+
+// Update keeps a failed revision failed. Helm marks one as superseded when the
+// next one follows it with nothing deployed in between, and nobody could tell
+// afterwards which revisions ever served.
+func (s records) Update(key string, r releaser.Releaser) error {
 	if next, ok := r.(*helmrelease.Release); ok && next.Info.Status == common.StatusSuperseded {
-		if found, err := t.Get(key); err == nil {
+		if found, err := s.Get(key); err == nil {
 			if before, ok := found.(*helmrelease.Release); ok && before.Info.Status == common.StatusFailed {
 				next.Info.Status = common.StatusFailed
 			}
 		}
 	}
-	return t.Driver.Update(key, r)
+	return s.Driver.Update(key, r)
 }
 
 // shorten cuts text to a number of characters.

@@ -99,9 +99,10 @@ func (l *lock) acquire(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("look at the lock: %w", err)
 		}
-		if again.ResourceVersion != found.ResourceVersion {
+		if holder(again) != holder(found) || !again.Spec.RenewTime.Equal(found.Spec.RenewTime) {
 			return heldBy(again)
 		}
+		found = again
 	}
 	found.Spec = l.spec(time.Now())
 	written, err := l.leases.Update(ctx, found, metav1.UpdateOptions{FieldManager: manager})

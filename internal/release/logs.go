@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -143,8 +144,11 @@ type tail struct {
 type source struct {
 	pod, container string
 	uid            string
+	// instance is the container's id; a restart makes a new one.
+	instance string
 	// previous is the instance before the last restart.
 	previous bool
+	running  bool
 }
 
 func (s source) key() string { return s.uid + "/" + s.container }
@@ -162,7 +166,7 @@ func (t *tail) sources(ctx context.Context) ([]source, error) {
 			continue
 		}
 		for _, c := range statuses(pod) {
-			from := source{pod: pod.Name, container: c.Name, uid: string(pod.UID)}
+			from := source{pod: pod.Name, container: c.Name, uid: string(pod.UID), instance: c.ContainerID, running: c.State.Running != nil}
 			if c.LastTerminationState.Terminated != nil {
 				from.previous = true
 				sources = append(sources, from)
@@ -184,18 +188,14 @@ func (s *sight) belongs(pod *core.Pod, deployment string) bool {
 	if d == nil || owner == nil {
 		return false
 	}
-	return slices.ContainsFunc(s.replicaSets, func(rs apiReplicaSet) bool {
+	return slices.ContainsFunc(s.replicaSets, func(rs apps.ReplicaSet) bool {
 		return rs.UID == owner.UID && metav1.IsControlledBy(&rs, d)
 	})
 }
 
-// open begins to read a container's log after what was read of it before.
-func (t *tail) open(ctx context.Context, s source, follow bool) (io.ReadCloser, error) {
+// open begins to read a container's log from a time on.
+func (t *tail) open(ctx context.Context, s source, from time.Time, follow bool) (io.ReadCloser, error) {
 	o := &core.PodLogOptions{Container: s.container, Previous: s.previous, Follow: follow, Timestamps: true}
-	from := t.from
-	if last := t.read[s.key()]; last.After(from) {
-		from = last
-	}
 	if !from.IsZero() {
 		// The API counts in whole seconds; scan leaves out what is too early.
 		at := metav1.NewTime(from.Truncate(time.Second))
@@ -216,8 +216,7 @@ func scan(stream io.Reader, s source, after time.Time, each func(Line) error) er
 			if at, bad := time.Parse(time.RFC3339Nano, stamp); bad == nil {
 				line.Time, line.Text = at, rest
 			} else {
-				// The runtime breaks very long lines; the parts that follow
-				// belong to the time before.
+				// What has no time belongs to the line before.
 				line.Time, line.Text = last.Time, strings.TrimRight(text, "\r\n")
 			}
 			last = line
@@ -244,21 +243,32 @@ func (t *tail) written(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	// A pod whose node is away must not hide the logs of the others.
+	var unread []error
 	var heads heads
+	begin := func(h *head) {
+		ok, err := h.next()
+		if err != nil {
+			unread = append(unread, fmt.Errorf("read the log of pod %s: %w", h.source.pod, err))
+		} else if ok {
+			heap.Push(&heads, h)
+		}
+	}
 	for _, s := range sources {
-		stream, err := t.open(ctx, s, false)
+		stream, err := t.open(ctx, s, t.from, false)
 		if gone(err) {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("read the log of pod %s: %w", s.pod, err)
+			unread = append(unread, fmt.Errorf("read the log of pod %s: %w", s.pod, err))
+			continue
 		}
 		lines := make(chan Line, 64)
 		failed := make(chan error, 1)
 		go func() {
 			defer close(lines)
 			defer stream.Close()
-			failed <- scan(stream, s, t.after(), func(l Line) error {
+			failed <- scan(stream, s, t.from, func(l Line) error {
 				select {
 				case lines <- l:
 					return nil
@@ -267,35 +277,18 @@ func (t *tail) written(ctx context.Context) error {
 				}
 			})
 		}()
-		h := &head{source: s, lines: lines, failed: failed}
-		if ok, err := h.next(); err != nil {
-			return fmt.Errorf("read the log of pod %s: %w", s.pod, err)
-		} else if ok {
-			heads = append(heads, h)
-		}
+		begin(&head{source: s, lines: lines, failed: failed})
 	}
-	heap.Init(&heads)
 	for len(heads) > 0 {
-		h := heads[0]
+		h := heap.Pop(&heads).(*head)
 		if err := t.each(h.line); err != nil {
 			return err
 		}
 		t.read[h.source.key()] = h.line.Time
-		ok, err := h.next()
-		switch {
-		case err != nil:
-			return fmt.Errorf("read the log of pod %s: %w", h.source.pod, err)
-		case ok:
-			heap.Fix(&heads, 0)
-		default:
-			heap.Pop(&heads)
-		}
+		begin(h)
 	}
-	return ctx.Err()
+	return errors.Join(append(unread, ctx.Err())...)
 }
-
-// after is the time that lines must be after.
-func (t *tail) after() time.Time { return t.from }
 
 // head is a log with its first line that is not merged yet.
 type head struct {

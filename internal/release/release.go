@@ -85,6 +85,9 @@ func New(cluster *provider.Cluster, c *config.Config) (*Client, error) {
 	// A deploy asks often and briefly; client-go's default of five requests a
 	// second would make the waiting slower than the cluster.
 	reach.QPS, reach.Burst = 50, 100
+	// client-go prints the API server's warnings on standard error otherwise.
+	reach.WarningHandler = rest.NoWarnings{}
+	reach.UserAgent = "berth"
 	set, err := kubernetes.NewForConfig(reach)
 	if err != nil {
 		return nil, fmt.Errorf("reach cluster %s: %w", cluster.Name, err)

@@ -3,6 +3,8 @@ package release
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -38,8 +40,16 @@ func (c *Client) Remove(ctx context.Context, environment string, r progress.Repo
 		if namespace.Labels[managedBy] != manager {
 			return nil
 		}
+		others, err := c.otherReleases(ctx, environment)
+		if err != nil {
+			return err
+		}
+		if len(others) > 0 {
+			r.Note(fmt.Sprintf("namespace %s stays, as it holds %s too", environment, strings.Join(others, ", ")))
+			return nil
+		}
 		step.Detail("deleting the namespace")
-		err := namespaces.Delete(ctx, environment, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(namespace.UID))})
+		err = namespaces.Delete(ctx, environment, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(namespace.UID))})
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 			return fmt.Errorf("delete namespace %s: %w", environment, err)
 		}
@@ -88,4 +98,19 @@ func (c *Client) removeRelease(ctx context.Context, environment string, step pro
 		return fmt.Errorf("delete the secrets of %s: %w", environment, err)
 	}
 	return nil
+}
+
+// otherReleases names the Helm releases in a namespace besides the application.
+func (c *Client) otherReleases(ctx context.Context, namespace string) ([]string, error) {
+	found, err := c.kube.CoreV1().Secrets(namespace).List(ctx, metav1.ListOptions{LabelSelector: "owner=helm"})
+	if err != nil {
+		return nil, fmt.Errorf("look for other releases in %s: %w", namespace, err)
+	}
+	var names []string
+	for _, secret := range found.Items {
+		if name := secret.Labels["name"]; name != c.config.Name && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }

@@ -95,7 +95,7 @@ func (r *rollout) growing(ctx context.Context, reasons []Reason) bool {
 	}
 	for _, e := range events.Items {
 		for _, reason := range reasons {
-			if e.InvolvedObject.Name == reason.pod {
+			if e.Reason == "TriggeredScaleUp" && e.InvolvedObject.Name == reason.pod {
 				return true
 			}
 		}

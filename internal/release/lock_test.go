@@ -1,0 +1,200 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	coordination "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	"berth/internal/config"
+)
+
+// quick makes seconds out of minutes. A Lease counts in whole seconds.
+var quick = pace{
+	poll: 2 * time.Millisecond, deploy: 5 * time.Second, back: 5 * time.Second,
+	lease: time.Second, renew: 20 * time.Millisecond,
+}
+
+func lockClient(who string, held ...runtime.Object) *Client {
+	return &Client{config: &config.Config{Name: "shop"}, kube: fake.NewClientset(held...), who: who, pace: quick}
+}
+
+func leaseHeldBy(who string, renewed time.Time) *coordination.Lease {
+	stamp, seconds := metav1.NewMicroTime(renewed), int32(1)
+	return &coordination.Lease{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "production", Name: "shop-deploy"},
+		Spec:       coordination.LeaseSpec{HolderIdentity: &who, AcquireTime: &stamp, RenewTime: &stamp, LeaseDurationSeconds: &seconds},
+	}
+}
+
+func TestLockIsHeldWhileWorkingAndGivenBack(t *testing.T) {
+	c := lockClient("mira@laptop")
+	leases := c.kube.CoordinationV1().Leases("production")
+	err := c.locked(context.Background(), "production", func(ctx, _ context.Context) error {
+		first, err := leases.Get(ctx, "shop-deploy", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(holder(first), "mira@laptop/") {
+			t.Errorf("held by %q", holder(first))
+		}
+		began := time.Now()
+		for time.Since(began) < 5*time.Second {
+			now, err := leases.Get(ctx, "shop-deploy", metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			if now.Spec.RenewTime.After(first.Spec.RenewTime.Time) {
+				return nil
+			}
+			time.Sleep(time.Millisecond)
+		}
+		return errors.New("the lock was not renewed")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := leases.List(context.Background(), metav1.ListOptions{}); len(left.Items) != 0 {
+		t.Errorf("left behind: %v", left.Items)
+	}
+}
+
+func TestLock(t *testing.T) {
+	tests := []struct {
+		name    string
+		renewed time.Duration
+		// alive renews the lease while it is being looked at.
+		alive bool
+		free  bool
+	}{
+		{name: "renewed just now", renewed: 0},
+		{name: "run out", renewed: -time.Hour, free: true},
+		{name: "run out by this clock, but its holder lives", renewed: -time.Hour, alive: true},
+		{name: "from a clock that is hours ahead", renewed: time.Hour, free: true},
+		{name: "from a clock that is hours ahead, whose owner lives", renewed: time.Hour, alive: true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			lease := leaseHeldBy("ada@desk/7 X", time.Now().Add(test.renewed))
+			c := lockClient("mira@laptop", lease)
+			looks := 0
+			c.kube.(*fake.Clientset).PrependReactor("get", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
+				if looks++; looks == 2 && test.alive {
+					return true, leaseHeldBy("ada@desk/7 X", time.Now().Add(test.renewed)), nil
+				}
+				return false, nil, nil
+			})
+			worked := false
+			err := c.locked(context.Background(), "production", func(context.Context, context.Context) error {
+				worked = true
+				return nil
+			})
+			if worked != test.free {
+				t.Errorf("worked: %v, want %v (%v)", worked, test.free, err)
+			}
+			if !test.free && (!errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "ada@desk/7 has been at work here since")) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestSecondDeployFailsAtOnce(t *testing.T) {
+	c := lockClient("mira@laptop")
+	err := c.locked(context.Background(), "production", func(ctx, _ context.Context) error {
+		return c.locked(ctx, "production", func(context.Context, context.Context) error {
+			t.Error("two at a time")
+			return nil
+		})
+	})
+	if !errors.Is(err, ErrLocked) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestLostLockEndsTheWork(t *testing.T) {
+	tests := map[string]func(*Client) error{
+		"taken over": func(c *Client) error {
+			_, err := c.kube.CoordinationV1().Leases("production").Update(context.Background(), leaseHeldBy("ada@desk/7 X", time.Now()), metav1.UpdateOptions{})
+			return err
+		},
+		"deleted": func(c *Client) error {
+			return c.kube.CoordinationV1().Leases("production").Delete(context.Background(), "shop-deploy", metav1.DeleteOptions{})
+		},
+	}
+	for name, take := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := lockClient("mira@laptop")
+			// The fake API has no optimistic locking of its own.
+			c.kube.(*fake.Clientset).PrependReactor("update", "leases", conflict(c))
+			err := c.locked(context.Background(), "production", func(ctx, held context.Context) error {
+				if err := take(c); err != nil {
+					t.Fatal(err)
+				}
+				select {
+				case <-ctx.Done():
+				case <-time.After(5 * time.Second):
+					t.Error("the work was not ended")
+				}
+				if held.Err() == nil {
+					t.Error("the way back was not ended")
+				}
+				return context.Cause(ctx)
+			})
+			if !errors.Is(err, ErrLockLost) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestLockThatCannotBeRenewedIsLost(t *testing.T) {
+	c := lockClient("mira@laptop")
+	c.kube.(*fake.Clientset).PrependReactor("update", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, errors.New("connection refused")
+	})
+	err := c.locked(context.Background(), "production", func(ctx, _ context.Context) error {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	})
+	if !errors.Is(err, ErrLockLost) || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCancelledWorkMayStillGoBack(t *testing.T) {
+	c := lockClient("mira@laptop")
+	ctx, cancel := context.WithCancel(context.Background())
+	err := c.locked(ctx, "production", func(ctx, held context.Context) error {
+		cancel()
+		<-ctx.Done()
+		return held.Err()
+	})
+	if err != nil {
+		t.Errorf("got %v", err)
+	}
+}
+
+// conflict refuses to update a Lease for another holder than its present one,
+// unless it is the test that does so.
+func conflict(c *Client) clienttesting.ReactionFunc {
+	return func(action clienttesting.Action) (bool, runtime.Object, error) {
+		next := action.(clienttesting.UpdateAction).GetObject().(*coordination.Lease)
+		found, err := c.kube.(*fake.Clientset).Tracker().Get(action.GetResource(), "production", "shop-deploy")
+		if err != nil {
+			return true, nil, err
+		}
+		if holder(next) != holder(found.(*coordination.Lease)) && strings.HasPrefix(holder(next), "mira") {
+			return true, nil, apierrors.NewConflict(action.GetResource().GroupResource(), "shop-deploy", errors.New("it was changed"))
+		}
+		return false, nil, nil
+	}
+}
