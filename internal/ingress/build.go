@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // Build makes the configuration that serves every Ingress that can be served.
@@ -56,6 +57,9 @@ type parsedRule struct {
 
 func parse(ing *networkingv1.Ingress) (*parsed, error) {
 	p := &parsed{object: ing}
+	if problems := validation.IsDNS1123Label(ing.Namespace); len(problems) > 0 {
+		return nil, fmt.Errorf("namespace %q: %s", ing.Namespace, problems[0])
+	}
 	var err error
 	if p.annotations, err = parseAnnotations(ing); err != nil {
 		return nil, err
@@ -340,7 +344,7 @@ func (h *hostBuilder) unslashed() (more []Location) {
 			}
 		}
 		if best.Rewrite != "" {
-			best.Rewrite += strings.TrimPrefix(path, best.Path)
+			best.Rewrite += escapePath(strings.TrimPrefix(path, best.Path))
 		}
 		best.Path, best.Exact = path, true
 		more = append(more, best)

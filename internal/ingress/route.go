@@ -75,6 +75,21 @@ func decodePath(path string) (string, error) {
 	return decoded, nil
 }
 
+// escapePath writes a decoded path as part of a URL. It escapes more than a URL
+// needs, "$" above all: the result stands where NGINX expands variables.
+func escapePath(path string) string {
+	var out strings.Builder
+	for _, c := range []byte(path) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~/", c) >= 0:
+			out.WriteByte(c)
+		default:
+			fmt.Fprintf(&out, "%%%02X", c)
+		}
+	}
+	return out.String()
+}
+
 func parseBackend(b networkingv1.IngressBackend) (networkingv1.IngressServiceBackend, error) {
 	if b.Service == nil {
 		return networkingv1.IngressServiceBackend{}, fmt.Errorf("a backend other than a Service is not supported")
