@@ -28,9 +28,9 @@ func (c *Console) ask(ctx context.Context, prompt string) (string, error) {
 		line string
 		err  error
 	}
-	replies := make(chan reply, 1)
+	replies, in := make(chan reply, 1), c.In
 	go func() {
-		line, err := bufio.NewReader(c.In).ReadString('\n')
+		line, err := bufio.NewReader(in).ReadString('\n')
 		if line != "" {
 			err = nil // the last line may lack its end
 		}
