@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -52,13 +53,20 @@ func (a *app) deploy(ctx context.Context, o deployOptions) error {
 		}
 	}
 	revision, err := found.Deploy(ctx, o.environment, image, a.console.Reporter())
+	return a.printRevision(revision, err, o.environment, address(cluster, c.Environments[o.environment].Hosts[0]), o.json)
+}
+
+// printRevision tells how a deploy or a rollback ended.
+func (a *app) printRevision(revision release.Revision, err error, environment, address string, asJSON bool) error {
+	var lost *release.Failed
+	if errors.As(err, &lost) && asJSON {
+		if err := a.console.JSON(map[string]any{"failed": lost, "now": lost.Now()}); err != nil {
+			return err
+		}
+	}
 	if err != nil {
 		return err
 	}
-	return a.printRevision(revision, o.environment, address(cluster, c.Environments[o.environment].Hosts[0]), o.json)
-}
-
-func (a *app) printRevision(revision release.Revision, environment, address string, asJSON bool) error {
 	if asJSON {
 		return a.console.JSON(struct {
 			Environment string `json:"environment"`

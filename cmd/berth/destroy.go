@@ -70,13 +70,18 @@ func (a *app) destroy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(kept) > 0 {
-		a.console.Print("Kept:")
-		for _, one := range kept {
-			a.console.Print("  %s", one)
-		}
-	}
+	a.printKept(kept)
 	return nil
+}
+
+func (a *app) printKept(kept []string) {
+	if len(kept) == 0 {
+		return
+	}
+	a.console.Print("Kept:")
+	for _, one := range kept {
+		a.console.Print("  %s", one)
+	}
 }
 
 // printPlan says before the question what the answer would mean.
@@ -93,7 +98,7 @@ func (a *app) printPlan(c *config.Config, cluster string) {
 	switch c.Provider {
 	case "local":
 		a.console.Print("  the cluster itself with its nodes, volumes and bucket")
-		a.console.Print("It keeps berth.yaml, .env and the caches.")
+		a.console.Print("It keeps berth.yaml, .env and installed packages.")
 	default:
 		a.console.Print("It keeps the cluster, its nodes, everything else in it, the bucket and the images.")
 	}

@@ -28,9 +28,10 @@ databases and its backups are removed for good.`,
 	return command
 }
 
-// purger is a provider that can leave a machine as it was before.
+// purger is a provider that can leave a machine as it was before, but for what
+// it names.
 type purger interface {
-	Purge(ctx context.Context, r progress.Reporter) error
+	Purge(ctx context.Context, r progress.Reporter) (kept []string, err error)
 }
 
 func (a *app) down(ctx context.Context, o downOptions) error {
@@ -60,5 +61,10 @@ func (a *app) down(ctx context.Context, o downOptions) error {
 			return fault.WithHint(errDeclined, "berth down alone stops the cluster and keeps its data")
 		}
 	}
-	return whole.Purge(ctx, r)
+	kept, err := whole.Purge(ctx, r)
+	if err != nil {
+		return err
+	}
+	a.printKept(kept)
+	return nil
 }

@@ -2,8 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"berth/internal/fault"
+	"berth/internal/provider"
 )
 
 func (a *app) initCommand() *cobra.Command {
@@ -22,17 +27,36 @@ func (a *app) init(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := a.console.Reporter()
-	if err := p.Init(ctx, r); err != nil {
+	if err := a.askForPackages(ctx, p); err != nil {
 		return err
 	}
-	cluster, err := p.Cluster(ctx)
+	cluster, err := a.prepare(ctx, c, p)
 	if err != nil {
 		return err
 	}
-	if err := a.parts.install(ctx, cluster, c, r); err != nil {
+	a.console.Print("Cluster %s is ready. Look at it with:\n  kubectl --kubeconfig %s --context %s get nodes",
+		cluster.Name, cluster.Kubeconfig, cluster.Name)
+	return nil
+}
+
+// askForPackages asks a person before packages are installed on the machine. A
+// script has said what it wants by calling berth.
+func (a *app) askForPackages(ctx context.Context, p provider.Provider) error {
+	installer, ok := p.(interface{ MissingPackages() []string })
+	if !ok || a.yes || !a.console.Interactive {
+		return nil
+	}
+	missing := installer.MissingPackages()
+	if len(missing) == 0 {
+		return nil
+	}
+	sure, err := a.console.Confirm(ctx, "Install these packages on this machine: "+strings.Join(missing, ", ")+"?")
+	if err != nil {
 		return err
 	}
-	a.console.Print("Cluster %s is ready. Its kubeconfig is %s", cluster.Name, cluster.Kubeconfig)
+	if !sure {
+		return fault.WithHint(errors.New("the cluster on this machine needs these packages"),
+			"apt-get install %s", strings.Join(missing, " "))
+	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"berth/internal/progress"
 	"berth/internal/provider"
 	"berth/internal/provider/existing"
+	"berth/internal/provider/local"
 	"berth/internal/release"
 )
 
@@ -39,6 +40,8 @@ var realParts = parts{
 // openProvider is the one place that knows all providers.
 func openProvider(c *config.Config) (provider.Provider, error) {
 	switch c.Provider {
+	case "local":
+		return local.New(c)
 	case "existing":
 		return existing.New(c)
 	}

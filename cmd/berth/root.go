@@ -72,6 +72,7 @@ Begin with: berth up`,
 			root.AddCommand(command)
 		}
 	}
+	root.AddCommand(a.superviseCommand())
 	return root
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"berth/internal/console"
 	"berth/internal/fault"
+	"berth/internal/release"
 )
 
 // The exit statuses of every command.
@@ -57,6 +58,10 @@ func run(ctx context.Context, args []string, a *app) int {
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		a.console.Error(fault.WithHint(errors.New("interrupted"), "the same command goes on from here"))
 		return failed
+	}
+	// Why a release does not serve takes more than a line.
+	if lost := new(release.Failed); errors.As(err, &lost) {
+		a.console.Explain(lost.Report())
 	}
 	a.console.Error(err)
 	if fault.IsUsage(err) {

@@ -28,23 +28,32 @@ func (a *app) up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := a.askForPackages(ctx, p); err != nil {
+		return err
+	}
 	r := a.console.Reporter()
-	if err := p.Init(ctx, r); err != nil {
-		return err
+	// Nothing may be changed on a machine that lacks something, so the image
+	// waits there; Init then says what it is.
+	if !fit(ctx, p) {
+		return p.Init(ctx, r)
 	}
-	cluster, found, err := a.connect(ctx, c, p)
-	if err != nil {
-		return err
-	}
-	// The platform needs no image and the image no platform.
+	// The application's image needs no cluster, and making one takes minutes.
 	var image string
+	var cluster *provider.Cluster
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error { return a.parts.install(groupCtx, cluster, c, r) })
 	group.Go(func() (err error) {
 		image, err = a.image(groupCtx, c, p)
 		return err
 	})
+	group.Go(func() (err error) {
+		cluster, err = a.prepare(groupCtx, c, p)
+		return err
+	})
 	if err := group.Wait(); err != nil {
+		return err
+	}
+	found, err := a.parts.releases(cluster, c)
+	if err != nil {
 		return err
 	}
 	// One after the other, so that what fails in staging never reaches
@@ -56,6 +65,31 @@ func (a *app) up(ctx context.Context) error {
 	}
 	a.printAddresses(c, cluster)
 	return nil
+}
+
+// prepare makes the cluster and installs what every environment needs.
+func (a *app) prepare(ctx context.Context, c *config.Config, p provider.Provider) (*provider.Cluster, error) {
+	r := a.console.Reporter()
+	if err := p.Init(ctx, r); err != nil {
+		return nil, err
+	}
+	cluster, err := p.Cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return cluster, a.parts.install(ctx, cluster, c, r)
+}
+
+// fit reports whether the provider finds all that it needs.
+func fit(ctx context.Context, p provider.Provider) bool {
+	if patient, ok := p.(checker); ok {
+		for _, check := range patient.Check(ctx) {
+			if check.Problem != "" {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // image returns the image to release: the one that berth.yaml names, or one

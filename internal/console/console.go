@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -106,6 +107,11 @@ func (c *Console) Error(err error) {
 	if hint := fault.Hint(err); hint != "" {
 		fmt.Fprintln(c.Err, c.err.strong("hint:")+" "+CleanLines(hint))
 	}
+}
+
+// Explain writes what an error's one line is too short for, before it.
+func (c *Console) Explain(text string) {
+	fmt.Fprintln(c.Err, CleanLines(strings.TrimRight(text, "\n"))+"\n")
 }
 
 // ClearScreen begins a new page on a terminal; elsewhere pages just follow.
