@@ -45,8 +45,11 @@ func NewCommand() *cobra.Command {
 				KeyFile:        key,
 				MaxConnections: 1024,
 				MaxRequests:    512,
-				KeepAlive:      true,
-				DisableACLs:    true,
+				// What S3 itself allows.
+				MultipartMaxParts: 10_000,
+				KeepAlive:         true,
+				DisableACLs:       true,
+				Quiet:             true,
 			})
 		},
 	}
