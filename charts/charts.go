@@ -21,7 +21,7 @@ import (
 // The parts of a chart are named one by one to leave out testdata; "all:"
 // takes the templates whose names begin with an underscore.
 //
-//go:embed all:*/Chart.yaml all:*/values.yaml all:*/values.schema.json all:*/templates
+//go:embed all:*/Chart.yaml all:*/values.yaml all:*/values.schema.json all:*/templates/*
 var files embed.FS
 
 // Load returns the chart of that name with its dependencies. Every call

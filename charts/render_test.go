@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/common/util"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
 	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
 	"helm.sh/helm/v4/pkg/engine"
 	"sigs.k8s.io/yaml"
@@ -51,20 +52,20 @@ func TestRender(t *testing.T) {
 
 // render gives the manifests that Helm would send, one document after the
 // other in the order of their templates, and fails the test when it refuses.
-func render(t *testing.T, name, release, namespace string, values map[string]any) []byte {
+func render(t testing.TB, name, release, namespace string, values map[string]any) []byte {
 	t.Helper()
-	out, err := tryRender(name, release, namespace, values)
+	c, err := Load(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := renderChart(c, release, namespace, values)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return out
 }
 
-func tryRender(name, release, namespace string, values map[string]any) ([]byte, error) {
-	c, err := Load(name)
-	if err != nil {
-		return nil, err
-	}
+func renderChart(c *chart.Chart, release, namespace string, values map[string]any) ([]byte, error) {
 	if err := chartutil.ProcessDependencies(c, values); err != nil {
 		return nil, err
 	}
@@ -92,7 +93,7 @@ func tryRender(name, release, namespace string, values map[string]any) ([]byte, 
 }
 
 // readValues reads testdata/<name>.values.yaml.
-func readValues(t *testing.T, name string) map[string]any {
+func readValues(t testing.TB, name string) map[string]any {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", name+".values.yaml"))
 	if err != nil {

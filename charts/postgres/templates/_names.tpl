@@ -20,7 +20,7 @@ changes with a version or a value.
 */}}
 {{- define "postgres.selectorLabels" -}}
 app.kubernetes.io/name: postgresql
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: database
 {{- end }}
 

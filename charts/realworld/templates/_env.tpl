@@ -1,8 +1,8 @@
 {{/*
 The container's environment. What the chart sets itself comes first, because
-Kubernetes expands $(NAME) from the entries before; a name in .Values.env takes
-the place of the chart's own, because a list with a name twice is refused by
-server-side apply.
+Kubernetes expands $(NAME) from the entries before. A name that .Values.env also
+has gets the value there, in the same place: a list with a name twice is refused
+by server-side apply.
 */}}
 {{- define "realworld.env" -}}
 {{- $own := dict "PORT" (.Values.port | int | toString) "LISTEN" (printf ":%d" (int .Values.port)) }}
@@ -20,18 +20,18 @@ server-side apply.
 - name: POSTGRES_PASSWORD
   valueFrom:
     secretKeyRef:
-      name: {{ .existingSecret | default $service }}
+      name: {{ .existingSecret | default $service | quote }}
       key: password
 {{- end }}
 {{- end }}
 {{- range $name, $value := $own }}
-{{- if not (hasKey $.Values.env $name) }}
 - name: {{ $name }}
-  value: {{ $value | quote }}
-{{- end }}
+  value: {{ ternary (get $.Values.env $name) $value (hasKey $.Values.env $name) | quote }}
 {{- end }}
 {{- range $name, $value := .Values.env }}
-- name: {{ $name }}
+{{- if not (hasKey $own $name) }}
+- name: {{ $name | quote }}
   value: {{ $value | quote }}
+{{- end }}
 {{- end }}
 {{- end }}

@@ -3,8 +3,8 @@ The selector labels are immutable in a Deployment, so they hold nothing that
 changes with a version or a value.
 */}}
 {{- define "realworld.selectorLabels" -}}
-app.kubernetes.io/name: {{ .Release.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ .Release.Name | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: web
 {{- end }}
 
