@@ -44,7 +44,7 @@ func (l *load) add(method, url, host string, pause time.Duration, tlsConfig *tls
 			}
 			l.sent.Add(1)
 			if err := send(client, method, url, host); err != nil && l.failures.Add(1) <= 5 {
-				l.t.Errorf("%s %s: %v", method, url, err)
+				l.t.Errorf("%s %s every %s, %v: %v", method, url, pause, tlsConfig != nil && len(tlsConfig.NextProtos) == 0, err)
 			}
 		}
 	})

@@ -33,8 +33,7 @@ const drainTime = 250 * time.Millisecond
 // confirmTime bounds the wait for workers of a new generation.
 const confirmTime = 10 * time.Second
 
-// Server is one NGINX. Its methods other than Get and Exited are for one
-// goroutine.
+// Server is one NGINX. Its methods other than Get are for one goroutine.
 type Server struct {
 	// Binary is the path of nginx, e.g. /usr/sbin/nginx.
 	Binary string
@@ -45,6 +44,9 @@ type Server struct {
 	// Stdout becomes the process's standard output, for an access log in
 	// /dev/stdout. Nil discards it.
 	Stdout *os.File
+	// OnExit, if set, is told how the master process ended, nil for status 0.
+	// Workers that it leaves behind end with the container.
+	OnExit func(error)
 
 	process    *os.Process
 	exited     chan struct{}
@@ -189,18 +191,11 @@ func (s *Server) start() error {
 		s.exit = command.Wait()
 		errorLog.flush()
 		close(s.exited)
+		if s.OnExit != nil {
+			s.OnExit(s.exit)
+		}
 	}()
 	return nil
-}
-
-// Exited is closed when the master process has ended; Err then says how. It is
-// nil before the first Apply.
-func (s *Server) Exited() <-chan struct{} { return s.exited }
-
-// Err is how the master process ended, nil for status 0.
-func (s *Server) Err() error {
-	<-s.exited
-	return s.exit
 }
 
 // drain makes the running workers ask their clients to close, and waits until
@@ -331,7 +326,8 @@ func (s *Server) Stop(ctx context.Context) error {
 		case <-step.wait:
 		}
 	}
-	return s.Err()
+	<-s.exited
+	return s.exit
 }
 
 func (s *Server) hasExited() bool {
