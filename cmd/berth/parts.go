@@ -5,6 +5,7 @@ import (
 
 	"berth/internal/config"
 	"berth/internal/fault"
+	"berth/internal/platform"
 	"berth/internal/progress"
 	"berth/internal/provider"
 	"berth/internal/provider/existing"
@@ -34,6 +35,8 @@ type releases interface {
 
 var realParts = parts{
 	provider: openProvider,
+	install:  platform.Install,
+	remove:   platform.Remove,
 	releases: func(cluster *provider.Cluster, c *config.Config) (releases, error) { return release.New(cluster, c) },
 }
 

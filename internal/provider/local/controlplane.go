@@ -18,8 +18,8 @@ import (
 // They are not the usual ones, so that another Kubernetes or etcd on this
 // machine is not in the way.
 const (
-	etcdPort      = 23790
-	etcdPeerPort  = 23800
+	etcdPort      = 20379
+	etcdPeerPort  = 20380
 	apiPort       = 6443
 	bucketPort    = 9000
 	managerPort   = 20257
@@ -211,7 +211,7 @@ func (c controlPlane) parts() ([]supervisor.Part, error) {
 			"--kubelet-client-key", l.pki("apiserver-kubelet-client.key"),
 			"--kubelet-preferred-address-types", "InternalIP",
 			"--service-account-issuer", "https://kubernetes.default.svc.cluster.local",
-			"--service-account-key-file", l.pki("service-account-ca.key"),
+			"--service-account-key-file", l.pki("service-account-ca.crt"),
 			"--service-account-signing-key-file", l.pki("service-account-ca.key"),
 			"--service-cluster-ip-range", c.network.services().String(),
 			"--authorization-mode", "Node,RBAC", "--anonymous-auth=false",

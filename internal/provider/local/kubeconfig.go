@@ -13,7 +13,7 @@ import (
 // that carries it. The group says what the user may do: Kubernetes takes the
 // certificate's common name for the user and its organisation for the group.
 func writeKubeconfig(l layout, ca *authority, server, user, group string) error {
-	certificate := l.pki(filepath.Base(user) + "-client.crt")
+	certificate := l.pki(fileName(user) + "-client.crt")
 	if err := ca.issue(certificate, user, group); err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func writeKubeconfig(l layout, ca *authority, server, user, group string) error 
 	if err != nil {
 		return fmt.Errorf("write kubeconfig for %s: %w", user, err)
 	}
-	file := l.kubeconfig(filepath.Base(user))
+	file := l.kubeconfig(user)
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("make kubeconfig folder: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"berth/internal/provider/local/supervisor"
 )
@@ -46,17 +47,29 @@ func (l layout) cached(elements ...string) string {
 func (l layout) supervisor() supervisor.Dir { return supervisor.Dir(l.in("supervisor")) }
 
 // Below state.
-func (l layout) pki(file string) string        { return l.in("pki", file) }
-func (l layout) kubeconfig(user string) string { return l.in("kubeconfig", user+".yaml") }
-func (l layout) etc(file string) string        { return l.in("etc", file) }
-func (l layout) etcd() string                  { return l.in("etcd") }
-func (l layout) volumes() string               { return l.in("volumes") }
-func (l layout) buckets() string               { return l.in("buckets") }
-func (l layout) images() string                { return l.in("images") }
-func (l layout) podLogs() string               { return l.in("pod-logs") }
-func (l layout) cluster() string               { return l.in("cluster.json") }
-func (l layout) machine() string               { return l.in("machine.json") }
-func (l layout) lock() string                  { return l.in("lock") }
+func (l layout) pki(file string) string { return l.in("pki", file) }
+
+// kubeconfig is a user's file. KUBECONFIG is a list separated by colons, so
+// the name has none.
+func (l layout) kubeconfig(user string) string {
+	return l.in("kubeconfig", fileName(user)+".yaml")
+}
+
+func fileName(user string) string { return strings.ReplaceAll(user, ":", "-") }
+
+func (l layout) etc(file string) string { return l.in("etc", file) }
+func (l layout) etcd() string           { return l.in("etcd") }
+func (l layout) volumes() string        { return l.in("volumes") }
+func (l layout) buckets() string        { return l.in("buckets") }
+func (l layout) images() string         { return l.in("images") }
+func (l layout) podLogs() string        { return l.in("pod-logs") }
+func (l layout) cluster() string        { return l.in("cluster.json") }
+func (l layout) machine() string        { return l.in("machine.json") }
+func (l layout) lock() string           { return l.in("lock") }
+
+// trust is the certificate of the ingress' authority, beside the state that
+// only root may enter.
+func (l layout) trust() string { return filepath.Join(filepath.Dir(l.state), "ca.crt") }
 
 // Below cache.
 func (l layout) packages() string           { return l.cached("packages") }

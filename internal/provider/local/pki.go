@@ -128,6 +128,20 @@ func (a *authority) Certificate(hosts []string) (certificate, key []byte, err er
 	return sign(template, a)
 }
 
+// show puts a copy of the certificate where every user can read it: the
+// folder of the keys is root's alone.
+func (a *authority) show(file string) error {
+	content, err := os.ReadFile(a.file)
+	if err != nil {
+		return fmt.Errorf("read certificate: %w", err)
+	}
+	if err := replaceFile(file, content, 0o644); err != nil {
+		return fmt.Errorf("show certificate: %w", err)
+	}
+	a.file = file
+	return nil
+}
+
 // File implements provider.Authority.
 func (a *authority) File() string { return a.file }
 

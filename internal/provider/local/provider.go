@@ -278,6 +278,9 @@ func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := ingress.show(p.layout.trust()); err != nil {
+		return nil, err
+	}
 	return &provider.Cluster{
 		Name:         "local",
 		REST:         config,

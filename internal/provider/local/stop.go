@@ -120,7 +120,7 @@ func (p *Provider) Purge(ctx context.Context, r progress.Reporter) (kept []strin
 		if err := errors.Join(unmountBelow(p.layout.cache), unmountBelow(p.layout.state)); err != nil {
 			return err
 		}
-		if err := errors.Join(os.RemoveAll(p.layout.state), os.RemoveAll(p.layout.cache)); err != nil {
+		if err := errors.Join(os.RemoveAll(p.layout.trust()), os.RemoveAll(p.layout.state), os.RemoveAll(p.layout.cache)); err != nil {
 			return fault.WithHint(fmt.Errorf("remove files: %w", err), "run the same command again")
 		}
 		return nil

@@ -1,0 +1,45 @@
+// Package helm opens Helm's storage and engine for one namespace of one
+// cluster, and for nothing else: no kubeconfig, no environment variable and no
+// folder of the caller's own has a say in where a chart goes.
+//
+// Package release builds on it for the application, package platform for what
+// every cluster runs besides.
+package helm
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"helm.sh/helm/v4/pkg/action"
+	"helm.sh/helm/v4/pkg/kube"
+	"k8s.io/client-go/rest"
+)
+
+// Manager is the field manager of everything that berth applies, and the value
+// of the label app.kubernetes.io/managed-by on what it makes besides.
+const Manager = "berth"
+
+func init() {
+	// Helm otherwise names the field manager after the running binary, so that
+	// a release made by one build could not be upgraded by another.
+	kube.ManagedFieldsManager = Manager
+}
+
+// Open opens the releases in a namespace. They are kept in its Secrets.
+func Open(reach *rest.Config, namespace string) (*action.Configuration, error) {
+	reach = rest.CopyConfig(reach)
+	// Helm's requests take no context, so this is what keeps one from hanging
+	// for ever when the API server goes away under it.
+	reach.Timeout = time.Minute
+	client, err := newConnection(reach, namespace)
+	if err != nil {
+		return nil, err
+	}
+	// The SDK logs what it does to the default logger unless it is told not to.
+	config := action.NewConfiguration(action.ConfigurationSetLogger(slog.DiscardHandler))
+	if err := config.Init(client, namespace, "secrets"); err != nil {
+		return nil, fmt.Errorf("open the releases of %s: %w", namespace, err)
+	}
+	return config, nil
+}
