@@ -345,7 +345,7 @@ func TestReadinessFollowsTheDatabase(t *testing.T) {
 // answers the rest, and says so to who would have to wait too long.
 func TestFloodOfLogins(t *testing.T) {
 	c := newClient(t, databases[0].url(t), "ann")
-	hash, err := password.NewPool(1, 0, password.Cost{Memory: 64 << 10, Passes: 8}).Hash(t.Context(), "password")
+	hash, err := password.NewPool(1, 0, password.Cost{Memory: 32 << 10, Passes: 6}).Hash(t.Context(), "password")
 	if err != nil {
 		t.Fatal(err)
 	}

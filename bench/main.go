@@ -1,0 +1,145 @@
+// Command bench measures the RealWorld server: the same load on every kind of
+// database and through every way to the server, side by side in one run.
+//
+//	go run ./bench -duration 5s
+//
+// Each store is a real one, filled with 50 users, 500 articles, 2,500
+// favorites and the follows and tags to go with them; the server is a process
+// of its own; wrk makes the load. Requests per second depend on what else the
+// machine does, CPU time per request hardly: compare that between runs, and
+// requests per second within one.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"time"
+
+	"berth/internal/fault"
+	"berth/internal/postgrestest"
+)
+
+func main() {
+	var options options
+	var only string
+	flag.DurationVar(&options.duration, "duration", 5*time.Second, "how long each measurement takes")
+	flag.IntVar(&options.connections, "connections", 32, "connections of the load generator")
+	flag.StringVar(&only, "only", "", "measure only lines such as \"sqlite direct list\" that match this regular expression")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var err error
+	if options.only, err = regexp.Compile(only); err == nil {
+		err = run(ctx, options)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		if hint := fault.Hint(err); hint != "" {
+			fmt.Fprintln(os.Stderr, hint)
+		}
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	duration    time.Duration
+	connections int
+	only        *regexp.Regexp
+}
+
+// A way leads from the load generator to the server.
+type way struct {
+	name string
+	// open prepares the way to a server at an address host:port and returns the
+	// URL to put before a path, and what ends it.
+	open func(ctx context.Context, folder, server string) (base string, close func() error, err error)
+}
+
+// ways are what is compared. A proxy in front of the server is another one.
+var ways = []way{
+	{"direct", func(_ context.Context, _, server string) (string, func() error, error) {
+		return "http://" + server, func() error { return nil }, nil
+	}},
+}
+
+func run(ctx context.Context, options options) (err error) {
+	folder, err := os.MkdirTemp("", "bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	binary, err := buildServer(ctx, folder)
+	if err != nil {
+		return err
+	}
+	// Filling goes faster without waiting for the disk; reading is the same.
+	postgres, err := postgrestest.Start("synchronous_commit=off")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, postgres.Stop()) }()
+	postgresURL, err := postgres.CreateDatabase(ctx)
+	if err != nil {
+		return err
+	}
+
+	stores := []struct {
+		name, url string
+		pid       int // of a database that is a process of its own
+	}{
+		{"sqlite", "sqlite:///" + filepath.Join(folder, "realworld.db"), 0},
+		{"postgres", postgresURL, postgres.PID()},
+	}
+	table := newTable(os.Stdout)
+	for _, store := range stores {
+		fmt.Fprintf(os.Stderr, "fill %s\n", store.name)
+		if err := seed(ctx, store.url); err != nil {
+			return fmt.Errorf("fill %s: %w", store.name, err)
+		}
+		if err := measureStore(ctx, options, table, folder, binary, store.name, store.url, store.pid); err != nil {
+			return fmt.Errorf("%s: %w", store.name, err)
+		}
+	}
+	return table.flush()
+}
+
+// measureStore starts a server on one store and measures every way to it.
+func measureStore(ctx context.Context, options options, table *table, folder, binary, store, databaseURL string, databasePID int) (err error) {
+	server, err := startServer(ctx, folder, binary, databaseURL)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.stop()) }()
+	loads, err := server.loads(ctx)
+	if err != nil {
+		return err
+	}
+	for _, load := range loads {
+		for _, way := range ways {
+			if !options.only.MatchString(store + " " + way.name + " " + load.name) {
+				continue
+			}
+			fmt.Fprintf(os.Stderr, "measure %s %s %s\n", store, way.name, load.name)
+			base, closeWay, err := way.open(ctx, folder, server.address)
+			if err != nil {
+				return fmt.Errorf("%s: %w", way.name, err)
+			}
+			before := cpuTimes(server.pid(), databasePID)
+			figures, err := wrk(ctx, options, folder, base, load)
+			if err = errors.Join(err, closeWay()); err != nil {
+				return fmt.Errorf("%s %s: %w", way.name, load.name, err)
+			}
+			after := cpuTimes(server.pid(), databasePID)
+			table.line(store, way.name, load, figures, after.since(before), server.peakMemory())
+		}
+	}
+	return nil
+}

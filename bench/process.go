@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// cpu is the processor time that the server and its database have used.
+type cpu struct{ server, database time.Duration }
+
+func (c cpu) since(before cpu) cpu {
+	return cpu{c.server - before.server, c.database - before.database}
+}
+
+// Fields of proc_pid_stat(5), counted from the one after the name.
+const (
+	parentField   = 1
+	ownTime       = 11 // utime, stime
+	childrensTime = 13 // cutime, cstime: of children that have ended
+)
+
+// cpuTimes reads the time of a server and, unless the number is 0, of a
+// database with all its children: PostgreSQL has one for each connection.
+func cpuTimes(server, database int) cpu {
+	times := cpu{server: cpuTime(server, ownTime)}
+	if database != 0 {
+		times.database = cpuTime(database, ownTime) + cpuTime(database, childrensTime)
+		stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is a good one
+		for _, path := range stats {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			if fields := processStat(pid); err == nil && len(fields) > parentField && fields[parentField] == strconv.Itoa(database) {
+				times.database += cpuTime(pid, ownTime)
+			}
+		}
+	}
+	return times
+}
+
+// cpuTime adds up two fields of a process, 0 for one that is gone.
+func cpuTime(pid, field int) time.Duration {
+	const tick = 10 * time.Millisecond // USER_HZ, 100 on every architecture of Go's
+	fields := processStat(pid)
+	if len(fields) <= field+1 {
+		return 0
+	}
+	user, userErr := strconv.Atoi(fields[field])
+	system, systemErr := strconv.Atoi(fields[field+1])
+	if userErr != nil || systemErr != nil {
+		return 0
+	}
+	return time.Duration(user+system) * tick
+}
+
+// processStat returns the fields of a process after its name, which may hold
+// anything.
+func processStat(pid int) []string {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil
+	}
+	_, after, _ := strings.Cut(string(content), ") ")
+	return strings.Fields(after)
+}
+
+// peakMemory is the most resident memory that the server has had, in bytes.
+func (s *server) peakMemory() int64 {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.pid()))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(content)) {
+		if kilobytes, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			n, err := strconv.ParseInt(strings.Fields(kilobytes)[0], 10, 64)
+			if err == nil {
+				return n << 10
+			}
+		}
+	}
+	return 0
+}

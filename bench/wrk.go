@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"time"
+
+	"berth/internal/fault"
+)
+
+// figures are what the load generator saw.
+type figures struct {
+	perSecond float64
+	requests  int
+	p99       time.Duration
+}
+
+// wrk makes a load for as long as the options say. An answer other than 2xx or
+// a broken connection is an error: the figures would be of something else.
+func wrk(ctx context.Context, options options, folder, base string, load load) (figures, error) {
+	connections := options.connections
+	if load.connections > 0 {
+		connections = load.connections
+	}
+	arguments := []string{"-t2", "-c" + strconv.Itoa(connections), "-d" + strconv.Itoa(max(1, int(options.duration.Seconds()))) + "s", "--latency"}
+	if load.token != "" {
+		arguments = append(arguments, "-H", "Authorization: Token "+load.token)
+	}
+	if load.body != "" {
+		script := filepath.Join(folder, load.name+".lua")
+		text := fmt.Sprintf("wrk.method = \"POST\"\nwrk.body = %q\nwrk.headers[\"Content-Type\"] = \"application/json\"\n", load.body)
+		if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
+			return figures{}, err
+		}
+		arguments = append(arguments, "-s", script)
+	}
+	output, err := exec.CommandContext(ctx, "wrk", append(arguments, base+load.path)...).CombinedOutput()
+	if errors.Is(err, exec.ErrNotFound) {
+		return figures{}, fault.WithHint(err, "Install it: apt-get install wrk")
+	}
+	if err != nil {
+		return figures{}, fmt.Errorf("wrk: %w\n%s", err, output)
+	}
+	return parseWrk(string(output))
+}
+
+var (
+	wrkPerSecond = regexp.MustCompile(`Requests/sec:\s+([\d.]+)`)
+	wrkRequests  = regexp.MustCompile(`(\d+) requests in`)
+	wrkP99       = regexp.MustCompile(`99%\s+([\d.]+(?:us|ms|s|m))`)
+	wrkTrouble   = regexp.MustCompile(`(?m)^\s*(?:Non-2xx|Socket errors).*$`)
+)
+
+func parseWrk(output string) (figures, error) {
+	if trouble := wrkTrouble.FindString(output); trouble != "" {
+		return figures{}, fmt.Errorf("wrk: %s", trouble)
+	}
+	perSecond, requests, p99 := wrkPerSecond.FindStringSubmatch(output), wrkRequests.FindStringSubmatch(output), wrkP99.FindStringSubmatch(output)
+	if perSecond == nil || requests == nil || p99 == nil {
+		return figures{}, fmt.Errorf("wrk's output has no figures:\n%s", output)
+	}
+	var f figures
+	var errs [3]error
+	f.perSecond, errs[0] = strconv.ParseFloat(perSecond[1], 64)
+	f.requests, errs[1] = strconv.Atoi(requests[1])
+	f.p99, errs[2] = time.ParseDuration(p99[1])
+	return f, errors.Join(errs[:]...)
+}
