@@ -35,11 +35,8 @@ the last good one and says why.`,
 }
 
 func (a *app) deploy(ctx context.Context, o deployOptions) error {
-	c, p, err := a.open("")
+	c, p, err := a.open("", o.environment)
 	if err != nil {
-		return err
-	}
-	if err := checkEnvironment(c, o.environment); err != nil {
 		return err
 	}
 	cluster, found, err := a.connect(ctx, c, p)

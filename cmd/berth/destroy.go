@@ -26,14 +26,14 @@ the cluster's name first. Without a terminal it needs --yes.`,
 }
 
 func (a *app) destroy(ctx context.Context) error {
-	c, p, err := a.open("")
-	if err != nil {
-		return err
-	}
 	if !a.yes && !a.console.Interactive {
 		return fault.WithHint(
 			fault.Usage("destroy asks before it removes anything, and there is no terminal to ask on"),
 			"berth destroy --yes removes without asking")
+	}
+	c, p, err := a.open("")
+	if err != nil {
+		return err
 	}
 	cluster, found, err := a.connect(ctx, c, p)
 	if err != nil && !errors.Is(err, provider.ErrNotUp) {

@@ -33,11 +33,8 @@ func (a *app) historyCommand() *cobra.Command {
 }
 
 func (a *app) history(ctx context.Context, o historyOptions) error {
-	c, p, err := a.open("")
+	c, p, err := a.open("", o.environment)
 	if err != nil {
-		return err
-	}
-	if err := checkEnvironment(c, o.environment); err != nil {
 		return err
 	}
 	_, found, err := a.connect(ctx, c, p)

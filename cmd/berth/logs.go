@@ -48,11 +48,8 @@ func (a *app) logs(ctx context.Context, o logsOptions) error {
 	if o.Since < 0 {
 		return fault.Usage("--since must not be negative; it is %s", o.Since)
 	}
-	c, p, err := a.open("")
+	c, p, err := a.open("", o.environment)
 	if err != nil {
-		return err
-	}
-	if err := checkEnvironment(c, o.environment); err != nil {
 		return err
 	}
 	_, found, err := a.connect(ctx, c, p)

@@ -43,11 +43,8 @@ good one before the one that serves. Data is left as it is.`,
 }
 
 func (a *app) rollback(ctx context.Context, o rollbackOptions) error {
-	c, p, err := a.open("")
+	c, p, err := a.open("", o.environment)
 	if err != nil {
-		return err
-	}
-	if err := checkEnvironment(c, o.environment); err != nil {
 		return err
 	}
 	cluster, found, err := a.connect(ctx, c, p)

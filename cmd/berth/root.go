@@ -49,7 +49,7 @@ Begin with: berth up`,
 	root.SetIn(a.streams.In)
 	root.SetOut(a.streams.Out)
 	root.SetErr(a.streams.Err)
-	root.SetHelpCommand(&cobra.Command{Hidden: true})
+	cobra.EnableCommandSorting = false // the groups below are in the order of use
 
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.dir, "dir", "C", "", "folder of berth.yaml (default: the nearest from here upwards)")
@@ -69,9 +69,12 @@ Begin with: berth up`,
 		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
 		for _, command := range group.commands {
 			command.GroupID = group.id
+			command.DisableFlagsInUseLine = true // they say which flags matter
 			root.AddCommand(command)
 		}
 	}
+	root.SetHelpCommandGroupID("look")
+	root.SetCompletionCommandGroupID("look")
 	root.AddCommand(a.superviseCommand())
 	return root
 }
@@ -114,11 +117,18 @@ func (a *app) load(fixed string) (*config.Config, error) {
 	return c, c.Validate()
 }
 
-// open reads the configuration and opens its provider.
-func (a *app) open(fixed string) (*config.Config, provider.Provider, error) {
+// open reads the configuration and opens its provider. It refuses names of
+// environments that berth.yaml does not have.
+func (a *app) open(fixed string, environments ...string) (*config.Config, provider.Provider, error) {
 	c, err := a.load(fixed)
 	if err != nil {
 		return nil, nil, err
+	}
+	for _, name := range environments {
+		if _, ok := c.Environments[name]; !ok {
+			return nil, nil, fault.WithHint(fault.Usage("there is no environment %q", name),
+				"berth.yaml has: %s", strings.Join(c.EnvironmentNames(), ", "))
+		}
 	}
 	p, err := a.parts.provider(c)
 	return c, p, err
@@ -135,15 +145,6 @@ func (a *app) connect(ctx context.Context, c *config.Config, p provider.Provider
 	}
 	found, err := a.parts.releases(cluster, c)
 	return cluster, found, err
-}
-
-// checkEnvironment refuses a name that berth.yaml does not have.
-func checkEnvironment(c *config.Config, name string) error {
-	if _, ok := c.Environments[name]; ok {
-		return nil
-	}
-	return fault.WithHint(fault.Usage("there is no environment %q", name),
-		"berth.yaml has: %s", strings.Join(c.EnvironmentNames(), ", "))
 }
 
 // environmentNames completes an ENV on the command line.

@@ -130,3 +130,8 @@ func (s *Server) Kubeconfig(folder string) (path string, err error) {
 	path = filepath.Join(folder, "kubeconfig")
 	return path, os.WriteFile(path, text, 0o600)
 }
+
+// SetEmpty puts a list without items at a path.
+func (s *Server) SetEmpty(path string) {
+	s.Set(path, core.SecretList{Items: []core.Secret{}})
+}

@@ -1,0 +1,282 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"berth/internal/fault"
+	"berth/internal/provider"
+	"berth/internal/release"
+)
+
+func TestUpMakesTheClusterAndDeploysInOrder(t *testing.T) {
+	w := newWorld()
+	got := w.berth(t, "up")
+	if got.status != succeeded {
+		t.Fatalf("%+v", got)
+	}
+	// The image is built beside the cluster; what comes after both is in order.
+	if i, j := slices.Index(w.calls, "init"), slices.Index(w.calls, "install"); i < 0 || j < i {
+		t.Errorf("called %v", w.calls)
+	}
+	w.calls = slices.DeleteFunc(w.calls, func(c string) bool { return c == "publish" })
+	w.wantCalls(t, "init", "install", "deploy staging local/tiny:1", "deploy production local/tiny:1")
+	if want := `
+ENVIRONMENT  ADDRESS
+staging      https://staging.tiny.localhost:8443
+production   https://tiny.localhost:8443
+
+Try it:
+  curl --cacert /state/ca.crt https://tiny.localhost:8443/up
+
+Trust its certificates on this machine (Debian, Ubuntu), once:
+  cp /state/ca.crt /usr/local/share/ca-certificates/berth.crt && update-ca-certificates
+`; got.out != want {
+		t.Errorf("stdout is %s", got.out)
+	}
+}
+
+func TestUpNeverTakesToProductionWhatFailsInStaging(t *testing.T) {
+	w := newWorld()
+	w.fail["deploy staging local/tiny:1"] = errors.New("it crashed")
+	got := w.berth(t, "up")
+	if got.status != failed || !strings.Contains(got.errors, "error: it crashed") {
+		t.Errorf("%+v", got)
+	}
+	if slices.ContainsFunc(w.calls, func(c string) bool { return strings.HasPrefix(c, "deploy production") }) {
+		t.Errorf("called %v", w.calls)
+	}
+}
+
+func TestUpBuildsNothingOnAMachineThatIsNotFit(t *testing.T) {
+	w := newWorld()
+	w.checks = []provider.Check{{Name: "root", Problem: "missing"}}
+	w.fail["init"] = errors.New("this machine is not ready")
+	if got := w.berth(t, "up"); got.status != failed {
+		t.Errorf("%+v", got)
+	}
+	w.wantCalls(t, "init")
+}
+
+func TestUpOfAHostThatNoResolverKnows(t *testing.T) {
+	w := newWorld()
+	if got := resolve(w.cluster, "tiny.test"); got != "--resolve tiny.test:8443:127.0.0.1 " {
+		t.Errorf("got %q", got)
+	}
+	if got := resolve(w.cluster, "tiny.localhost"); got != "" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	local := newWorld().cluster
+	usual := *local
+	usual.Ingress = &provider.Ingress{HTTPS: "127.0.0.1:443"}
+	for _, test := range []struct {
+		cluster *provider.Cluster
+		want    string
+	}{
+		{local, "https://tiny.example:8443"},
+		{&usual, "https://tiny.example"},
+		{&provider.Cluster{Issuer: "letsencrypt"}, "https://tiny.example"},
+		{&provider.Cluster{}, "http://tiny.example"},
+	} {
+		if got := address(test.cluster, "tiny.example"); got != test.want {
+			t.Errorf("got %s, want %s", got, test.want)
+		}
+	}
+}
+
+func TestInitDeploysNothing(t *testing.T) {
+	w := newWorld()
+	got := w.berth(t, "init")
+	w.wantCalls(t, "init", "install")
+	if got.status != succeeded || !strings.Contains(got.out, "kubectl --kubeconfig /state/admin.yaml --context local") {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestDown(t *testing.T) {
+	w := newWorld()
+	if got := w.berth(t, "down"); got.status != succeeded {
+		t.Errorf("%+v", got)
+	}
+	w.wantCalls(t, "stop")
+	w = newWorld()
+	got := w.berth(t, "down", "--purge")
+	w.wantCalls(t, "purge")
+	if got.status != succeeded || got.out != "Kept:\n  the packages\n" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestDeployBuildsUnlessAnImageIsGiven(t *testing.T) {
+	w := newWorld()
+	got := w.berth(t, "deploy", "staging")
+	w.wantCalls(t, "publish", "deploy staging local/tiny:1")
+	if want := "staging serves revision 2: https://staging.tiny.localhost:8443\n"; got.out != want {
+		t.Errorf("stdout is %s", got.out)
+	}
+	if want := " • Deploy staging\n ✓ Deploy staging\n"; got.errors != want {
+		t.Errorf("stderr is %s", got.errors)
+	}
+
+	w = newWorld()
+	got = w.berth(t, "deploy", "staging", "--image", "ghcr.io/me/tiny:2", "--json")
+	w.wantCalls(t, "deploy staging ghcr.io/me/tiny:2")
+	var revision map[string]any
+	if err := json.Unmarshal([]byte(got.out), &revision); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]any{
+		"environment": "staging", "address": "https://staging.tiny.localhost:8443", "revision": 2.0, "image": "ghcr.io/me/tiny:2",
+	} {
+		if revision[key] != want {
+			t.Errorf("%s is %v, want %v", key, revision[key], want)
+		}
+	}
+}
+
+func TestAFailedDeployTellsWhy(t *testing.T) {
+	lost := &release.Failed{
+		Environment: "staging", Revision: 7, Image: "bad", To: 6, Back: 8,
+		Cause: errors.New("pod tiny-1: CrashLoopBackOff \x1b[31m"), Events: []string{"pod tiny-1: BackOff"},
+	}
+	w := newWorld()
+	w.fail["deploy staging bad"] = lost
+	got := w.berth(t, "deploy", "staging", "--image", "bad", "--json")
+	if got.status != failed || !strings.Contains(got.out, `"revision": 7`) || !strings.Contains(got.out, `"now": "revision 6 serves again`) {
+		t.Errorf("%+v", got)
+	}
+	for _, want := range []string{"pod tiny-1: BackOff", "\nerror: revision 7 of staging failed"} {
+		if !strings.Contains(got.errors, want) {
+			t.Errorf("%q is missing in\n%s", want, got.errors)
+		}
+	}
+	if strings.Contains(got.errors, "\x1b") {
+		t.Error("the pod's words reached the terminal as they were")
+	}
+}
+
+func TestRollback(t *testing.T) {
+	w := newWorld()
+	got := w.berth(t, "rollback", "production")
+	w.wantCalls(t, "rollback production")
+	if got.out != "production serves revision 3: https://tiny.localhost:8443\n" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestHistory(t *testing.T) {
+	w := newWorld()
+	w.history = []release.Revision{
+		{Number: 1, Image: "a", When: time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local), State: release.StateSuperseded, Who: "ann@desk", Description: "deployed"},
+		{Number: 2, Image: "b", When: time.Date(2026, 1, 2, 4, 4, 5, 0, time.Local), State: release.StateDeployed, Who: "bob@desk", Description: "deployed"},
+	}
+	got := w.berth(t, "history", "staging")
+	want := `   REV  WHEN                 STATE       IMAGE  WHO       WHAT
+   1    2026-01-02 03:04:05  superseded  a      ann@desk  deployed
+✓  2    2026-01-02 04:04:05  deployed    b      bob@desk  deployed
+`
+	if got.out != want {
+		t.Errorf("stdout is\n%s", got.out)
+	}
+	var revisions []release.Revision
+	if err := json.Unmarshal([]byte(w.berth(t, "history", "staging", "--json").out), &revisions); err != nil || len(revisions) != 2 {
+		t.Errorf("got %v, %v", revisions, err)
+	}
+}
+
+func TestScale(t *testing.T) {
+	w := newWorld()
+	if got := w.berth(t, "scale", "--size", "s-2vcpu-4gb"); got.status != succeeded {
+		t.Errorf("%+v", got)
+	}
+	w.wantCalls(t, "scale s-2vcpu-4gb")
+}
+
+func TestWithoutAClusterTheHintIsInit(t *testing.T) {
+	w := newWorld()
+	w.cluster = nil
+	for _, args := range [][]string{{"deploy", "staging"}, {"status"}, {"history", "staging"}, {"scale", "--nodes", "2"}} {
+		got := w.berth(t, args...)
+		if got.status != failed || got.errors != "error: the cluster is not up\nhint: berth init\n" {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+	w.wantCalls(t)
+}
+
+func TestDestroyTakesEverythingDownInOrder(t *testing.T) {
+	w := newWorld()
+	got := w.berth(t, "destroy", "--yes")
+	w.wantCalls(t, "remove staging", "remove production", "remove platform", "destroy")
+	if want := `This removes for good from cluster local:
+  the environment staging with its database, revisions and secrets
+  the environment production with its revisions and secrets
+  what berth installed beside them
+  the cluster itself with its nodes, volumes and bucket
+It keeps berth.yaml, .env and installed packages.
+Kept:
+  the packages
+`; got.out != want {
+		t.Errorf("stdout is\n%s", got.out)
+	}
+
+	// A stopped cluster is removed all the same.
+	w = newWorld()
+	w.cluster = nil
+	if got := w.berth(t, "destroy", "--yes"); got.status != succeeded {
+		t.Errorf("%+v", got)
+	}
+	w.wantCalls(t, "destroy")
+}
+
+func TestDoctorNamesTheRemedy(t *testing.T) {
+	w := newWorld()
+	w.checks = []provider.Check{{Name: "root"}, {Name: "memory", Problem: "1 GiB, 3 needed", Remedy: "add some"}}
+	got := w.berth(t, "doctor")
+	if want := " ✓ root\n ✗ memory: 1 GiB, 3 needed\n     add some\n"; got.status != failed || got.out != want || got.errors != "" {
+		t.Errorf("%+v", got)
+	}
+	var seen struct {
+		OK     bool
+		Checks []provider.Check
+	}
+	got = w.berth(t, "doctor", "--json")
+	if err := json.Unmarshal([]byte(got.out), &seen); err != nil || seen.OK || len(seen.Checks) != 2 || got.status != failed {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestLogsAreShownInShortAndClean(t *testing.T) {
+	w := newWorld()
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.Local)
+	w.lines = []release.Line{
+		{Time: at, Pod: "tiny-1", Text: `{"time":"x","level":"INFO","msg":"request","path":"/a b","status":200}`},
+		{Time: at, Pod: "tiny-1", Text: "panic: \x1b[2Jboom"},
+	}
+	got := w.berth(t, "logs", "staging")
+	want := "03:04:05.006 tiny-1  INFO  request path=\"/a b\" status=200\n03:04:05.006 tiny-1  panic: boom\n"
+	if got.out != want {
+		t.Errorf("stdout is\n%s", got.out)
+	}
+	lines := strings.Split(strings.TrimSpace(w.berth(t, "logs", "staging", "--json").out), "\n")
+	var line release.Line
+	if err := json.Unmarshal([]byte(lines[1]), &line); err != nil || line.Text != "panic: \x1b[2Jboom" || len(lines) != 2 {
+		t.Errorf("got %+v, %v", line, err)
+	}
+}
+
+func TestAnErrorKeepsItsKindOnItsWayOut(t *testing.T) {
+	w := newWorld()
+	w.fail["rollback staging"] = fault.WithHint(fault.Usage("there is no revision 9"), "berth history staging")
+	got := w.berth(t, "rollback", "staging", "9")
+	if got.status != misused || got.errors != "error: there is no revision 9\nhint: berth history staging\n" {
+		t.Errorf("%+v", got)
+	}
+}

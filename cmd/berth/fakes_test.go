@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"k8s.io/client-go/rest"
+
+	"berth/internal/config"
+	"berth/internal/console"
+	"berth/internal/progress"
+	"berth/internal/provider"
+	"berth/internal/provider/existing/apitest"
+	"berth/internal/release"
+)
+
+// world stands in for a provider, the platform and the releases. It notes what
+// is called, in order.
+type world struct {
+	mu    sync.Mutex
+	calls []string
+	// fail makes the call of this name fail.
+	fail map[string]error
+
+	cluster *provider.Cluster
+	checks  []provider.Check
+	status  map[string]release.Status
+	history []release.Revision
+	lines   []release.Line
+}
+
+func newWorld() *world {
+	return &world{fail: map[string]error{}, cluster: &provider.Cluster{
+		Name: "local", REST: &rest.Config{}, Kubeconfig: "/state/admin.yaml", IngressClass: "nginx",
+		Ingress: &provider.Ingress{HTTP: "127.0.0.1:8080", HTTPS: "127.0.0.1:8443"}, Authority: authority{},
+	}}
+}
+
+func (w *world) call(name string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls = append(w.calls, name)
+	return w.fail[name]
+}
+
+func (w *world) parts() parts {
+	return parts{
+		provider: func(*config.Config) (provider.Provider, error) { return fakeProvider{w}, nil },
+		install: func(context.Context, *provider.Cluster, *config.Config, progress.Reporter) error {
+			return w.call("install")
+		},
+		remove: func(context.Context, *provider.Cluster, *config.Config, progress.Reporter) error {
+			return w.call("remove platform")
+		},
+		releases: func(*provider.Cluster, *config.Config) (releases, error) { return fakeReleases{w}, nil },
+	}
+}
+
+type authority struct{}
+
+func (authority) Certificate([]string) ([]byte, []byte, error) { return nil, nil, errors.New("unused") }
+func (authority) File() string                                 { return "/state/ca.crt" }
+
+type fakeProvider struct{ *world }
+
+func (p fakeProvider) Init(_ context.Context, r progress.Reporter) error {
+	return progress.Run(r, "Make the cluster", func(progress.Step) error { return p.call("init") })
+}
+
+func (p fakeProvider) Cluster(context.Context) (*provider.Cluster, error) {
+	if p.cluster == nil {
+		return nil, provider.ErrNotUp
+	}
+	return p.cluster, nil
+}
+
+func (p fakeProvider) Publish(_ context.Context, b provider.Build, _ progress.Reporter) (string, error) {
+	return "local/" + b.Name + ":1", p.call("publish")
+}
+
+func (p fakeProvider) Scale(_ context.Context, s provider.Scale, _ progress.Reporter) error {
+	return p.call("scale " + s.Size)
+}
+
+func (p fakeProvider) Bucket(context.Context) (provider.Bucket, error) {
+	return provider.Bucket{}, p.call("bucket")
+}
+
+func (p fakeProvider) Destroy(context.Context, progress.Reporter) ([]string, error) {
+	return []string{"the packages"}, p.call("destroy")
+}
+
+func (p fakeProvider) Stop(context.Context, progress.Reporter) error { return p.call("stop") }
+
+func (p fakeProvider) Purge(context.Context, progress.Reporter) ([]string, error) {
+	return []string{"the packages"}, p.call("purge")
+}
+
+func (p fakeProvider) Check(context.Context) []provider.Check { return p.checks }
+
+type fakeReleases struct{ *world }
+
+func (f fakeReleases) Deploy(_ context.Context, environment, image string, r progress.Reporter) (release.Revision, error) {
+	err := progress.Run(r, "Deploy "+environment, func(progress.Step) error { return f.call("deploy " + environment + " " + image) })
+	return release.Revision{Number: 2, Image: image}, err
+}
+
+func (f fakeReleases) Rollback(_ context.Context, environment string, revision int, _ progress.Reporter) (release.Revision, error) {
+	return release.Revision{Number: 3, Image: "old"}, f.call("rollback " + environment)
+}
+
+func (f fakeReleases) History(context.Context, string) ([]release.Revision, error) {
+	return f.history, f.fail["history"]
+}
+
+func (f fakeReleases) Status(_ context.Context, environment string) (release.Status, error) {
+	return f.status[environment], f.fail["status"]
+}
+
+func (f fakeReleases) Logs(_ context.Context, _ string, _ release.LogOptions, each func(release.Line) error) error {
+	for _, line := range f.lines {
+		if err := each(line); err != nil {
+			return err
+		}
+	}
+	return f.fail["logs"]
+}
+
+func (f fakeReleases) Remove(_ context.Context, environment string, _ progress.Reporter) error {
+	return f.call("remove " + environment)
+}
+
+// result is what a command left behind.
+type result struct {
+	status      int
+	out, errors string
+}
+
+const tiny = `
+name: tiny
+dockerfile: Dockerfile
+port: 80
+health: /up
+environments:
+  staging: {hosts: [staging.tiny.localhost], database: sqlite}
+  production: {hosts: [tiny.localhost]}
+`
+
+// berth runs a command in a world, in a folder with the berth.yaml of tiny.
+func (w *world) berth(t *testing.T, args ...string) result {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, config.File), []byte(tiny), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	a := &app{streams: console.Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, parts: w.parts()}
+	status := run(t.Context(), append([]string{"--dir", dir}, args...), a)
+	return result{status, out.String(), errs.String()}
+}
+
+func (w *world) wantCalls(t *testing.T, want ...string) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if got := strings.Join(w.calls, ", "); got != strings.Join(want, ", ") {
+		t.Errorf("called %s; want %s", got, strings.Join(want, ", "))
+	}
+}
+
+// api connects the world's cluster to a small API server.
+func (w *world) api(t *testing.T) {
+	t.Helper()
+	server := apitest.Start()
+	t.Cleanup(server.Close)
+	w.cluster.REST = &rest.Config{Host: server.URL, TLSClientConfig: rest.TLSClientConfig{Insecure: true}}
+}
