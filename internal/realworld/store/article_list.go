@@ -21,14 +21,15 @@ type Page struct{ Limit, Offset int64 }
 // without their bodies, as viewer sees them, and how many meet it in all.
 //
 // It is one query, whose first column is the count. Only a page past the end,
-// which has no row to hold the count, takes a second.
+// which has no row to hold the count, takes a second. The page is found by
+// what the indexes hold, before anything else of its articles is read.
 func (s *Store) Articles(ctx context.Context, viewer int64, filter Filter, page Page) (articles []Article, count int64, err error) {
 	var q query
 	where := filter.where(&q)
 	counting, countingArguments := "SELECT count(*) FROM articles a"+where, q.arguments
 	q.WriteString("SELECT (" + counting + "), " + articleColumns + ", " + viewerColumns(&q, viewer))
-	q.WriteString(" FROM articles a JOIN users u ON u.id = a.author_id" + where)
-	q.WriteString(" ORDER BY a.created_at DESC, a.id DESC LIMIT " + q.argument(page.Limit) + " OFFSET " + q.argument(page.Offset))
+	q.WriteString(" FROM (SELECT a.id FROM articles a" + where + newestFirst + " LIMIT " + q.argument(page.Limit) + " OFFSET " + q.argument(page.Offset) + ") page")
+	q.WriteString(" JOIN articles a ON a.id = page.id JOIN users u ON u.id = a.author_id" + newestFirst)
 
 	articles = make([]Article, 0, min(page.Limit, 100))
 	err = s.db.Each(ctx, q.String(), q.arguments, func(r row) error {
@@ -45,6 +46,8 @@ func (s *Store) Articles(ctx context.Context, viewer int64, filter Filter, page 
 	_, err = one(ctx, s.db, counting, countingArguments, &count)
 	return articles, count, err
 }
+
+const newestFirst = " ORDER BY a.created_at DESC, a.id DESC"
 
 // where returns the WHERE clause for the articles a.
 func (f Filter) where(q *query) string {
