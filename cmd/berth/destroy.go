@@ -36,7 +36,9 @@ func (a *app) destroy(ctx context.Context) error {
 		return err
 	}
 	cluster, found, err := a.connect(ctx, c, p)
-	if err != nil && !errors.Is(err, provider.ErrNotUp) {
+	// A cluster of berth's own may be stopped and goes as a whole; one that is
+	// not must be there, or what is in it would be left behind unsaid.
+	if _, own := p.(provider.Stopper); err != nil && !(own && errors.Is(err, provider.ErrNotUp)) {
 		return err
 	}
 	name := c.Provider
@@ -54,8 +56,6 @@ func (a *app) destroy(ctx context.Context) error {
 		}
 	}
 	r := a.console.Reporter()
-	// Without a running cluster nothing can be taken out of it; the provider
-	// still removes what it made.
 	if cluster != nil {
 		for _, environment := range c.EnvironmentNames() {
 			if err := found.Remove(ctx, environment, r); err != nil {

@@ -76,7 +76,7 @@ func (s *plainStep) End(err error) {
 func ended(s style, title string, elapsed time.Duration, err error) string {
 	if err != nil {
 		first, _, _ := strings.Cut(err.Error(), "\n")
-		return " " + s.mark(Bad) + " " + title + ": " + Clean(first)
+		return " " + s.mark(Bad) + " " + title + ": " + strings.TrimSuffix(Clean(first), ":")
 	}
 	return " " + s.mark(Good) + " " + title + s.faint(took(elapsed))
 }

@@ -78,7 +78,7 @@ func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
 	}
 	record := p.record()
 	if !record.exists() {
-		return nil, fmt.Errorf("%s has not been prepared on cluster %s: %w", p.config.Name, found.name, provider.ErrNotUp)
+		return nil, notPrepared{p.config.Name, found.name}
 	}
 	uid, err := found.identity(ctx)
 	if err != nil {
@@ -93,6 +93,15 @@ func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
 		StorageClass: e.StorageClass, IngressClass: e.IngressClass, Issuer: e.Issuer,
 	}, nil
 }
+
+// notPrepared is [provider.ErrNotUp] in the words of a cluster that is up.
+type notPrepared struct{ name, cluster string }
+
+func (e notPrepared) Error() string {
+	return fmt.Sprintf("cluster %s has not been prepared for %s from here", e.cluster, e.name)
+}
+
+func (e notPrepared) Is(target error) bool { return target == provider.ErrNotUp }
 
 // Publish builds an image and pushes it to the registry. The reference is by
 // digest, so that what was released is what runs, whatever is pushed later.
