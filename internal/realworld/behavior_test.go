@@ -3,6 +3,7 @@ package realworld_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"berth/internal/postgrestest"
+	"berth/internal/realworld"
 	"berth/internal/realworld/password"
 	"berth/internal/realworld/store"
 )
@@ -339,6 +342,33 @@ func TestReadinessFollowsTheDatabase(t *testing.T) {
 			{do: "GET /healthz", status: http.StatusOK},
 		})
 	})
+}
+
+func TestDatabaseThatWentAway(t *testing.T) {
+	database, err := postgrestest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := database.Database(t)
+	c := newClient(t, url, "ann")
+	if err := database.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, request := range []string{"GET /api/tags", "GET /api/user", "POST /api/articles"} {
+		response, body := c.send("ann", request, newArticle)
+		if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: %s: %s", request, response.Status, body)
+		}
+	}
+
+	// A server that starts meanwhile waits for it, and says so.
+	config := realworld.Config{DatabaseURL: url, Secret: secret, PasswordCost: cheap, DatabaseWait: time.Minute}
+	s := startServer(t, config)
+	waitFor(t, func() bool { return strings.Contains(s.log.String(), "waiting for the database") })
+	s.cancel()
+	if err := <-s.ended; !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
 }
 
 // A server whose workers are busy for as long as the test needs them to be

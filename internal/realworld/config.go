@@ -31,6 +31,9 @@ type Config struct {
 	ShutdownDelay time.Duration
 	// Origins are the browser front ends that may call; "*" stands for any.
 	Origins []string
+	// DatabaseWait is how long to wait at the start for a database that does not
+	// answer yet.
+	DatabaseWait time.Duration
 	// PasswordCost is what hashing one password takes.
 	PasswordCost password.Cost
 }
@@ -63,6 +66,7 @@ func ConfigFromEnvironment(getenv func(string) string) (Config, error) {
 		config.Secret = []byte(rand.Text() + rand.Text())
 		config.ShutdownDelay = 0
 	} else {
+		config.DatabaseWait = 30 * time.Second
 		if config.Listen == "" {
 			config.Listen = ":8000"
 		}

@@ -155,6 +155,8 @@ var scenarios = map[string][]step{
 		{as: "bob", do: "PUT /api/articles/how-to-train", body: `nonsense`, status: 403, want: foreignArticle},
 		{as: "ann", do: "PUT /api/articles/how-to-train", body: `nonsense`, status: 422, want: errorAbout("body", "is not valid JSON for this request")},
 		{as: "ann", do: "PUT /api/articles/how-to-train", body: `{"article": {"body": "With love."}}`, status: 200, want: one(article("body", `"With love."`))},
+		{as: "ann", do: "PUT /api/articles/how-to-train", body: `{}`, status: 422, want: invalid("article")},
+		{as: "ann", do: "PUT /api/articles/how-to-train", body: `{"article": {}}`, status: 200, want: one(article("body", `"With love."`))},
 		{as: "ann", do: "PUT /api/articles/how-to-train", body: `{"article": {"title": ""}}`, status: 422, want: invalid("title")},
 		{as: "ann", do: "PUT /api/articles/how-to-train", body: `{"article": {"title": null}}`, status: 422, want: invalid("title")},
 		{as: "ann", do: "PUT /api/articles/how-to-train", body: `{"article": {"description": ""}}`, status: 422, want: invalid("description")},

@@ -74,7 +74,7 @@ func Serve(ctx context.Context, config Config, listener net.Listener, out io.Wri
 	if err != nil {
 		return err
 	}
-	data, err := store.Open(ctx, config.DatabaseURL)
+	data, err := openStore(ctx, config, log)
 	if err != nil {
 		return err
 	}
@@ -111,4 +111,21 @@ func Serve(ctx context.Context, config Config, listener net.Listener, out io.Wri
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// openStore opens the database. One that starts at the same time as this
+// server is waited for, as nothing says in which order a cluster starts them.
+func openStore(ctx context.Context, config Config, log *slog.Logger) (*store.Store, error) {
+	for deadline := time.Now().Add(config.DatabaseWait); ; {
+		data, err := store.Open(ctx, config.DatabaseURL)
+		if !errors.Is(err, store.ErrUnavailable) || time.Now().After(deadline) {
+			return data, err
+		}
+		log.Warn("waiting for the database", "error", err)
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }

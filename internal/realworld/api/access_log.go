@@ -29,7 +29,9 @@ func notInID(r rune) bool {
 func (s *Server) logAccess(x *exchange) {
 	level := slog.LevelInfo
 	switch {
-	case x.status >= http.StatusInternalServerError:
+	case x.failure != nil && x.status == http.StatusServiceUnavailable:
+		level = slog.LevelWarn
+	case x.failure != nil:
 		level = slog.LevelError
 	case x.route == "/healthz", x.route == "/readyz", x.route == "/metrics":
 		level = slog.LevelDebug

@@ -8,12 +8,10 @@ import (
 )
 
 type articleInput struct {
-	Article struct {
-		Title       field[string]          `json:"title"`
-		Description field[string]          `json:"description"`
-		Body        field[string]          `json:"body"`
-		TagList     field[[]field[string]] `json:"tagList"`
-	} `json:"article"`
+	Title       field[string]          `json:"title"`
+	Description field[string]          `json:"description"`
+	Body        field[string]          `json:"body"`
+	TagList     field[[]field[string]] `json:"tagList"`
 }
 
 type articleOutput struct {
@@ -55,7 +53,9 @@ func (s *Server) feed(x *exchange) error {
 }
 
 func (s *Server) createArticle(x *exchange) error {
-	var input articleInput
+	var input struct {
+		Article articleInput `json:"article"`
+	}
 	if err := x.decode(&input); err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (s *Server) createArticle(x *exchange) error {
 	found.required("title", a.Title.present)
 	found.required("description", a.Description.present)
 	found.required("body", a.Body.present)
-	tags := input.check(found)
+	tags := a.check(found)
 	if err := found.invalid(); err != nil {
 		return err
 	}
@@ -84,12 +84,18 @@ func (s *Server) updateArticle(x *exchange) error {
 	if article.AuthorID != x.viewer.ID {
 		return store.ForbiddenError{Resource: "article"}
 	}
-	var input articleInput
+	var input struct {
+		Article *articleInput `json:"article"`
+	}
 	if err := x.decode(&input); err != nil {
 		return err
 	}
-	a, found := &input.Article, make(messages)
-	tags := input.check(found)
+	a, found := input.Article, make(messages)
+	if a == nil {
+		found.add("article", blank)
+		return found.invalid()
+	}
+	tags := a.check(found)
 	if err := found.invalid(); err != nil {
 		return err
 	}
@@ -113,11 +119,12 @@ func (s *Server) updateArticle(x *exchange) error {
 	return s.respondArticle(x, http.StatusOK, slug)
 }
 
-func (input *articleInput) check(found messages) (tags []string) {
-	found.text("title", input.Article.Title)
-	found.text("description", input.Article.Description)
-	found.text("body", input.Article.Body)
-	return found.tags(input.Article.TagList)
+// check adds what is wrong with the fields that are there.
+func (a *articleInput) check(found messages) (tags []string) {
+	found.text("title", a.Title)
+	found.text("description", a.Description)
+	found.text("body", a.Body)
+	return found.tags(a.TagList)
 }
 
 func (s *Server) deleteArticle(x *exchange) error {

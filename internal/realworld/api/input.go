@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -39,8 +40,8 @@ func (x *exchange) decode(input any) error {
 	if errors.As(err, &large) {
 		return problem{http.StatusRequestEntityTooLarge, messages{"body": {"is too large"}}}
 	}
-	if x.ctx.Err() != nil {
-		return x.ctx.Err()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return problem{http.StatusRequestTimeout, messages{"body": {"took too long to arrive"}}}
 	}
 	return messages{"body": {"is not valid JSON for this request"}}.invalid()
 }

@@ -33,7 +33,7 @@ func openPostgres(ctx context.Context, databaseURL string) (database, error) {
 	}
 	if err := migratePostgres(ctx, pool); err != nil {
 		pool.Close()
-		return nil, fmt.Errorf("migrate PostgreSQL database: %w", err)
+		return nil, fmt.Errorf("migrate PostgreSQL database: %w", postgresError(err))
 	}
 	return &postgresDatabase{pool}, nil
 }

@@ -39,6 +39,9 @@ func openSQLite(ctx context.Context, path string) (database, error) {
 	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
 		return nil, fault.WithHint(fmt.Errorf("open SQLite database %s: there is no folder %s", path, folder), "Create the folder, or mount the volume.")
 	}
+	if err := createPrivate(path); err != nil {
+		return nil, fmt.Errorf("create SQLite database: %w", err)
+	}
 	file := "file:" + url.PathEscape(path) + "?" + pragmas
 	writer, err := sql.Open("sqlite", file+"&_pragma=journal_mode(WAL)&_txlock=immediate")
 	if err != nil {
@@ -56,6 +59,21 @@ func openSQLite(ctx context.Context, path string) (database, error) {
 	reader.SetMaxOpenConns(connections)
 	reader.SetMaxIdleConns(connections)
 	return &sqliteDatabase{reader: reader, writer: writer}, nil
+}
+
+// createPrivate makes the file for its owner alone, which SQLite would not; its
+// companions, the write-ahead log among them, take after it. One that is there
+// stays as it is, and unopened: closing it here would drop the locks that
+// another connection of this process has on it.
+func createPrivate(path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 // migrateSQLite holds a lock on the database's folder, as SQLite itself has
