@@ -163,8 +163,10 @@ func (h *helm) apply(c *chart.Chart, values map[string]any, installed bool, desc
 	if installed {
 		up := h.upgrade()
 		up.Description = description
-		_, err := up.RunWithContext(context.Background(), h.app, c, values)
-		return err
+		if _, err := up.RunWithContext(context.Background(), h.app, c, values); err != nil {
+			return fmt.Errorf("upgrade the release: %w", err)
+		}
+		return nil
 	}
 	install := action.NewInstall(h.config)
 	install.ReleaseName = h.app
@@ -177,8 +179,10 @@ func (h *helm) apply(c *chart.Chart, values map[string]any, installed bool, desc
 	install.Timeout = hookTimeout
 	// The API server validates what is applied, and says more when it does.
 	install.DisableOpenAPIValidation = true
-	_, err := install.RunWithContext(context.Background(), c, values)
-	return err
+	if _, err := install.RunWithContext(context.Background(), c, values); err != nil {
+		return fmt.Errorf("install the release: %w", err)
+	}
+	return nil
 }
 
 func (h *helm) upgrade() *action.Upgrade {

@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"helm.sh/helm/v4/pkg/kube"
@@ -116,21 +117,21 @@ func (c *Client) goBack(held context.Context, h *helm, past []*helmrelease.Relea
 	ctx, cancel := context.WithTimeoutCause(held, c.pace.back,
 		fmt.Errorf("it did not serve within %s", c.pace.back))
 	defer cancel()
+	description := fmt.Sprintf("back to %d after %d failed, by %s", to.Version, failed.Revision, c.who)
 	failed.Stuck = progress.Run(r, fmt.Sprintf("Go back to revision %d", to.Version), func(step progress.Step) error {
-		description := fmt.Sprintf("back to %d after %d failed, by %s", to.Version, failed.Revision, c.who)
 		return h.rollback(to.Version, description, func(resources kube.ResourceList) error {
 			return c.rollout(failed.Environment, resources, c.pace.back, step).wait(ctx)
 		})
 	})
-	if failed.Stuck != nil {
-		return
-	}
 	after, err := h.history()
-	if err != nil {
-		failed.Stuck = err
-		return
+	switch {
+	case err != nil:
+		failed.Stuck = errors.Join(failed.Stuck, err)
+	case failed.Stuck == nil:
+		failed.Back = newest(after).Version
+	case newest(after).Version > failed.Revision:
+		failed.Stuck = errors.Join(failed.Stuck, h.describe(newest(after).Version, description+": failed: "+failed.Stuck.Error()))
 	}
-	failed.Back = newest(after).Version
 }
 
 func notDeployed(environment string) error {
