@@ -16,7 +16,7 @@ import (
 var update = flag.Bool("update", false, "write the expected output of the scripts anew")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"berth": main})
+	testscript.Main(m, map[string]func(){"berth": main, "berth-stuck": stuck})
 }
 
 // TestScripts runs the real command as a caller does. Beside what testscript
