@@ -133,7 +133,8 @@ func endFamily(pid int) {
 	}
 	for _, member := range family {
 		for range 50 {
-			if !exists(fmt.Sprintf("/proc/%d", member)) {
+			// A dead process that nobody reaps holds nothing.
+			if link, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", member)); err != nil || link == "" {
 				break
 			}
 			time.Sleep(100 * time.Millisecond)

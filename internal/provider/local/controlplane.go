@@ -228,6 +228,7 @@ func (c controlPlane) parts() ([]supervisor.Part, error) {
 			"--service-account-private-key-file", l.pki("service-account-ca.key"),
 			"--node-monitor-grace-period", "20s", "--node-monitor-period", "2s",
 			"--terminated-pod-gc-threshold", "50",
+			"--flex-volume-plugin-dir", l.in("volume-plugins"), // else a folder below /usr
 		),
 		component("kube-scheduler",
 			"--bind-address", "127.0.0.1", "--secure-port", fmt.Sprint(schedulerPort), "--leader-elect=false",

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -85,6 +86,7 @@ func restoreMachine(l layout) error {
 			problems = append(problems, fmt.Errorf("restore %s: %w", name, err))
 		}
 	}
+	problems = append(problems, removeResidue(l, found.Folders))
 	for _, folder := range found.Folders {
 		removeEmptyFolders(folder)
 	}
@@ -92,6 +94,35 @@ func restoreMachine(l layout) error {
 		return err
 	}
 	return os.Remove(l.machine())
+}
+
+// residue are files that upstream components leave in folders that they let
+// nobody choose: buildah a lock, the kubelet its device plugins' socket.
+var residue = []string{"/etc/cni/net.d/cni.lock", "/var/lib/kubelet/device-plugins/kubelet.sock"}
+
+// removeResidue removes residue below folders that were not there before, and
+// the links that kubelets made to the logs of our pods.
+func removeResidue(l layout, folders []string) error {
+	var problems []error
+	for _, file := range residue {
+		if slices.ContainsFunc(folders, func(folder string) bool { return strings.HasPrefix(file, folder+"/") }) {
+			if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				problems = append(problems, err)
+			}
+		}
+	}
+	const links = "/var/log/containers"
+	entries, err := os.ReadDir(links)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		problems = append(problems, err)
+	}
+	for _, entry := range entries {
+		link := filepath.Join(links, entry.Name())
+		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, l.podLogs()+"/") {
+			problems = append(problems, os.Remove(link))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // removeEmptyFolders removes folder where nothing but folders is left in it:

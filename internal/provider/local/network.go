@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -72,6 +73,9 @@ func (n network) up(ctx context.Context, nodes []int) error {
 			return fmt.Errorf("add address %s: %w", address, err)
 		}
 	}
+	if err := n.dropAddresses(lo, addresses); err != nil {
+		return err
+	}
 	// Connections from this machine to a service get an address that pods can
 	// answer, and a service without endpoints never leaks to the default route.
 	if err := netlink.RouteReplace(n.serviceRoute(lo)); err != nil {
@@ -97,17 +101,7 @@ func (n network) down(ctx context.Context) error {
 	if err := netlink.RouteDel(n.serviceRoute(lo)); err != nil && !errors.Is(err, unix.ESRCH) {
 		problems = append(problems, fmt.Errorf("remove route for services: %w", err))
 	}
-	addresses, err := netlink.AddrList(lo, netlink.FAMILY_V4)
-	if err != nil {
-		problems = append(problems, fmt.Errorf("list addresses: %w", err))
-	}
-	for _, address := range addresses {
-		if ip, ok := netip.AddrFromSlice(address.IP.To4()); ok && n.machine().Contains(ip) {
-			if err := netlink.AddrDel(lo, &address); err != nil {
-				problems = append(problems, fmt.Errorf("remove address %s: %w", ip, err))
-			}
-		}
-	}
+	problems = append(problems, n.dropAddresses(lo, nil))
 	for _, table := range []string{"ip berth", "ip kube-proxy", "ip6 kube-proxy"} {
 		// Naming a table makes it where it is missing, so this cannot fail
 		// for want of it.
@@ -118,6 +112,24 @@ func (n network) down(ctx context.Context) error {
 	if _, err := exec.LookPath("iptables"); err == nil {
 		for _, rule := range n.forwardRules() {
 			for run(ctx, "iptables", append([]string{"-w", "-D", "FORWARD"}, rule...)...) == nil {
+			}
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// dropAddresses removes the machine's and nodes' addresses that are not kept.
+func (n network) dropAddresses(lo netlink.Link, keep []netip.Addr) error {
+	addresses, err := netlink.AddrList(lo, netlink.FAMILY_V4)
+	if err != nil {
+		return fmt.Errorf("list addresses: %w", err)
+	}
+	var problems []error
+	for _, address := range addresses {
+		ip, ok := netip.AddrFromSlice(address.IP.To4())
+		if ok && n.machine().Contains(ip) && !slices.Contains(keep, ip) {
+			if err := netlink.AddrDel(lo, &address); err != nil {
+				problems = append(problems, fmt.Errorf("remove address %s: %w", ip, err))
 			}
 		}
 	}
