@@ -49,6 +49,7 @@ func (r *renderer) http() {
 	w.directive("client_body_buffer_size", "64k")
 	r.accessLog()
 	r.tls()
+	r.drain()
 	r.proxy()
 	for _, u := range r.m.Upstreams {
 		r.upstream(u)
@@ -95,13 +96,8 @@ func (r *renderer) proxy() {
 	})
 	w.block("map", []string{"$http_x_request_id", "$forwarded_request_id"}, func() {
 		w.directive("default", "$request_id")
+		w.directive(`""`, "$request_id") // found before any pattern is tried
 		w.directive(quote(`~^[A-Za-z0-9._-]{1,128}$`), "$http_x_request_id")
-	})
-	// "close" while this generation drains, but neither in HTTP/2, which has no
-	// such header, nor in the answer that opens a WebSocket.
-	w.block("map", []string{"$drain$http2$http_upgrade", "$connection_drain"}, func() {
-		w.directive("default", "")
-		w.directive("close", "close")
 	})
 	w.directive("proxy_http_version", "1.1")
 	r.proxyHeaders("$scheme")
@@ -216,7 +212,7 @@ func (r *renderer) server(h Host, http, https bool, body func()) {
 			w.directive("ssl_certificate", h.Certificate)
 			w.directive("ssl_certificate_key", h.Certificate)
 		}
-		r.drain()
+		r.checkState()
 		if h.RedirectForwarded {
 			w.block("if", []string{"($http_x_forwarded_proto", "=", "http)"}, func() { r.redirect(h) })
 			r.proxyHeaders("https")
@@ -225,16 +221,41 @@ func (r *renderer) server(h Host, http, https bool, body func()) {
 	})
 }
 
-// drain asks clients of HTTP/1.1 to close their connections while the drain
-// file of this generation exists. Old workers close idle connections as soon as
-// they are told to quit, and a request that is on its way just then is lost;
-// after a short drain none is left that is in use. (NGINX has
+// drain asks clients of HTTP/1.1 to close their connections while this
+// generation's StateLink leads to StateDrain. Old workers close idle connections
+// as soon as they are told to quit, and a request that is on its way just then is
+// lost; after a short drain none is left that is in use. (NGINX has
 // keepalive_min_timeout for this since 1.27.4, newer than Debian's.)
+//
+// checkState looks when a request begins, which costs one system call. For those
+// that take longer, $realpath_root looks again when the response begins: it costs
+// several, and is NGINX's one variable that reads something from outside that
+// late. Nothing is ever served from the root: every location answers by itself
+// or asks an upstream.
 func (r *renderer) drain() {
 	w := &r.w
-	w.directive("set", "$drain", "")
-	w.block("if", []string{"(-f", r.m.Settings.DrainFile(r.m.Generation) + ")"}, func() { w.directive("set", "$drain", "close") })
+	w.directive("root", r.m.Settings.StateLink(r.m.Generation))
+	w.block("map", []string{"$realpath_root", "$drain_late"}, func() {
+		w.directive("default", "")
+		w.directive(quote("~/"+StateDrain+"$"), "close")
+	})
+	w.block("map", []string{"$request_time", "$drain"}, func() {
+		w.directive("default", "$drain_late")
+		w.directive(quote(`~^0\.[01]`), "$drain_early")
+	})
+	// Neither in HTTP/2, which says so in a frame of its own, nor in the answer
+	// that opens a WebSocket.
+	w.block("map", []string{"$http2$http_upgrade", "$connection_drain"}, func() {
+		w.directive("default", "")
+		w.directive(`""`, "$drain")
+	})
 	w.directive("add_header", "Connection", "$connection_drain", "always")
+}
+
+func (r *renderer) checkState() {
+	w := &r.w
+	w.directive("set", "$drain_early", "")
+	w.block("if", []string{"(-f", r.m.Settings.StateLink(r.m.Generation) + ")"}, func() { w.directive("set", "$drain_early", "close") })
 }
 
 func (r *renderer) listen(addresses []netip.AddrPort, first bool, parameters ...string) {

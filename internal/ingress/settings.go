@@ -65,8 +65,15 @@ func (s Settings) Validate() error {
 // /generation and /stub_status.
 func (s Settings) StatusSocket() string { return filepath.Join(s.Dir, "status.sock") }
 
-// DrainFile is the file whose existence tells workers of a generation that
-// another is about to take over. See renderServer for what they then do.
-func (s Settings) DrainFile(generation int) string {
-	return filepath.Join(s.Dir, fmt.Sprintf("drain-%d", generation))
+// StateLink is the symbolic link that tells workers of a generation whether
+// another is about to take over: it leads to StateOpen or to StateDrain beside
+// it.
+func (s Settings) StateLink(generation int) string {
+	return filepath.Join(s.Dir, fmt.Sprintf("state-%d", generation))
 }
+
+// Where a StateLink leads: to an empty folder or to an empty file.
+const (
+	StateOpen  = "open"
+	StateDrain = "drain"
+)

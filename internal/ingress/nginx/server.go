@@ -84,12 +84,17 @@ func HasHTTP2Directive(ctx context.Context, binary string) (bool, error) {
 
 // Prepare makes the folder and removes what an earlier process left in it.
 func (s *Server) Prepare() error {
-	if err := os.MkdirAll(filepath.Join(s.Settings.Dir, "tls"), 0o700); err != nil {
+	for folder, mode := range map[string]fs.FileMode{"tls": 0o700, ingress.StateOpen: 0o755} {
+		if err := os.MkdirAll(s.path(folder), mode); err != nil {
+			return fmt.Errorf("make nginx's folder: %w", err)
+		}
+	}
+	if err := os.WriteFile(s.path(ingress.StateDrain), nil, 0o644); err != nil {
 		return fmt.Errorf("make nginx's folder: %w", err)
 	}
-	leftovers, err := filepath.Glob(filepath.Join(s.Settings.Dir, "drain-*"))
+	leftovers, err := filepath.Glob(s.path("state-*"))
 	if err != nil {
-		return fmt.Errorf("find drain files: %w", err)
+		return fmt.Errorf("find what an earlier nginx left: %w", err)
 	}
 	for _, path := range append(leftovers, s.Settings.StatusSocket(), s.path("nginx.pid")) {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -153,6 +158,9 @@ func (s *Server) Apply(ctx context.Context, model *ingress.Model) error {
 	if err := os.Rename(s.path("candidate.conf"), s.path("nginx.conf")); err != nil {
 		return fmt.Errorf("put the configuration in place: %w", err)
 	}
+	if err := s.setState(model.Generation, ingress.StateOpen); err != nil {
+		return err
+	}
 	if s.process == nil {
 		if err := s.start(); err != nil {
 			return err
@@ -201,8 +209,8 @@ func (s *Server) start() error {
 // drain makes the running workers ask their clients to close, and waits until
 // those in use will have done so.
 func (s *Server) drain(ctx context.Context) error {
-	if err := os.WriteFile(s.Settings.DrainFile(s.generation), nil, 0o600); err != nil {
-		return fmt.Errorf("begin to drain: %w", err)
+	if err := s.setState(s.generation, ingress.StateDrain); err != nil {
+		return err
 	}
 	select {
 	case <-ctx.Done():
@@ -212,6 +220,18 @@ func (s *Server) drain(ctx context.Context) error {
 	case <-time.After(drainTime):
 		return nil
 	}
+}
+
+// setState points a generation's link elsewhere, in one step.
+func (s *Server) setState(generation int, state string) error {
+	link := s.Settings.StateLink(generation)
+	if err := os.Symlink(state, link+".next"); err != nil {
+		return fmt.Errorf("set the state of generation %d: %w", generation, err)
+	}
+	if err := os.Rename(link+".next", link); err != nil {
+		return fmt.Errorf("set the state of generation %d: %w", generation, err)
+	}
+	return nil
 }
 
 // confirm waits until the answer on the status socket is of a generation.
@@ -267,7 +287,7 @@ func (s *Server) Get(ctx context.Context, path string) ([]byte, error) {
 }
 
 // tidy removes certificates that the confirmed configuration does not name, and
-// the drain files of generations whose workers must have ended.
+// the links of generations whose workers must have ended.
 func (s *Server) tidy(model *ingress.Model) error {
 	certificates, err := os.ReadDir(s.path("tls"))
 	if err != nil {
@@ -282,20 +302,20 @@ func (s *Server) tidy(model *ingress.Model) error {
 			return fmt.Errorf("tidy certificates: %w", err)
 		}
 	}
-	drains, err := filepath.Glob(s.path("drain-*"))
+	links, err := filepath.Glob(s.path("state-*"))
 	if err != nil {
-		return fmt.Errorf("tidy drain files: %w", err)
+		return fmt.Errorf("tidy links: %w", err)
 	}
-	for _, path := range drains {
-		info, err := os.Stat(path)
+	for _, path := range links {
+		info, err := os.Lstat(path)
 		if err != nil {
-			return fmt.Errorf("tidy drain files: %w", err)
+			return fmt.Errorf("tidy links: %w", err)
 		}
-		if time.Since(info.ModTime()) < s.Settings.ShutdownTimeout+10*time.Second {
+		if path == s.Settings.StateLink(s.generation) || time.Since(info.ModTime()) < s.Settings.ShutdownTimeout+10*time.Second {
 			continue
 		}
 		if err := os.Remove(path); err != nil {
-			return fmt.Errorf("tidy drain files: %w", err)
+			return fmt.Errorf("tidy links: %w", err)
 		}
 	}
 	return nil
