@@ -155,6 +155,7 @@ func (r *renderer) status() {
 	w.block("server", nil, func() {
 		w.directive("listen", "unix:"+r.m.Settings.StatusSocket())
 		w.directive("access_log", "off")
+		w.directive("uninitialized_variable_warn", "off") // it never drains
 		w.block("location", []string{"=", "/generation"}, func() {
 			w.directive("return", "200", strconv.Itoa(r.m.Generation))
 		})
