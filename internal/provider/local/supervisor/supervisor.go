@@ -259,7 +259,7 @@ func (s *supervisor) start(ctx context.Context, part Part) {
 	}()
 }
 
-// keep runs part again and again until ctx ends, then stops it.
+// keep runs part again and again until ctx ends, then stops what runs of it.
 func (s *supervisor) keep(ctx context.Context, part Part) {
 	log := s.log.With("part", part.Name)
 	backoff := time.Duration(0)
@@ -270,11 +270,10 @@ func (s *supervisor) keep(ctx context.Context, part Part) {
 			log.Error("start", "error", err)
 		} else {
 			process.wait(ctx)
+			process.pidfd.Close()
 			if ctx.Err() != nil {
-				process.stop(log)
 				break
 			}
-			process.pidfd.Close()
 			log.Warn("ended", "pid", process.pid, "after", time.Since(began).Round(time.Millisecond))
 		}
 		if time.Since(began) > settled {
@@ -285,6 +284,13 @@ func (s *supervisor) keep(ctx context.Context, part Part) {
 		case <-time.After(backoff):
 		}
 		backoff = min(max(2*backoff, 250*time.Millisecond), maxBackoff)
+	}
+	// Also the one that an earlier supervisor started and this one has not
+	// come to adopt.
+	if left, alive := recorded(s.dir.record(part.Name)); alive {
+		if process, err := watch(left.PID); err == nil {
+			process.stop(log)
+		}
 	}
 	os.Remove(s.dir.record(part.Name))
 }

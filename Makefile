@@ -1,0 +1,119 @@
+# Berth's targets. `make` alone lists them.
+#
+# Whatever a target needs is built or, from Debian's packages, installed by it;
+# Go and git are the two things that must be there.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+# One set of build flags for everything, so that Kubernetes, the command, the
+# images and the tests share what they compile.
+export CGO_ENABLED := 0
+export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
+
+# More flags for the command: make down ARGS=--purge
+ARGS ?=
+
+##@ On this machine
+
+.PHONY: up
+up: bin/berth ## Bring up Kubernetes here and serve staging and production
+	bin/berth up $(ARGS)
+
+.PHONY: down
+down: bin/berth ## Stop it; ARGS=--purge removes every trace
+	bin/berth down $(ARGS)
+
+.PHONY: run
+run: ## Serve the application alone, on SQLite
+	go run ./cmd/realworld
+
+##@ On the provider that berth.yaml names
+
+.PHONY: init
+init: bin/berth ## Make the cluster and the platform
+	bin/berth init $(ARGS)
+
+.PHONY: deploy
+deploy: bin/berth ## Release an environment: ENV=staging
+	bin/berth deploy $(call need,ENV) $(ARGS)
+
+.PHONY: rollback
+rollback: bin/berth ## Go back: ENV=production [REV=3]
+	bin/berth rollback $(call need,ENV) $(REV) $(ARGS)
+
+.PHONY: history
+history: bin/berth ## List an environment's revisions: ENV=production
+	bin/berth history $(call need,ENV) $(ARGS)
+
+.PHONY: status
+status: bin/berth ## Show the cluster and its environments at a glance
+	bin/berth status $(ARGS)
+
+.PHONY: logs
+logs: bin/berth ## Show an environment's logs: ENV=production [ARGS=-f]
+	bin/berth logs $(call need,ENV) $(ARGS)
+
+.PHONY: scale
+scale: bin/berth ## Change the nodes: NODES=2 SIZE=s-2vcpu-4gb
+	bin/berth scale $(if $(NODES),--nodes $(NODES)) $(if $(SIZE),--size $(SIZE)) $(ARGS)
+
+.PHONY: destroy
+destroy: bin/berth ## Remove everything that berth made
+	bin/berth destroy $(ARGS)
+
+.PHONY: doctor
+doctor: bin/berth ## Say what this machine still lacks
+	bin/berth doctor $(ARGS)
+
+##@ For developers
+
+.PHONY: test
+test: ## Run the tests against real PostgreSQL and real NGINX
+	.ci/need postgresql nginx
+	go test ./...
+	cd kube && go test ./provisioner/...
+
+.PHONY: e2e
+e2e: ## Run the tests against a real Kubernetes on this machine (root)
+	go test -tags e2e -timeout 45m -v ./e2e/...
+
+.PHONY: bench
+bench: ## Measure the application, direct and through NGINX
+	.ci/need postgresql nginx wrk
+	go run ./bench $(ARGS)
+
+.PHONY: lint
+lint: ## Check formatting, go vet and staticcheck in every module
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; }
+	go vet -tags e2e ./...
+	go run $(STATICCHECK) -tags e2e ./...
+	cd kube && go vet ./provisioner ./s3gateway ./pause
+
+.PHONY: vuln
+vuln: ## Check against Go's vulnerability database (needs the Internet)
+	go run $(GOVULNCHECK) ./...
+	cd kube && go run $(GOVULNCHECK) ./...
+
+.PHONY: golden
+golden: ## Rewrite the golden files from what the code does now
+	go test ./charts/... ./cmd/berth/... ./internal/console/... ./internal/ingress/... ./internal/release/... -update
+
+# Go decides what is out of date.
+.PHONY: bin/berth
+bin/berth:
+	@command -v go >/dev/null || { echo "berth is compiled by Go 1.26 or newer: https://go.dev/doc/install" >&2; exit 1; }
+	go build -ldflags '-s -w' -o bin/berth ./cmd/berth
+
+.PHONY: help
+help:
+	@awk 'BEGIN {FS = ":.*## "} \
+		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# need gives a variable's value, or ends with a line that says how to give it.
+need = $(or $($(1)),$(error give $(1), as in: make $@ $(1)=staging))
