@@ -66,7 +66,8 @@ func TestFollowsTheSpec(t *testing.T) {
 func TestStandbyTakesOverWithoutDisturbance(t *testing.T) {
 	dir := supervised(t, sleeper("part"))
 	part := await(t, dir, "part", 0)
-	active, standby := await(t, dir, "supervisor", 0), await(t, dir, "supervisor-standby", 0)
+	active := await(t, dir, "supervisor", 0)
+	standby := await(t, dir, "supervisor-standby", active) // everyone begins as one
 
 	kill(t, active)
 	if now := await(t, dir, "supervisor", active); now != standby {
@@ -78,14 +79,16 @@ func TestStandbyTakesOverWithoutDisturbance(t *testing.T) {
 	kill(t, part) // adopted parts are kept too
 	await(t, dir, "part", part)
 
-	kill(t, await(t, dir, "supervisor-standby", standby))
-	await(t, dir, "supervisor-standby", standby)
+	next := await(t, dir, "supervisor-standby", standby)
+	kill(t, next)
+	await(t, dir, "supervisor-standby", next)
 }
 
 func TestAdoptsAfterBothSupervisorsDied(t *testing.T) {
 	dir := supervised(t, sleeper("part"))
 	part := await(t, dir, "part", 0)
-	active, standby := await(t, dir, "supervisor", 0), await(t, dir, "supervisor-standby", 0)
+	active := await(t, dir, "supervisor", 0)
+	standby := await(t, dir, "supervisor-standby", active) // everyone begins as one
 	kill(t, standby, active)
 
 	apply(t, dir, sleeper("part"))
@@ -98,7 +101,8 @@ func TestAdoptsAfterBothSupervisorsDied(t *testing.T) {
 func TestStopsWithoutASupervisor(t *testing.T) {
 	dir := supervised(t, sleeper("part"))
 	part := await(t, dir, "part", 0)
-	kill(t, await(t, dir, "supervisor-standby", 0), await(t, dir, "supervisor", 0))
+	active := await(t, dir, "supervisor", 0)
+	kill(t, await(t, dir, "supervisor-standby", active), active)
 
 	if err := supervisor.Stop(t.Context(), dir); err != nil {
 		t.Fatal(err)
