@@ -19,8 +19,9 @@ import (
 // nodes have the images already.
 const registry = "berth.local"
 
-// keptImages is how many builds of an image are kept for rollbacks.
-const keptImages = 10
+// keptImages is how many builds of an image are kept for rollbacks: as many as
+// a release remembers revisions.
+const keptImages = 20
 
 // baseImage stands in for debian:trixie-slim where no registry can be reached.
 const baseImage = registry + "/base:trixie"
@@ -130,11 +131,6 @@ func (s imageStore) archive(reference string) string {
 	return filepath.Join(s.layout.images(), strings.Replace(name, ":", "@", 1)+".tar")
 }
 
-// archives returns all archives' files.
-func (s imageStore) archives() ([]string, error) {
-	return filepath.Glob(filepath.Join(s.layout.images(), "*@*.tar"))
-}
-
 // toolchain returns the mounts that bring this machine's Go into a build:
 // read-only but for the caches.
 func (s imageStore) toolchain(ctx context.Context) ([]string, error) {
@@ -172,9 +168,13 @@ func (s imageStore) buildah(ctx context.Context, arguments ...string) error {
 	return run(ctx, "buildah", append([]string{"--root", o.Root, "--runroot", o.RunRoot, "--storage-driver", o.Driver}, arguments...)...)
 }
 
-// importInto loads archives into a node's containerd, except for those whose
-// images it has.
-func (s imageStore) importInto(ctx context.Context, n node, archives []string, step progress.Step) error {
+// importInto makes a node's containerd hold the images that there are archives
+// of, and none that were forgotten.
+func (s imageStore) importInto(ctx context.Context, n node, step progress.Step) error {
+	archives, err := filepath.Glob(filepath.Join(s.layout.images(), "*@*.tar"))
+	if err != nil {
+		return err
+	}
 	ctr := func(arguments ...string) *exec.Cmd {
 		return exec.CommandContext(ctx, s.layout.program("usr/bin/ctr"),
 			append([]string{"--address", n.socket(), "--namespace", "k8s.io"}, arguments...)...)
@@ -184,14 +184,23 @@ func (s imageStore) importInto(ctx context.Context, n node, archives []string, s
 		return fmt.Errorf("list images of %s: %w", n.name(), err)
 	}
 	have := strings.Fields(string(output))
+	var wanted []string
 	for _, archive := range archives {
 		reference := s.reference(archive)
+		wanted = append(wanted, reference)
 		if slices.Contains(have, reference) {
 			continue
 		}
 		step.Detail(n.name() + " takes " + strings.TrimPrefix(reference, registry+"/"))
 		if output, err := ctr("images", "import", archive).CombinedOutput(); err != nil {
 			return fmt.Errorf("import %s into %s: %w: %s", reference, n.name(), err, lastLines(string(output), 3))
+		}
+	}
+	for _, reference := range have {
+		if strings.HasPrefix(reference, registry+"/") && !slices.Contains(wanted, reference) {
+			if output, err := ctr("images", "remove", reference).CombinedOutput(); err != nil {
+				return fmt.Errorf("remove %s from %s: %w: %s", reference, n.name(), err, lastLines(string(output), 3))
+			}
 		}
 	}
 	return nil

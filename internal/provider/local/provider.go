@@ -315,7 +315,7 @@ func (p *Provider) Publish(ctx context.Context, b provider.Build, r progress.Rep
 			if !supervisor.Running(p.layout.supervisor(), n.containerdPart()) {
 				continue // it imports all archives when it comes up
 			}
-			if err := p.images.importInto(ctx, n, []string{p.images.archive(reference)}, step); err != nil {
+			if err := p.images.importInto(ctx, n, step); err != nil {
 				return err
 			}
 		}

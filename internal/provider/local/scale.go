@@ -36,19 +36,15 @@ func (p *Provider) joinNodes(ctx context.Context, client kubernetes.Interface, s
 		title = fmt.Sprintf("Bring up %d nodes", len(s.Nodes))
 	}
 	return progress.Run(r, title, func(step progress.Step) error {
-		archives, err := p.images.archives()
-		if err != nil {
-			return err
-		}
 		var joining errgroup.Group
 		for _, number := range s.Nodes {
-			joining.Go(func() error { return p.join(ctx, client, p.node(number), archives, step) })
+			joining.Go(func() error { return p.join(ctx, client, p.node(number), step) })
 		}
 		return joining.Wait()
 	})
 }
 
-func (p *Provider) join(ctx context.Context, client kubernetes.Interface, n node, archives []string, step progress.Step) error {
+func (p *Provider) join(ctx context.Context, client kubernetes.Interface, n node, step progress.Step) error {
 	waiting, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	runtime, err := n.containers(waiting)
@@ -56,7 +52,7 @@ func (p *Provider) join(ctx context.Context, client kubernetes.Interface, n node
 		return fault.WithHint(err, "its own words are in %s", p.layout.supervisor().Log(n.containerdPart()))
 	}
 	runtime.connection.Close()
-	if err := p.images.importInto(ctx, n, archives, step); err != nil {
+	if err := p.images.importInto(ctx, n, step); err != nil {
 		return err
 	}
 	step.Detail("waiting for " + n.name())

@@ -1,0 +1,155 @@
+package local
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"berth/internal/fault"
+)
+
+func TestNetworkPlan(t *testing.T) {
+	n := network{netip.MustParsePrefix("10.118.0.0/16")}
+	for _, c := range []struct{ what, got, want string }{
+		{"API server", n.api().String(), "10.118.0.1"},
+		{"DNS server", n.dns().String(), "10.118.0.2"},
+		{"node 1", n.node(1).String(), "10.118.0.11"},
+		{"pods of node 1", n.pods(1).String(), "10.118.1.0/24"},
+		{"last node", n.node(maxNodes).String(), "10.118.0.70"},
+		{"pods of the last node", n.pods(maxNodes).String(), "10.118.60.0/24"},
+		{"services", n.services().String(), "10.118.128.0/17"},
+		{"service of the API server", n.firstService().String(), "10.118.128.1"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s is %s, want %s", c.what, c.got, c.want)
+		}
+	}
+	for i := 1; i <= maxNodes; i++ {
+		if pods := n.pods(i); pods.Overlaps(n.machine()) || pods.Overlaps(n.services()) || !n.cluster().Overlaps(pods) {
+			t.Fatalf("pods of node %d have %s, which is not theirs alone", i, pods)
+		}
+	}
+}
+
+func TestReserve(t *testing.T) {
+	total, err := machineMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := reserve("")
+	if err != nil || all != (reservation{}) {
+		t.Errorf("no size reserves %+v, %v; want nothing", all, err)
+	}
+	small, err := reserve("s-1vcpu-1gb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := int64(runtime.NumCPU())*1000 - small.milliCPU; left != 1000 {
+		t.Errorf("a node of one CPU offers %dm", left)
+	}
+	if left := total - small.bytes; left != 1<<30 {
+		t.Errorf("a node of 1 GB offers %d bytes", left)
+	}
+	for _, size := range []string{"s-4096vcpu-1gb", "s-1vcpu-1048576gb", "large"} {
+		if _, err := reserve(size); !fault.IsUsage(err) {
+			t.Errorf("size %s gives %v, want a usage error", size, err)
+		}
+	}
+}
+
+func TestImageArchiveNames(t *testing.T) {
+	s := imageStore{layout: layout{state: "/state"}}
+	const reference = "berth.local/realworld:0123456789ab"
+	archive := s.archive(reference)
+	if archive != "/state/images/realworld@0123456789ab.tar" {
+		t.Errorf("archive is %s", archive)
+	}
+	if back := s.reference(archive); back != reference {
+		t.Errorf("the archive's reference is %s, want %s", back, reference)
+	}
+}
+
+func TestOldImagesAreForgotten(t *testing.T) {
+	s := imageStore{layout: layout{state: t.TempDir()}}
+	if err := os.MkdirAll(s.layout.images(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	tag := func(i int) string { return "berth.local/app:" + strings.Repeat(string(rune('a'+i)), 12) }
+	for i := range keptImages + 3 {
+		if err := os.WriteFile(s.archive(tag(i)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.forget(s.archive(tag(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := s.archive("berth.local/app-two:ffffffffffff")
+	if err := os.WriteFile(other, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	archives, err := filepath.Glob(filepath.Join(s.layout.images(), "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(archives) != keptImages+1 {
+		t.Errorf("%d archives are left, want %d of one image and one of another", len(archives), keptImages)
+	}
+	if exists(s.archive(tag(0))) || !exists(s.archive(tag(keptImages+2))) || !exists(other) {
+		t.Error("not the oldest archives of the image were removed")
+	}
+}
+
+func TestRemoveEmptyFoldersSparesOthersFiles(t *testing.T) {
+	root := t.TempDir()
+	empty, used := filepath.Join(root, "empty"), filepath.Join(root, "used")
+	for _, folder := range []string{filepath.Join(empty, "a", "b"), filepath.Join(used, "a", "b")} {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(used, "a", "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	removeEmptyFolders(empty)
+	removeEmptyFolders(used)
+	removeEmptyFolders(filepath.Join(root, "missing"))
+	if exists(empty) {
+		t.Error("empty folders are still there")
+	}
+	if !exists(file) {
+		t.Error("somebody's file is gone")
+	}
+}
+
+func TestRecompilesForChangedSources(t *testing.T) {
+	module := t.TempDir()
+	write := func(name, content string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(module, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hash := func() string {
+		t.Helper()
+		h, err := hashSources(module)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	write("main.go", "package main")
+	write("go.sum", "1")
+	first := hash()
+	write("main_test.go", "package main")
+	if hash() != first {
+		t.Error("a test counts as source")
+	}
+	write("go.sum", "2")
+	if hash() == first {
+		t.Error("another go.sum does not count")
+	}
+}
