@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"berth/internal/fault"
@@ -19,6 +20,8 @@ func main() {
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
 
+	tuneCollector()
+
 	config, err := realworld.ConfigFromEnvironment(os.Getenv)
 	if err == nil {
 		err = realworld.Run(ctx, config, os.Stdout)
@@ -29,5 +32,18 @@ func main() {
 			fmt.Fprintln(os.Stderr, hint)
 		}
 		os.Exit(1)
+	}
+}
+
+// tuneCollector trades some ten megabytes for a fifth of the processor time of
+// a request: what a request needs is gone when it ends, and collecting that
+// seldom is cheap. The limit is for the passwords, whose hashes take 19 MiB
+// each and would otherwise let the heap grow to five times as much.
+func tuneCollector() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(64 << 20)
 	}
 }
