@@ -170,7 +170,7 @@ func (c *Client) change(ctx, held context.Context, h *helm, past []*helmrelease.
 	}
 	if lost := context.Cause(held); lost != nil {
 		// Somebody else is at work; what is there now is theirs to judge.
-		return Revision{}, errors.Join(err, lost)
+		return Revision{}, withLoss(err, lost)
 	}
 	if ch.restore != nil {
 		err = errors.Join(err, ch.restore(held))

@@ -50,9 +50,9 @@ func mustDeploy(t *testing.T, c *Client, image string) Revision {
 }
 
 // failingDeploy deploys one that does not.
-func failingDeploy(t *testing.T, ctx context.Context, c *Client, image string) *Failed {
+func failingDeploy(t *testing.T, c *Client, image string) *Failed {
 	t.Helper()
-	_, err := c.Deploy(ctx, "production", image, progress.Discard)
+	_, err := c.Deploy(context.Background(), "production", image, progress.Discard)
 	var failed *Failed
 	if !errors.As(err, &failed) {
 		t.Fatalf("deploy %s: %v, want a *Failed", image, err)
@@ -95,7 +95,7 @@ func TestFailedDeployGoesBack(t *testing.T) {
 		InvolvedObject: core.ObjectReference{Kind: "Pod", Name: "shop-crash-2-0"}, LastTimestamp: metav1.NewTime(time.Now().Add(time.Minute)),
 	})
 	c.config.DotEnv["TOKEN"] = "a new and bad value"
-	failed := failingDeploy(t, context.Background(), c, "crash:2")
+	failed := failingDeploy(t, c, "crash:2")
 
 	want := `revision 2 (crash:2) of production does not serve
 
@@ -126,11 +126,11 @@ revision 1 serves again (as revision 3)
 
 func TestFailedFirstDeployDoesNotBlockTheNext(t *testing.T) {
 	_, c := newWorld(t)
-	failed := failingDeploy(t, context.Background(), c, "crash:1")
+	failed := failingDeploy(t, c, "crash:1")
 	if failed.Back != 0 || !strings.Contains(failed.Error(), "nothing served before") {
 		t.Errorf("got %v", failed)
 	}
-	failingDeploy(t, context.Background(), c, "crash:2")
+	failingDeploy(t, c, "crash:2")
 	mustDeploy(t, c, "good:3")
 	for i, line := range tell(t, c) {
 		if want := []string{"1 failed", "2 failed", "3 deployed"}[i]; !strings.HasPrefix(line, want) {
@@ -143,7 +143,7 @@ func TestRefusedObjectsGoBackToo(t *testing.T) {
 	w, c := newWorld(t)
 	mustDeploy(t, c, "good:1")
 	w.refuse = errors.New(`admission webhook "policy" denied the request`)
-	failed := failingDeploy(t, context.Background(), c, "good:2")
+	failed := failingDeploy(t, c, "good:2")
 	if !strings.Contains(failed.Error(), "denied the request; revision 1 serves again (as revision 3)") {
 		t.Errorf("got %v", failed)
 	}
@@ -166,10 +166,26 @@ func TestInterruptedDeployGoesBack(t *testing.T) {
 	_, c := newWorld(t)
 	mustDeploy(t, c, "good:1")
 	ctx, cancel := context.WithCancel(context.Background())
-	time.AfterFunc(100*time.Millisecond, cancel)
-	failed := failingDeploy(t, ctx, c, "slow:2")
+	defer cancel()
+	_, err := c.Deploy(ctx, "production", "slow:2", waiting{cancel})
+	var failed *Failed
+	if !errors.As(err, &failed) {
+		t.Fatalf("got %v, want a *Failed", err)
+	}
 	if !errors.Is(failed, context.Canceled) || failed.Back != 3 {
 		t.Errorf("got %v", failed)
+	}
+}
+
+// waiting calls a function once the pods of a revision are waited for.
+type waiting struct{ then func() }
+
+func (w waiting) Step(string) progress.Step { return w }
+func (waiting) Note(string)                 {}
+func (waiting) End(error)                   {}
+func (w waiting) Detail(text string) {
+	if strings.Contains(text, "pods ready") {
+		w.then()
 	}
 }
 
@@ -177,7 +193,7 @@ func TestRevisionThatNeverGetsReadyFailsInTime(t *testing.T) {
 	_, c := newWorld(t)
 	mustDeploy(t, c, "good:1")
 	c.pace.deploy = 50 * time.Millisecond
-	failed := failingDeploy(t, context.Background(), c, "slow:2")
+	failed := failingDeploy(t, c, "slow:2")
 	if len(failed.Reasons) == 0 || failed.Back != 3 {
 		t.Errorf("got %v", failed)
 	}
@@ -236,7 +252,7 @@ func TestRollback(t *testing.T) {
 		t.Errorf("one revision: %v", err)
 	}
 	mustDeploy(t, c, "good:2")
-	failingDeploy(t, ctx, c, "crash:3") // and 4 is 2 again
+	failingDeploy(t, c, "crash:3") // and 4 is 2 again
 	tests := []struct {
 		revision int
 		image    string

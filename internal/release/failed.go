@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -193,7 +194,8 @@ func warnings(ctx context.Context, client kubernetes.Interface, namespace string
 	var texts []string
 	for _, e := range events {
 		text := fmt.Sprintf("%s %s: %s: %s", strings.ToLower(e.InvolvedObject.Kind), e.InvolvedObject.Name, e.Reason, strings.TrimSpace(e.Message))
-		if key := e.InvolvedObject.Kind + e.Reason + e.Message; !seen[key] && len(texts) < mostEvents {
+		key := e.InvolvedObject.Kind + e.Reason + podSuffix.ReplaceAllString(strings.TrimPrefix(e.Message, similar), "")
+		if !seen[key] && len(texts) < mostEvents {
 			seen[key] = true
 			texts = append(texts, text)
 		}
@@ -201,6 +203,12 @@ func warnings(ctx context.Context, client kubernetes.Interface, namespace string
 	slices.Reverse(texts)
 	return texts
 }
+
+// podSuffix is what tells the names of one workload's pods apart, and similar
+// what Kubernetes puts before a message that stands for several.
+var podSuffix = regexp.MustCompile(`(-[0-9a-z]{6,10})?-[0-9a-z]{5}\b`)
+
+const similar = "(combined from similar events): "
 
 // eventTime is when an event last happened. Reporters use one field or another.
 func eventTime(e *core.Event) time.Time {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"helm.sh/helm/v4/pkg/action"
@@ -45,8 +46,9 @@ type helm struct {
 	app       string
 	namespace string
 	await     await
-	// doing describes the revision under way.
-	doing string
+	// doing describes the revision under way, and number is its number.
+	doing  string
+	number int
 }
 
 // openHelm opens the release storage of a namespace.
@@ -288,18 +290,30 @@ type records struct {
 func (s records) Create(key string, r releaser.Releaser) error {
 	if next, ok := r.(*helmrelease.Release); ok && s.helm.doing != "" {
 		next.Info.Description = s.helm.doing
+		s.helm.number = next.Version
 	}
 	return s.Driver.Create(key, r)
 }
 
-// Update keeps a failed revision failed. Helm marks one as superseded when the
+// Update keeps that description when Helm puts its error in its place.
+//
+// And it keeps a failed revision failed. Helm marks one as superseded when the
 // next one follows it with nothing deployed in between, and nobody could tell
 // afterwards which revisions ever served.
 func (s records) Update(key string, r releaser.Releaser) error {
-	if next, ok := r.(*helmrelease.Release); ok && next.Info.Status == common.StatusSuperseded {
+	next, ok := r.(*helmrelease.Release)
+	if !ok {
+		return s.Driver.Update(key, r)
+	}
+	switch info := next.Info; info.Status {
+	case common.StatusFailed:
+		if next.Version == s.helm.number && !strings.HasPrefix(info.Description, s.helm.doing) {
+			info.Description = s.helm.doing + ": " + info.Description
+		}
+	case common.StatusSuperseded:
 		if found, err := s.Get(key); err == nil {
 			if before, ok := found.(*helmrelease.Release); ok && before.Info.Status == common.StatusFailed {
-				next.Info.Status = common.StatusFailed
+				info.Status = common.StatusFailed
 			}
 		}
 	}

@@ -58,9 +58,17 @@ func (c *Client) locked(ctx context.Context, namespace string, work func(ctx, he
 	lose(nil)
 	<-kept
 	if lost != nil {
-		return errors.Join(err, lost)
+		return withLoss(err, lost)
 	}
 	return errors.Join(err, l.release(context.WithoutCancel(ctx)))
+}
+
+// withLoss adds to an error why the lock was lost, unless it says so already.
+func withLoss(err, lost error) error {
+	if errors.Is(err, ErrLockLost) {
+		return err
+	}
+	return errors.Join(err, lost)
 }
 
 // lock is a Lease, as client-go's leader election uses it, for one holder who
