@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 
@@ -60,6 +61,12 @@ func Load(dir string, environ []string) (*Config, error) {
 	}
 	c.Dir = dir
 	environment := environmentMap(environ)
+	if environment["HOME"] == "" {
+		// Services are often started without it.
+		if who, err := user.Current(); err == nil {
+			environment["HOME"] = who.HomeDir
+		}
+	}
 	c.StateDir = stateDir(environment, os.Getuid())
 	c.Existing.Kubeconfig = expandHome(c.Existing.Kubeconfig, environment["HOME"])
 	if c.Existing.Kubeconfig != "" {

@@ -28,7 +28,7 @@ func (c *connection) identity(ctx context.Context) (string, error) {
 	namespace, err := c.client.CoreV1().Namespaces().Get(ctx, "kube-system", metav1.GetOptions{})
 	if err != nil {
 		return "", fault.WithHint(fmt.Errorf("reach cluster %s at %s: %w", c.name, c.rest.Host, err),
-			"berth doctor; the user of the context must be allowed to get namespaces")
+			"check that this machine reaches it, and that the context's user may get namespaces")
 	}
 	return string(namespace.UID), nil
 }
