@@ -2,6 +2,7 @@ package charts
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"os"
 	"path/filepath"
@@ -74,7 +75,7 @@ func renderChart(c *chart.Chart, release, namespace string, values map[string]an
 	if err != nil {
 		return nil, err
 	}
-	rendered, err := engine.Engine{}.Render(c, all)
+	rendered, err := engine.Engine{}.RenderWithContext(context.Background(), c, all)
 	if err != nil {
 		return nil, err
 	}

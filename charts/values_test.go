@@ -197,9 +197,9 @@ func parse(t testing.TB, text string) map[string]any {
 }
 
 // Whatever is in berth.yaml stays a value: it reaches the pod as it was, or is
-// refused, and never becomes another part of a manifest. (That is why the templates
-// quote each string: Helm's toYaml loses characters that YAML wants escaped, or
-// all of them without a word.)
+// refused, and never becomes another part of a manifest. (That
+// is why the templates quote each string: Helm's toYaml loses characters that
+// YAML wants escaped, or all of them without a word.)
 func FuzzValuesStayValues(f *testing.F) {
 	for _, seed := range []string{"plain", "", "a: b", "\"", "'", "\\", "{{ .Release.Name }}", "\n---\nkind: Secret", "# no", "- x", "\t", "null", "1e3", "0440", "ä\u2028", "$(PORT)", "*alias", "&anchor", "!tag", "a\r\nb", "\x00", "\x7f\u0085"} {
 		f.Add(seed)
