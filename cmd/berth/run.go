@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -56,7 +57,11 @@ func run(ctx context.Context, args []string, a *app) int {
 	case errors.Is(err, errReported):
 		return failed
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		a.console.Error(fault.WithHint(errors.New("interrupted"), "the same command goes on from here"))
+		interrupted := errors.New("interrupted")
+		if lost := new(release.Failed); errors.As(err, &lost) {
+			interrupted = fmt.Errorf("interrupted; %s", lost.Now())
+		}
+		a.console.Error(fault.WithHint(interrupted, "the same command goes on from here"))
 		return failed
 	}
 	// Why a release does not serve takes more than a line.

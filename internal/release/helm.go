@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"berth/internal/fault"
+	engine "berth/internal/helm"
 )
 
 // maxHistory is how many revisions an environment remembers. Each one is a
@@ -28,12 +28,6 @@ const maxHistory = 20
 
 // hookTimeout bounds each hook of the chart, and the deleting of its objects.
 const hookTimeout = 5 * time.Minute
-
-func init() {
-	// Helm otherwise names the field manager after the running binary, so that
-	// a release made by one build could not be upgraded by another.
-	kube.ManagedFieldsManager = manager
-}
 
 // await waits until what was just applied serves. Helm calls it between
 // applying the objects and marking the revision, so that "deployed" and
@@ -53,18 +47,9 @@ type helm struct {
 
 // openHelm opens the release storage of a namespace.
 func openHelm(reach *rest.Config, namespace, app string) (*helm, error) {
-	reach = rest.CopyConfig(reach)
-	// Helm's requests take no context, so this is what keeps one from hanging
-	// for ever when the API server goes away under it.
-	reach.Timeout = time.Minute
-	client, err := newConnection(reach, namespace)
+	config, err := engine.Open(reach, namespace)
 	if err != nil {
 		return nil, err
-	}
-	// The SDK logs what it does to the default logger unless it is told not to.
-	config := action.NewConfiguration(action.ConfigurationSetLogger(slog.DiscardHandler))
-	if err := config.Init(client, namespace, "secrets"); err != nil {
-		return nil, fmt.Errorf("open the releases of %s: %w", namespace, err)
 	}
 	return newHelm(config, namespace, app), nil
 }

@@ -26,6 +26,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"berth/internal/config"
+	engine "berth/internal/helm"
 	"berth/internal/fault"
 	"berth/internal/provider"
 )
@@ -34,7 +35,7 @@ import (
 // field manager in server-side apply. What lacks the label is never changed.
 const (
 	managedBy = "app.kubernetes.io/managed-by"
-	manager   = "berth"
+	manager   = engine.Manager
 )
 
 // ErrNotDeployed is returned for an environment that holds no release.
