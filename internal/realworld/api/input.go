@@ -26,7 +26,7 @@ const (
 
 // decode reads the JSON of a request's body into what input points to.
 func (x *exchange) decode(input any) error {
-	decoder := json.NewDecoder(http.MaxBytesReader(x, x.request.Body, MaxBody))
+	decoder := json.NewDecoder(http.MaxBytesReader(x.ResponseWriter, x.request.Body, MaxBody))
 	err := decoder.Decode(input)
 	if err == nil {
 		if _, err = decoder.Token(); err == io.EOF {
