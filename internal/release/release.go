@@ -26,8 +26,8 @@ import (
 	"k8s.io/client-go/rest"
 
 	"berth/internal/config"
-	engine "berth/internal/helm"
 	"berth/internal/fault"
+	engine "berth/internal/helm"
 	"berth/internal/provider"
 )
 
