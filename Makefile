@@ -74,7 +74,7 @@ doctor: bin/berth ## Say what this machine still lacks
 
 .PHONY: test
 test: ## Run the tests against real PostgreSQL and real NGINX
-	.ci/need postgresql nginx
+	.ci/need postgresql nginx buildah
 	go test ./...
 	cd kube && go test ./provisioner/...
 

@@ -28,10 +28,7 @@ const baseImage = registry + "/base:trixie"
 
 // imageStore builds images and keeps an archive of each, which every node's
 // containerd imports: those that are there now, and those to come.
-type imageStore struct {
-	layout layout
-	source string
-}
+type imageStore struct{ layout layout }
 
 // prepare makes the base image that the others are built on.
 func (s imageStore) prepare(ctx context.Context, step progress.Step) error {
@@ -134,7 +131,7 @@ func (s imageStore) archive(reference string) string {
 // toolchain returns the mounts that bring this machine's Go into a build:
 // read-only but for the caches.
 func (s imageStore) toolchain(ctx context.Context) ([]string, error) {
-	output, err := goCommand(ctx, s.source, "env", "GOROOT", "GOMODCACHE", "GOCACHE").Output()
+	output, err := goCommand(ctx, "/", "env", "GOROOT", "GOMODCACHE", "GOCACHE").Output()
 	if err != nil {
 		return nil, fmt.Errorf("ask go for its folders: %w", err)
 	}

@@ -62,11 +62,7 @@ func New(c *config.Config) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read local.network: %w", err)
 	}
-	source, err := sourceRoot()
-	if err != nil {
-		return nil, err
-	}
-	return &Provider{config: c.Local, layout: l, network: network{prefix}, images: imageStore{l, source}}, nil
+	return &Provider{config: c.Local, layout: l, network: network{prefix}, images: imageStore{l}}, nil
 }
 
 // state is what a cluster is by now. It is written before what it tells of is
@@ -112,6 +108,10 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 	if err := p.preflight(ctx); err != nil {
 		return err
 	}
+	source, err := sourceRoot()
+	if err != nil {
+		return err
+	}
 	s, err := p.loadState()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -131,14 +131,14 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 	making, makingCtx := errgroup.WithContext(ctx)
 	making.Go(func() error {
 		return progress.Run(r, "Compile Kubernetes "+KubernetesVersion, func(step progress.Step) (err error) {
-			binary, err = compileKubernetes(makingCtx, p.layout, p.images.source, step)
+			binary, err = compileKubernetes(makingCtx, p.layout, source, step)
 			return err
 		})
 	})
 	making.Go(func() error {
 		for _, name := range []string{"pause", "ingress", "postgres"} {
-			folder := filepath.Join(p.images.source, "images", name)
-			context := p.images.source
+			folder := filepath.Join(source, "images", name)
+			context := source
 			if name == "postgres" { // it takes nothing of berth's source
 				context = folder
 			}
@@ -264,12 +264,13 @@ func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the API server: %w", err)
 	}
-	// A killed API server is back within seconds; a stopped cluster is not.
-	patience := 30 * time.Second
+	// Nobody is asked when nobody is there: somewhere else on the way another
+	// machine might answer to the address.
 	if !supervisor.Running(p.layout.supervisor(), "kube-apiserver") && !supervisor.Running(p.layout.supervisor(), "supervisor") {
-		patience = 0
+		return nil, fault.WithHint(provider.ErrNotUp, "bring it up with: berth up")
 	}
-	if err := poll(ctx, patience, func(ctx context.Context) error {
+	// A killed API server is back within seconds.
+	if err := poll(ctx, 30*time.Second, func(ctx context.Context) error {
 		return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
 	}); err != nil {
 		return nil, fault.WithHint(fmt.Errorf("%w: %w", provider.ErrNotUp, err), "bring it up with: berth up")
