@@ -34,7 +34,7 @@ Try it:
   curl --cacert /state/ca.crt https://tiny.localhost:8443/up
 
 Trust its certificates on this machine (Debian, Ubuntu), once:
-  cp /state/ca.crt /usr/local/share/ca-certificates/berth.crt && update-ca-certificates
+  sudo cp /state/ca.crt /usr/local/share/ca-certificates/berth.crt && sudo update-ca-certificates
 `; got.out != want {
 		t.Errorf("stdout is %s", got.out)
 	}

@@ -119,7 +119,7 @@ func (a *app) printAddresses(c *config.Config, cluster *provider.Cluster) {
 	file := cluster.Authority.File()
 	a.console.Print("\nTry it:\n  curl --cacert %s %s%s%s", file, resolve(cluster, host), address(cluster, host), c.Health)
 	a.console.Print("\nTrust its certificates on this machine (Debian, Ubuntu), once:\n"+
-		"  cp %s /usr/local/share/ca-certificates/berth.crt && update-ca-certificates", file)
+		"  sudo cp %s /usr/local/share/ca-certificates/berth.crt && sudo update-ca-certificates", file)
 }
 
 // resolve is what curl needs to find a host that no DNS server knows. It knows

@@ -411,7 +411,11 @@ func (p *Provider) makeBucket(ctx context.Context) error {
 
 // lock keeps two commands from changing the cluster at once.
 func (p *Provider) lock() (unlock func(), err error) {
-	if err := os.MkdirAll(p.layout.in(), 0o700); err != nil {
+	// The folder above is open: it shows the certificate to trust.
+	if err = os.MkdirAll(filepath.Dir(p.layout.state), 0o755); err == nil {
+		err = os.MkdirAll(p.layout.state, 0o700)
+	}
+	if err != nil {
 		return nil, fault.WithHint(fmt.Errorf("make state folder: %w", err), "run the command as root: sudo make up")
 	}
 	file, err := os.OpenFile(p.layout.lock(), os.O_CREATE|os.O_RDWR, 0o600)

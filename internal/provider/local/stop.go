@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -123,6 +124,7 @@ func (p *Provider) Purge(ctx context.Context, r progress.Reporter) (kept []strin
 		if err := errors.Join(os.RemoveAll(p.layout.trust()), os.RemoveAll(p.layout.state), os.RemoveAll(p.layout.cache)); err != nil {
 			return fault.WithHint(fmt.Errorf("remove files: %w", err), "run the same command again")
 		}
+		removeEmptyFolders(filepath.Dir(p.layout.state)) // another provider's state may be beside
 		return nil
 	})
 	return []string{"Debian packages that were installed: nftables, mmdebstrap, buildah (apt-get remove them if nothing else needs them)"}, err
