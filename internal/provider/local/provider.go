@@ -11,21 +11,15 @@ package local
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
-	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 	"k8s.io/client-go/kubernetes"
@@ -63,39 +57,6 @@ func New(c *config.Config) (*Provider, error) {
 		return nil, fmt.Errorf("read local.network: %w", err)
 	}
 	return &Provider{config: c.Local, layout: l, network: network{prefix}, images: imageStore{l}}, nil
-}
-
-// state is what a cluster is by now. It is written before what it tells of is
-// made, so that an interruption leaves nothing that nobody knows.
-type state struct {
-	Nodes   []int  `json:"nodes"`
-	Size    string `json:"size,omitempty"`
-	Network string `json:"network"`
-	// Images that the cluster itself runs, by name.
-	Images map[string]string `json:"images"`
-}
-
-func (p *Provider) loadState() (state, error) {
-	var s state
-	content, err := os.ReadFile(p.layout.cluster())
-	if err == nil {
-		err = json.Unmarshal(content, &s)
-	}
-	return s, err
-}
-
-func (p *Provider) saveState(s state) error {
-	content, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(p.layout.in(), 0o700); err != nil {
-		return fmt.Errorf("make state folder: %w", err)
-	}
-	if err := replaceFile(p.layout.cluster(), append(content, '\n'), 0o600); err != nil {
-		return fmt.Errorf("record the cluster's state: %w", err)
-	}
-	return nil
 }
 
 // Init implements provider.Provider.
@@ -296,119 +257,6 @@ func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
 	}, nil
 }
 
-// Publish implements provider.Provider. It may run beside Init: whichever
-// comes last takes the image to the nodes.
-func (p *Provider) Publish(ctx context.Context, b provider.Build, r progress.Reporter) (string, error) {
-	reference, err := p.build(ctx, b, r)
-	if err != nil {
-		return "", err
-	}
-	s, err := p.loadState()
-	if errors.Is(err, fs.ErrNotExist) {
-		return reference, nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("read the cluster's state: %w", err)
-	}
-	err = progress.Run(r, "Hand image "+b.Name+" to the nodes", func(step progress.Step) error {
-		for _, number := range s.Nodes {
-			n := p.node(number)
-			if !supervisor.Running(p.layout.supervisor(), n.containerdPart()) {
-				continue // it imports all archives when it comes up
-			}
-			if err := p.images.importInto(ctx, n, step); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return reference, err
-}
-
-// build builds an image once the tools for it are there.
-func (p *Provider) build(ctx context.Context, b provider.Build, r progress.Reporter) (string, error) {
-	if err := p.prepare(ctx, r); err != nil {
-		return "", err
-	}
-	return p.images.build(ctx, b, r)
-}
-
-// prepare brings Debian's packages and the base image here, once a run.
-func (p *Provider) prepare(ctx context.Context, r progress.Reporter) error {
-	p.prepared.Lock()
-	defer p.prepared.Unlock()
-	if p.prepared.done {
-		return nil
-	}
-	if missing := missingPackages(); len(missing) > 0 {
-		if err := progress.Run(r, "Install Debian packages", func(step progress.Step) error {
-			return installPackages(ctx, missing, step)
-		}); err != nil {
-			return err
-		}
-	}
-	if err := progress.Run(r, "Fetch etcd, containerd, runc and CNI plugins", func(step progress.Step) error {
-		return fetchPackages(ctx, p.layout, step)
-	}); err != nil {
-		return err
-	}
-	if err := progress.Run(r, "Make the base image", func(step progress.Step) error {
-		return p.images.prepare(ctx, step)
-	}); err != nil {
-		return err
-	}
-	p.prepared.done = true
-	return nil
-}
-
-const bucketName = "berth"
-
-// Bucket implements provider.Provider.
-func (p *Provider) Bucket(context.Context) (provider.Bucket, error) {
-	plane := controlPlane{layout: p.layout, network: p.network}
-	access, secret, err := plane.bucketKeys()
-	if err != nil {
-		return provider.Bucket{}, err
-	}
-	ca, err := os.ReadFile(p.layout.pki("kubernetes-ca.crt"))
-	if err != nil {
-		return provider.Bucket{}, fault.WithHint(provider.ErrNotUp, "bring it up with: berth up")
-	}
-	return provider.Bucket{
-		Endpoint: plane.bucketEndpoint(), Region: "us-east-1", Name: bucketName,
-		AccessKey: access, SecretKey: secret, CA: ca,
-	}, nil
-}
-
-func (p *Provider) makeBucket(ctx context.Context) error {
-	b, err := p.Bucket(ctx)
-	if err != nil {
-		return err
-	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	defer transport.CloseIdleConnections()
-	transport.TLSClientConfig.RootCAs = x509.NewCertPool()
-	transport.TLSClientConfig.RootCAs.AppendCertsFromPEM(b.CA)
-	client, err := minio.New(netip.AddrPortFrom(p.network.api(), bucketPort).String(), &minio.Options{
-		Creds: credentials.NewStaticV4(b.AccessKey, b.SecretKey, ""), Secure: true, Region: b.Region, Transport: transport,
-	})
-	if err != nil {
-		return fmt.Errorf("connect to the bucket: %w", err)
-	}
-	err = poll(ctx, time.Minute, func(ctx context.Context) error {
-		there, err := client.BucketExists(ctx, b.Name)
-		if err != nil || there {
-			return err
-		}
-		return client.MakeBucket(ctx, b.Name, minio.MakeBucketOptions{Region: b.Region})
-	})
-	if err != nil {
-		return fault.WithHint(fmt.Errorf("make the bucket: %w", err),
-			"the gateway's own words are in %s", p.layout.supervisor().Log("s3-gateway"))
-	}
-	return nil
-}
-
 // lock keeps two commands from changing the cluster at once.
 func (p *Provider) lock() (unlock func(), err error) {
 	// The folder above is open: it shows the certificate to trust.
@@ -447,6 +295,3 @@ func poll(ctx context.Context, patience time.Duration, attempt func(context.Cont
 		}
 	}
 }
-
-// has reports whether a node of the number is wanted.
-func (s state) has(number int) bool { return slices.Contains(s.Nodes, number) }
