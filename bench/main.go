@@ -1,7 +1,7 @@
 // Command bench measures the RealWorld server: the same load on every kind of
 // database and through every way to the server, side by side in one run.
 //
-//	go run ./bench -duration 5s
+//	go run ./bench -duration 3s -rounds 3
 //
 // Each store is a real one, filled with 50 users, 500 articles, 2,500
 // favorites and the follows and tags to go with them; the server is a process
@@ -11,6 +11,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -19,6 +20,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"syscall"
 	"time"
 
@@ -29,8 +31,9 @@ import (
 func main() {
 	var options options
 	var only string
-	flag.DurationVar(&options.duration, "duration", 5*time.Second, "how long each measurement takes")
+	flag.DurationVar(&options.duration, "duration", 3*time.Second, "how long each round takes")
 	flag.IntVar(&options.connections, "connections", 32, "connections of the load generator")
+	flag.IntVar(&options.rounds, "rounds", 3, "how often each is measured; the median counts")
 	flag.StringVar(&only, "only", "", "measure only lines such as \"sqlite direct list\" that match this regular expression")
 	flag.Parse()
 
@@ -52,6 +55,7 @@ func main() {
 type options struct {
 	duration    time.Duration
 	connections int
+	rounds      int
 	only        *regexp.Regexp
 }
 
@@ -63,11 +67,14 @@ type way struct {
 	open func(ctx context.Context, folder, server string) (base string, close func() error, err error)
 }
 
-// ways are what is compared. A proxy in front of the server is another one.
+// ways are what is compared: the server alone, behind NGINX as the ingress
+// controller sets it up, and behind NGINX set up by hand.
 var ways = []way{
 	{"direct", func(_ context.Context, _, server string) (string, func() error, error) {
 		return "http://" + server, func() error { return nil }, nil
 	}},
+	{"ingress", throughIngress},
+	{"by hand", throughHandWritten},
 }
 
 func run(ctx context.Context, options options) (err error) {
@@ -123,23 +130,61 @@ func measureStore(ctx context.Context, options options, table *table, folder, bi
 		return err
 	}
 	for _, load := range loads {
-		for _, way := range ways {
-			if !options.only.MatchString(store + " " + way.name + " " + load.name) {
-				continue
-			}
-			fmt.Fprintf(os.Stderr, "measure %s %s %s\n", store, way.name, load.name)
-			base, closeWay, err := way.open(ctx, folder, server.address)
-			if err != nil {
-				return fmt.Errorf("%s: %w", way.name, err)
-			}
-			before := cpuTimes(server.pid(), databasePID)
-			figures, err := wrk(ctx, options, folder, base, load)
-			if err = errors.Join(err, closeWay()); err != nil {
-				return fmt.Errorf("%s %s: %w", way.name, load.name, err)
-			}
-			after := cpuTimes(server.pid(), databasePID)
-			table.line(store, way.name, load, figures, after.since(before), server.peakMemory())
+		if err := measureLoad(ctx, options, table, folder, server, store, databasePID, load); err != nil {
+			return fmt.Errorf("%s: %w", load.name, err)
 		}
 	}
 	return nil
+}
+
+// measureLoad measures one request through every way, in turns: what else the
+// machine does meanwhile then falls on all of them. Of each, the round with the
+// median of requests per second counts.
+func measureLoad(ctx context.Context, options options, table *table, folder string, server *server, store string, databasePID int, load load) (err error) {
+	type lane struct {
+		way    way
+		base   string
+		rounds []round
+	}
+	var lanes []*lane
+	for _, way := range ways {
+		if !options.only.MatchString(store + " " + way.name + " " + load.name) {
+			continue
+		}
+		base, closeWay, err := way.open(ctx, folder, server.address)
+		if err != nil {
+			return fmt.Errorf("open the way %s: %w", way.name, err)
+		}
+		defer func() { err = errors.Join(err, closeWay()) }()
+		lanes = append(lanes, &lane{way: way, base: base})
+	}
+	for i := range options.rounds {
+		for _, l := range lanes {
+			fmt.Fprintf(os.Stderr, "measure %s %s %s, round %d of %d\n", store, l.way.name, load.name, i+1, options.rounds)
+			before := cpuTimes(server.pid(), databasePID)
+			figures, err := wrk(ctx, options, folder, l.base, load)
+			if err != nil {
+				return fmt.Errorf("%s: %w", l.way.name, err)
+			}
+			l.rounds = append(l.rounds, round{figures, cpuTimes(server.pid(), databasePID).since(before)})
+		}
+	}
+	for _, l := range lanes {
+		median := median(l.rounds)
+		table.line(store, l.way.name, load, median.figures, median.used, server.peakMemory())
+	}
+	return nil
+}
+
+// A round is one run of the load generator and the CPU time it cost.
+type round struct {
+	figures figures
+	used    cpu
+}
+
+func median(rounds []round) round {
+	sorted := slices.SortedFunc(slices.Values(rounds), func(a, b round) int {
+		return cmp.Compare(a.figures.perSecond, b.figures.perSecond)
+	})
+	return sorted[len(sorted)/2]
 }

@@ -31,7 +31,7 @@ func (t *table) line(store, way string, load load, f figures, used cpu, memory i
 		target = strconv.Itoa(n)
 	}
 	if direct := t.direct[key]; direct > 0 {
-		ratio = fmt.Sprintf("%.0f %%", 100*f.perSecond/direct)
+		ratio = fmt.Sprintf("%.1f %%", 100*f.perSecond/direct)
 	}
 	fmt.Fprintf(t.to, "%s\t%s\t%s\t%.0f\t%s\t%s\t%s\t%s\t%s\t%d MB\t\n", store, way, load.name, f.perSecond, target, ratio,
 		f.p99.Round(10*time.Microsecond), perRequest(used.server, f.requests), perRequest(used.database, f.requests), memory/1_000_000)

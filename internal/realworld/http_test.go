@@ -103,6 +103,23 @@ func TestMethodNotAllowedSaysWhatIs(t *testing.T) {
 	}
 }
 
+func TestMetricsAreNotForTheOtherSideOfAProxy(t *testing.T) {
+	c := newClient(t, databases[0].url(t))
+	request, err := http.NewRequest(http.MethodGet, c.server.URL+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Forwarded-For", "192.0.2.1")
+	response, err := c.server.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusNotFound {
+		t.Errorf("a proxy got %s", response.Status)
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	c := newClient(t, databases[0].url(t), "ann")
 	c.run([]step{{do: "GET /api/articles/unknown", status: http.StatusNotFound}, {do: "GET /nowhere", status: http.StatusNotFound}})
