@@ -126,8 +126,13 @@ func TestLogs(t *testing.T) {
 	addService(&o, "dead", "127.0.0.1:1")
 	o.Ingresses = append(o.Ingresses, newIngress("web", "web.example", "/ web", "/dead dead"))
 	server := nginxtest.New(t)
-	accessLog := filepath.Join(server.Settings.Dir, "access.log")
-	server.Settings.AccessLog = accessLog
+	accessLog := filepath.Join(t.TempDir(), "access.log")
+	file, err := os.Create(accessLog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	server.Settings.AccessLog, server.Stdout = "/dev/stdout", file
 	server.Serve(o)
 	for _, path := range []string{"/a/b?token=hush", "/quote%22%0A?token=hush", "/dead?token=hush"} {
 		r := request(t, "http://"+server.HTTP()+path, "web.example")

@@ -73,8 +73,8 @@ func (r *renderer) accessLog() {
 		`"protocol":"$server_protocol","status":$status,"bytes":$body_bytes_sent,"duration":$request_time,`+
 		`"upstream":"$upstream_addr","upstream_status":"$upstream_status","upstream_duration":"$upstream_response_time",`+
 		`"user_agent":"$http_user_agent"}`)
-	// One write of at most PIPE_BUF bytes is atomic, so lines of several
-	// workers and of the controller do not mix.
+	// A write of at most PIPE_BUF bytes is atomic, so lines of several workers do
+	// not mix.
 	w.directive("access_log", file, "json", "buffer=4k", "flush=1s")
 }
 

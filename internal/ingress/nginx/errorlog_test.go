@@ -36,3 +36,24 @@ func TestErrorLog(t *testing.T) {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
 	}
 }
+
+func TestLineWriter(t *testing.T) {
+	var writes []string
+	out := writerFunc(func(p []byte) (int, error) {
+		writes = append(writes, string(p))
+		return len(p), nil
+	})
+	w := &lineWriter{out: out}
+	for _, piece := range []string{"one\ntw", "o", "\nthree\n", "four\n"} {
+		if _, err := w.Write([]byte(piece)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := strings.Join(writes, "|"), "one\n|two\nthree\n|four\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

@@ -41,9 +41,11 @@ type Server struct {
 	Settings ingress.Settings
 	// Log gets what NGINX writes to its error log.
 	Log *slog.Logger
-	// Stdout becomes the process's standard output, for an access log in
-	// /dev/stdout. Nil discards it.
-	Stdout *os.File
+	// Stdout gets what NGINX writes to /dev/stdout, the access log, in whole
+	// lines. Nil discards it. NGINX opens the file by its name, which it may
+	// only if its user owns the pipe behind it: so it gets a pipe of ours, never
+	// one that a container runtime made as root.
+	Stdout io.Writer
 	// OnExit, if set, is told how the master process ended, nil for status 0.
 	// Workers that it leaves behind end with the container.
 	OnExit func(error)
@@ -182,8 +184,9 @@ func (s *Server) Apply(ctx context.Context, model *ingress.Model) error {
 
 func (s *Server) start() error {
 	command := exec.Command(s.Binary, "-e", "stderr", "-p", s.Settings.Dir, "-c", s.path("nginx.conf"))
+	accessLog := &lineWriter{out: s.Stdout}
 	if s.Stdout != nil {
-		command.Stdout = s.Stdout
+		command.Stdout = accessLog
 	}
 	errorLog := &errorLog{log: s.Log}
 	command.Stderr = errorLog
