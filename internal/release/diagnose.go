@@ -75,6 +75,7 @@ var signals = map[int32]string{
 var bearable = map[string]time.Duration{
 	// A registry may be away for a moment; the kubelet tries again.
 	"ImagePullBackOff": 30 * time.Second,
+	"ErrImagePull":     30 * time.Second,
 	// A Secret or ConfigMap may be made by somebody else right now.
 	"CreateContainerConfigError": 15 * time.Second,
 	"CreateContainerError":       15 * time.Second,
@@ -86,7 +87,7 @@ var bearable = map[string]time.Duration{
 
 // final are the waiting reasons of a container that end a rollout.
 var final = map[string]bool{
-	"ErrImageNeverPull": true, "InvalidImageName": true, "ImagePullBackOff": true, "ImageInspectError": true,
+	"ErrImageNeverPull": true, "InvalidImageName": true, "ErrImagePull": true, "ImagePullBackOff": true, "ImageInspectError": true,
 	"CreateContainerConfigError": true, "CreateContainerError": true,
 }
 
@@ -129,7 +130,13 @@ func (p *patience) lost(s *sight, ws []workload, now time.Time) []Reason {
 				reasons = append(reasons, r)
 				continue
 			}
-			key := strings.Join([]string{r.Object, r.Container, r.Reason}, "\x00")
+			// A pull that fails and the pause after it take turns: each time
+			// the kubelet tries again is no new beginning.
+			about := r.Reason
+			if about == "ErrImagePull" {
+				about = "ImagePullBackOff"
+			}
+			key := strings.Join([]string{r.Object, r.Container, about}, "\x00")
 			seen[key] = true
 			if _, known := p.first[key]; !known {
 				p.first[key] = now

@@ -54,7 +54,8 @@ func TestPodTroubles(t *testing.T) {
 			"pod shop-1, container web: CrashLoopBackOff, exit code 3, 2 restarts"},
 		{"image not on the node", core.PodStatus{ContainerStatuses: []core.ContainerStatus{waiting("ErrImageNeverPull", "not present")}},
 			"pod shop-1, container web: ErrImageNeverPull: not present"},
-		{"image not pulled yet", core.PodStatus{ContainerStatuses: []core.ContainerStatus{waiting("ErrImagePull", "timeout")}}, ""},
+		{"image was not pulled", core.PodStatus{ContainerStatuses: []core.ContainerStatus{waiting("ErrImagePull", "timeout")}},
+			"pod shop-1, container web: ErrImagePull: timeout"},
 		{"image cannot be pulled", core.PodStatus{ContainerStatuses: []core.ContainerStatus{waiting("ImagePullBackOff", "not found")}},
 			"pod shop-1, container web: ImagePullBackOff: not found"},
 		{"no such Secret", core.PodStatus{ContainerStatuses: []core.ContainerStatus{waiting("CreateContainerConfigError", `secret "x" not found`)}},
@@ -252,6 +253,9 @@ func TestPatience(t *testing.T) {
 			{0, failing("ImagePullBackOff", 0), ""}, {20 * time.Second, failing("ImagePullBackOff", 0), ""},
 			{25 * time.Second, scene(), ""}, {40 * time.Second, failing("ImagePullBackOff", 0), ""},
 			{71 * time.Second, failing("ImagePullBackOff", 0), "ImagePullBackOff"}},
+		"trying a pull again is no new beginning": {
+			{0, failing("ErrImagePull", 0), ""}, {time.Second, failing("ImagePullBackOff", 0), ""},
+			{20 * time.Second, failing("ErrImagePull", 0), ""}, {31 * time.Second, failing("ImagePullBackOff", 0), "ImagePullBackOff"}},
 		"quota may free itself": {{0, refused(), ""}, {16 * time.Second, refused(), "exceeded quota"}},
 		"the database's pods are refused": {
 			{2 * time.Second, refusedDatabase(), ""}, {20 * time.Second, refusedDatabase(), "violates PodSecurity"}},

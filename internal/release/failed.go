@@ -156,26 +156,46 @@ func alike(reasons []Reason) []Reason {
 // lastLines returns the end of a container's log: of the instance that crashed,
 // or of the one that runs when none did or its log is gone.
 func lastLines(ctx context.Context, client kubernetes.Interface, namespace string, r *Reason) []string {
-	tail := int64(logLines)
-	for _, previous := range []bool{r.Restarts > 0, false} {
-		stream, err := client.CoreV1().Pods(namespace).GetLogs(r.pod, &core.PodLogOptions{
-			Container: r.Container, Previous: previous, TailLines: &tail,
-		}).Stream(ctx)
-		if err != nil {
-			continue
+	for range logTries {
+		moved := false
+		for _, previous := range []bool{r.Restarts > 0, false} {
+			lines := readLog(ctx, client, namespace, r, previous)
+			if len(lines) > 0 && !strings.HasPrefix(lines[0], noLog) {
+				return lines
+			}
+			moved = moved || len(lines) > 0
 		}
-		var lines []string
-		scanner := bufio.NewScanner(stream)
-		scanner.Buffer(nil, 1<<20)
-		for scanner.Scan() {
-			lines = append(lines, scanner.Text())
-		}
-		stream.Close()
-		if len(lines) > 0 {
-			return lines
+		if !moved || sleep(ctx, 500*time.Millisecond) != nil {
+			return nil
 		}
 	}
 	return nil
+}
+
+// noLog is how the kubelet answers, with status 200, when it has removed the
+// instance that the pod's status still names, as it does while a container
+// restarts. A moment later the status names the next one.
+const (
+	noLog    = "unable to retrieve container logs for "
+	logTries = 10
+)
+
+func readLog(ctx context.Context, client kubernetes.Interface, namespace string, r *Reason, previous bool) []string {
+	tail := int64(logLines)
+	stream, err := client.CoreV1().Pods(namespace).GetLogs(r.pod, &core.PodLogOptions{
+		Container: r.Container, Previous: previous, TailLines: &tail,
+	}).Stream(ctx)
+	if err != nil {
+		return nil
+	}
+	defer stream.Close()
+	var lines []string
+	scanner := bufio.NewScanner(stream)
+	scanner.Buffer(nil, 1<<20)
+	for scanner.Scan() {
+		lines = append(lines, scanner.Text())
+	}
+	return lines
 }
 
 // warnings returns the namespace's warnings since a time, newest last, those

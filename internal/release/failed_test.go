@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,5 +66,22 @@ func TestFailedSaysWhatServesNow(t *testing.T) {
 	}
 	if !errors.Is(tests[0].failed, cause) {
 		t.Error("the cause is not in the chain")
+	}
+}
+
+// While a container restarts, the kubelet answers a request for its log with an
+// apology in the place of lines.
+func TestTheLogOfACrashIsAskedForAgain(t *testing.T) {
+	api, c := logs(t)
+	api.add("shop-a", "")
+	api.logs["shop-a/previous"] = noLog + "containerd://0123"
+	time.AfterFunc(200*time.Millisecond, func() {
+		api.mu.Lock()
+		defer api.mu.Unlock()
+		api.logs["shop-a/previous"] = "out of rope\ngiving up\n"
+	})
+	got := lastLines(t.Context(), c.kube, "production", &Reason{pod: "shop-a", Container: "web", Restarts: 2})
+	if want := []string{"out of rope", "giving up"}; !slices.Equal(got, want) {
+		t.Errorf("got the lines %q, want %q", got, want)
 	}
 }
