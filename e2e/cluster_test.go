@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,7 +105,6 @@ func waitFor(t *testing.T, what string, limit time.Duration, condition func() er
 
 // explain logs what a person would look at first.
 func explain(t *testing.T) {
-	defer explainSupervisor(t)
 	c, err := connect()
 	if err != nil {
 		t.Logf("no cluster: %v", err)
@@ -116,6 +116,7 @@ func explain(t *testing.T) {
 	nodes, err := c.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		t.Logf("the API server does not answer: %v", err)
+		explainParts(t)
 		return
 	}
 	for _, node := range nodes.Items {
@@ -138,34 +139,36 @@ func explain(t *testing.T) {
 		}
 	}
 	if events, err := c.CoreV1().Events("").List(ctx, metav1.ListOptions{FieldSelector: "type=Warning"}); err == nil {
-		for _, event := range events.Items[max(0, len(events.Items)-20):] {
+		slices.SortFunc(events.Items, func(a, b core.Event) int { return a.LastTimestamp.Compare(b.LastTimestamp.Time) })
+		for _, event := range events.Items[max(0, len(events.Items)-10):] {
 			fmt.Fprintf(&b, "event %s %s/%s: %s: %s\n", event.LastTimestamp.Format(time.TimeOnly),
 				event.Namespace, event.InvolvedObject.Name, event.Reason, event.Message)
 		}
 	}
+	b.WriteString(lastLines(state+"/supervisor/logs/supervisor.log", 10))
 	t.Logf("the cluster:\n%s", b.String())
 }
 
-func explainSupervisor(t *testing.T) {
+// explainParts logs the end of every part's log.
+func explainParts(t *testing.T) {
 	logs, err := filepath.Glob(state + "/supervisor/logs/*.log")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range logs {
-		content, err := os.ReadFile(name)
-		if err != nil {
-			t.Logf("%v", err)
-			continue
-		}
-		lines := strings.Split(strings.TrimSpace(string(content)), "\n")
-		count := 4
-		if filepath.Base(name) == "supervisor.log" {
-			count = 20
-		}
-		var b strings.Builder
-		for _, line := range lines[max(0, len(lines)-count):] {
-			b.WriteString(line[:min(len(line), 300)] + "\n")
-		}
-		t.Logf("the end of %s:\n%s", filepath.Base(name), b.String())
+		t.Logf("the end of %s:\n%s", filepath.Base(name), lastLines(name, 5))
 	}
+}
+
+func lastLines(file string, count int) string {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(content)), "\n")
+	var b strings.Builder
+	for _, line := range lines[max(0, len(lines)-count):] {
+		b.WriteString(line[:min(len(line), 300)] + "\n")
+	}
+	return b.String()
 }

@@ -40,6 +40,15 @@ var steps = []struct {
 	{"InterruptedFirstUp", testInterruptedFirstUp},
 	{"Up", testUp},
 	{"RealWorld", testRealWorld},
+	{"Deploy", testDeploy},
+	{"FailedDeploy", testFailedDeploy},
+	{"InterruptedDeploy", testInterruptedDeploy},
+	{"SecondApplication", testSecondApplication},
+	{"Pods", testPods},
+	{"Scale", testScale},
+	{"NodeRemoval", testNodeRemoval},
+	{"Size", testSize},
+	{"Healing", testHealing},
 }
 
 func TestBerth(t *testing.T) {
