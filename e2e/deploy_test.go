@@ -3,8 +3,6 @@
 package e2e
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -13,7 +11,6 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // marked is this application with a mark in its environment: a deploy of it
@@ -192,63 +189,4 @@ func (c *cluster) awaitMark(t *testing.T, mark string) {
 		}
 		return fmt.Errorf("there is none")
 	})
-}
-
-// A second application comes by three files: berth.yaml, .env and a Dockerfile.
-func testSecondApplication(t *testing.T) {
-	c := running(t)
-	folder := t.TempDir()
-	for _, name := range []string{"berth.yaml", "Dockerfile", "main.go"} {
-		content := readFile(t, filepath.Join("testdata", "hello", name))
-		write(t, filepath.Join(folder, name), content)
-	}
-	secret := unique("ahoy")
-	write(t, filepath.Join(folder, ".env"), "GREETING="+secret+"\n")
-
-	underLoad(t, "deploy of another application", func() {
-		mustBerth(t, "-C", folder, "deploy", "staging").wants(t, 0, "https://hello.localhost:8443")
-	})
-	var answer struct{ Greeting, Path string }
-	newSite(t, "hello.localhost").call(t, "GET", "/from/outside", nil, &answer)
-	if answer.Greeting != secret || answer.Path != "/from/outside" {
-		t.Errorf("hello answers %+v, want %s", answer, secret)
-	}
-	var tags object
-	newSite(t, staging).call(t, "GET", "/api/tags", nil, &tags)
-
-	var status struct {
-		OK           bool
-		Environments []struct{ Pods []struct{ Name string } }
-	}
-	mustBerth(t, "-C", folder, "status", "--json").decode(t, &status)
-	if !status.OK || len(status.Environments) != 1 || len(status.Environments[0].Pods) != 1 {
-		t.Errorf("status of hello: %+v", status)
-	}
-	mustBerth(t, "-C", folder, "logs", "staging").wants(t, 0, "hello: serving on 9000")
-	// A new value in .env is what the application gets next.
-	changed := unique("farewell")
-	write(t, filepath.Join(folder, ".env"), "GREETING="+changed+"\n")
-	mustBerth(t, "-C", folder, "deploy", "staging")
-	newSite(t, "hello.localhost").call(t, "GET", "/", nil, &answer)
-	if answer.Greeting != changed {
-		t.Errorf("hello answers %+v, want %s", answer, changed)
-	}
-	if strings.Contains(c.releases(t, "staging"), secret) {
-		t.Error("the secret is in the release's history")
-	}
-}
-
-// releases is all that Helm keeps of a namespace, decoded by nobody: gzip in
-// base64, so the values and manifests are asked of berth instead.
-func (c *cluster) releases(t *testing.T, namespace string) string {
-	t.Helper()
-	list, err := c.AppsV1().Deployments(namespace).List(context.Background(), metav1.ListOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := json.Marshal(list)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(content)
 }

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 const (
@@ -54,8 +56,8 @@ func (l lostRequest) String() string {
 // dies with it (RFC 9110, section 9.2.2).
 func (l lostRequest) idempotent() bool { return l.method != http.MethodPost }
 
-// underLoad does work while the load goes on, and for a moment before and
-// after. No request may get lost.
+// underLoad does work while the load goes on, from a moment before until the
+// pods that leave by it have left. No request may get lost.
 func underLoad(t *testing.T, what string, work func()) {
 	t.Helper()
 	for _, lost := range loadDuring(t, what, work) {
@@ -77,9 +79,31 @@ func loadDuring(t *testing.T, what string, work func()) []lostRequest {
 	defer end() // also when work ends the test
 	time.Sleep(2 * time.Second)
 	work()
-	time.Sleep(3 * time.Second)
+	awaitLeaving(t)
+	time.Sleep(2 * time.Second)
 	end()
 	return l.lost
+}
+
+// awaitLeaving waits until no pod of production is on its way out any more.
+func awaitLeaving(t *testing.T) {
+	t.Helper()
+	c, err := connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "pods to leave", time.Minute, func() error {
+		list, err := c.CoreV1().Pods("production").List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, pod := range list.Items {
+			if pod.DeletionTimestamp != nil {
+				return fmt.Errorf("%s is still there", pod.Name)
+			}
+		}
+		return nil
+	})
 }
 
 func startLoad(t *testing.T) *load {

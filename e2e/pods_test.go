@@ -28,24 +28,25 @@ func testPods(t *testing.T) {
 	t.Run("SIGKILL", func(t *testing.T) {
 		// NGINX sends what a dead pod had in hand to the other one, but for a
 		// POST, which may have been done already: that one may fail.
-		lost := loadDuring(t, "killing an application's process", func() {
-			pod := c.pods(t, "production", app)[0]
-			processes := podProcesses(t, pod)
-			if len(processes) != 1 {
-				t.Fatalf("pod %s has the processes %v, want one", pod.Name, processes)
+		lost := loadDuring(t, "killing the processes of both pods, one after the other", func() {
+			for _, pod := range c.pods(t, "production", app) {
+				processes := podProcesses(t, pod)
+				if len(processes) != 1 {
+					t.Fatalf("pod %s has the processes %v, want one", pod.Name, processes)
+				}
+				kill(t, processes[0])
+				took := waitFor(t, "the container's restart", 2*time.Minute, func() error {
+					now, err := c.CoreV1().Pods("production").Get(t.Context(), pod.Name, metav1.GetOptions{})
+					if err != nil {
+						return err
+					}
+					if s := now.Status.ContainerStatuses; len(s) == 0 || s[0].RestartCount == restarts(pod) || !ready(now) {
+						return fmt.Errorf("not yet")
+					}
+					return nil
+				})
+				t.Logf("two pods again after %s", took)
 			}
-			kill(t, processes[0])
-			took := waitFor(t, "the container's restart", 2*time.Minute, func() error {
-				now, err := c.CoreV1().Pods("production").Get(t.Context(), pod.Name, metav1.GetOptions{})
-				if err != nil {
-					return err
-				}
-				if s := now.Status.ContainerStatuses; len(s) == 0 || s[0].RestartCount == restarts(pod) || !ready(now) {
-					return fmt.Errorf("not yet")
-				}
-				return nil
-			})
-			t.Logf("two pods again after %s", took)
 		})
 		posts := 0
 		for _, l := range lost {
@@ -55,9 +56,9 @@ func testPods(t *testing.T) {
 				posts++
 			}
 		}
-		t.Logf("%d POSTs were in the hands of the process when it died", posts)
-		// At 120 requests a second of some milliseconds, one or two are.
-		if posts > 3 {
+		t.Logf("%d POSTs were in the hands of a process when it died", posts)
+		// At 120 requests a second of some milliseconds, a few are.
+		if posts > 4 {
 			t.Errorf("too many POSTs failed:\n%s", summary(lost))
 		}
 	})
