@@ -74,4 +74,3 @@ func (l layout) trust() string { return filepath.Join(filepath.Dir(l.state), "ca
 // Below cache.
 func (l layout) packages() string           { return l.cached("packages") }
 func (l layout) program(path string) string { return l.cached("packages", "root", path) }
-func (l layout) buildah() string            { return l.cached("buildah") }

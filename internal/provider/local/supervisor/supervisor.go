@@ -169,8 +169,7 @@ type supervisor struct {
 	argv []string // of a standby; none when empty
 	log  *slog.Logger
 
-	parts   []*running // in the order of the spec
-	standby *exec.Cmd
+	parts []*running // in the order of the spec
 }
 
 // running is a part and the goroutine that keeps it.
