@@ -76,3 +76,15 @@ func parseS3cfg(source []byte) (map[string]string, error) {
 	}
 	return values, nil
 }
+
+// S3cfg is what a .s3cfg says of a bucket. Its keys are secret.
+type S3cfg struct{ Endpoint, Region, AccessKey, SecretKey string }
+
+// ParseS3cfg reads the source of a .s3cfg.
+func ParseS3cfg(source []byte) (S3cfg, error) {
+	values, err := parseS3cfg(source)
+	if err != nil {
+		return S3cfg{}, err
+	}
+	return S3cfg{endpoint(values), values["bucket_location"], values["access_key"], values["secret_key"]}, nil
+}

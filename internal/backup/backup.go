@@ -1,0 +1,179 @@
+// Package backup keeps dumps of a PostgreSQL database in an S3 bucket, and
+// counts one only when it has been restored.
+//
+// [Job.Run] streams pg_dump through zstd, and age where a recipient is named,
+// into the bucket in parallel parts; nothing touches a disk. What passes is read
+// on the way ([scanner]): rows and a checksum for each table go into the
+// [Manifest], which is written last, so that a dump without one never counts.
+// [Job.Verify] restores a dump into a PostgreSQL of its own and reads that
+// one's dump in the same way. [Job.Restore] does so in the live server, beside
+// the database, and then swaps the two names in one transaction.
+//
+// The objects of one backup in the bucket, below the prefix:
+//
+//	<id>.sql.zst[.age]          the dump
+//	<id>.globals.sql.zst[.age]  roles and tablespaces, without passwords
+//	<id>.manifest.json          what they hold
+//	<id>.verified.json          what restoring them gave
+package backup
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+
+	"berth/internal/fault"
+)
+
+// Version is the version of the tool, which manifests name.
+var Version = "dev"
+
+// A Job is a bucket, the database that is backed up into it, and how.
+type Job struct {
+	Bucket *Bucket
+	// Database is nil where only the bucket is used.
+	Database *Database
+	// Recipients can decrypt the dumps; without any they are not encrypted.
+	Recipients []age.Recipient
+	// RecipientNames are the same for people to read.
+	RecipientNames []string
+	// Identities decrypt dumps.
+	Identities []age.Identity
+	// Scratch is the folder for the PostgreSQL of Verify; empty takes TMPDIR.
+	Scratch string
+	// Bin is the folder of PostgreSQL's programs; empty finds the fitting one.
+	Bin string
+	Log *slog.Logger
+	// Now is the clock; tests move it.
+	Now func() time.Time
+}
+
+var (
+	// ErrDamaged is in the chain of errors that say that what is in the bucket
+	// is not what was put there, or does not restore to it.
+	ErrDamaged = errors.New("the backup is damaged")
+	// ErrBusy is in the chain when another run holds the database.
+	ErrBusy = errors.New("another backup or restore of this database is running")
+	// ErrNone is in the chain when there is no such backup.
+	ErrNone = errors.New("no such backup")
+)
+
+// ids are times in UTC, so that names sort by age, and four random digits: two
+// machines may begin in the same second. They fit into names of databases.
+var validID = regexp.MustCompile(`^\d{8}_\d{6}_[0-9a-f]{4}$`)
+
+func newID(now time.Time) string {
+	random := make([]byte, 2)
+	_, _ = rand.Read(random) // never fails, says its documentation
+	return now.UTC().Format("20060102_150405") + "_" + hex.EncodeToString(random)
+}
+
+// An Entry is one backup in the bucket: its manifest and, once it has been
+// verified, what that gave.
+type Entry struct {
+	Manifest
+	Verified *Verification `json:"verified,omitempty"`
+}
+
+// OK reports whether the backup has been restored and found equal.
+func (e Entry) OK() bool { return e.Verified != nil && e.Verified.OK }
+
+// Damaged reports whether it has been found not to be.
+func (e Entry) Damaged() bool { return e.Verified != nil && !e.Verified.OK }
+
+// List returns the backups, the newest first.
+func (j *Job) List(ctx context.Context) ([]Entry, error) {
+	objects, err := j.Bucket.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	verified := map[string]bool{}
+	for _, o := range objects {
+		if id, ok := strings.CutSuffix(o.name, ".verified.json"); ok {
+			verified[id] = true
+		}
+	}
+	entries := []Entry{}
+	for _, o := range objects {
+		id, ok := strings.CutSuffix(o.name, ".manifest.json")
+		if !ok || !validID.MatchString(id) {
+			continue
+		}
+		entry, err := j.entry(ctx, id, verified[id])
+		if errors.Is(err, ErrNone) {
+			continue // pruned since it was listed
+		}
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, *entry)
+	}
+	slices.SortFunc(entries, func(a, b Entry) int { return cmp.Or(b.Started.Compare(a.Started), cmp.Compare(b.ID, a.ID)) })
+	return entries, nil
+}
+
+// Find returns the backup of that ID; without an ID, the newest that is not
+// known to be damaged.
+func (j *Job) Find(ctx context.Context, id string) (*Entry, error) {
+	if id != "" {
+		if !validID.MatchString(id) {
+			return nil, fault.Usage("%q is not the ID of a backup: that looks like 20060102_150405_0a1b", id)
+		}
+		entry, err := j.entry(ctx, id, true)
+		return entry, fault.WithHint(err, "see what there is with: backup list")
+	}
+	entries, err := j.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		if !entry.Damaged() {
+			return &entry, nil
+		}
+	}
+	return nil, fault.WithHint(fmt.Errorf("find the newest backup: %w", ErrNone), "make one with: backup run")
+}
+
+func (j *Job) entry(ctx context.Context, id string, verified bool) (*Entry, error) {
+	entry := &Entry{}
+	if err := j.Bucket.getJSON(ctx, id+".manifest.json", &entry.Manifest); err != nil {
+		return nil, fmt.Errorf("backup %s: %w", id, err)
+	}
+	if err := entry.Manifest.validate(id); err != nil {
+		return nil, fmt.Errorf("backup %s: manifest: %w", id, err)
+	}
+	if !verified {
+		return entry, nil
+	}
+	var v Verification
+	err := j.Bucket.getJSON(ctx, id+".verified.json", &v)
+	if errors.Is(err, ErrNone) {
+		return entry, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("backup %s: %w", id, err)
+	}
+	entry.Verified = &v
+	return entry, nil
+}
+
+// State says in a word what is known of the backup.
+func (e Entry) State() string {
+	switch {
+	case e.OK():
+		return "verified"
+	case e.Damaged():
+		return "damaged"
+	}
+	return "unverified"
+}

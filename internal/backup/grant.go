@@ -1,0 +1,80 @@
+package backup
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"berth/internal/fault"
+)
+
+// Grant makes the role that backups are made as, or brings it up to date: it
+// may read everything, past row-level security, and own or change nothing. The
+// database's user has to be a superuser. Large objects are not among what
+// PostgreSQL lets such a role read; pg_dump fails on them.
+func (d *Database) Grant(ctx context.Context, role, password string) error {
+	if role == "" || password == "" {
+		return fault.Usage("the role and its password must be set")
+	}
+	verifier, err := scramVerifier(password)
+	if err != nil {
+		return err
+	}
+	c, err := d.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close(context.WithoutCancel(ctx))
+	name := pgx.Identifier{role}.Sanitize()
+	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+		var there, owner bool
+		err := tx.QueryRow(ctx, "SELECT count(*) > 0, coalesce(bool_or(rolsuper OR rolname = current_user), false) FROM pg_roles WHERE rolname = $1", role).Scan(&there, &owner)
+		if err != nil {
+			return fmt.Errorf("grant: %w", err)
+		}
+		if owner {
+			return fault.Usage("role %s owns the database or is a superuser; backups want a role of their own", role)
+		}
+		create := "CREATE ROLE "
+		if there {
+			create = "ALTER ROLE "
+		}
+		for _, statement := range []string{
+			// The verifier is base64 and punctuation, without a quote.
+			create + name + " LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION BYPASSRLS CONNECTION LIMIT 10 PASSWORD '" + verifier + "'",
+			"GRANT pg_read_all_data TO " + name,
+			"ALTER ROLE " + name + " SET default_transaction_read_only = on",
+		} {
+			if _, err := tx.Exec(ctx, statement); err != nil {
+				return fmt.Errorf("grant to role %s: %w", role, err)
+			}
+		}
+		return nil
+	})
+}
+
+// scramVerifier is what the server keeps of a password (RFC 5803), made here
+// so that the password itself reaches neither the server nor its log.
+func scramVerifier(password string) (string, error) {
+	const iterations = 4096 // as PostgreSQL's own
+	salt := make([]byte, 16)
+	_, _ = rand.Read(salt) // never fails, says its documentation
+	salted, err := pbkdf2.Key(sha256.New, password, salt, iterations, sha256.Size)
+	if err != nil {
+		return "", fmt.Errorf("hash the password: %w", err)
+	}
+	mac := func(key []byte, text string) []byte {
+		h := hmac.New(sha256.New, key)
+		h.Write([]byte(text))
+		return h.Sum(nil)
+	}
+	stored := sha256.Sum256(mac(salted, "Client Key"))
+	encode := base64.StdEncoding.EncodeToString
+	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", iterations, encode(salt), encode(stored[:]), encode(mac(salted, "Server Key"))), nil
+}

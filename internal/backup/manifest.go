@@ -1,0 +1,120 @@
+package backup
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Manifest says what a backup holds. It is written after everything else, so
+// its being there means that the backup is whole.
+type Manifest struct {
+	ID      string    `json:"id"`
+	Tool    string    `json:"tool"`
+	Started time.Time `json:"started"`
+	// Seconds is how long dumping and uploading took.
+	Seconds       float64      `json:"seconds"`
+	Database      DatabaseInfo `json:"database"`
+	ServerVersion string       `json:"serverVersion"`
+	ClientVersion string       `json:"clientVersion"`
+	Dump          Object       `json:"dump"`
+	Globals       Object       `json:"globals"`
+	// Recipients are the age recipients that can decrypt; none: not encrypted.
+	Recipients []string `json:"recipients,omitempty"`
+	Contents
+}
+
+// An Object is one file of a backup in the bucket.
+type Object struct {
+	// Name is its name below the prefix.
+	Name string `json:"name"`
+	// Bytes and SHA256 are of the object as it lies in the bucket.
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
+	// PlainBytes is the size of the SQL in it.
+	PlainBytes int64 `json:"plainBytes"`
+}
+
+// Contents is what a dump holds, as [scanner] reads it.
+type Contents struct {
+	// Tables are by qualified name, quoted where SQL wants it.
+	Tables map[string]Table `json:"tables"`
+	// LargeObjects counts the pieces of large objects; Checksum covers them.
+	LargeObjects Table `json:"largeObjects"`
+	// Schema is a checksum of all other lines, but for those that name versions.
+	Schema string `json:"schema"`
+}
+
+// A Table is how many rows a table has, and the sum of their xxHash64 values:
+// the same whatever order they come in.
+type Table struct {
+	Rows     int64  `json:"rows"`
+	Checksum string `json:"checksum"`
+}
+
+// Rows is the number of rows of all tables.
+func (c Contents) Rows() (total int64) {
+	for _, table := range c.Tables {
+		total += table.Rows
+	}
+	return total
+}
+
+// differences tells how got differs from c in what data is there.
+func (c Contents) differences(got Contents) error {
+	var all []error
+	for _, name := range slices.Sorted(maps.Keys(c.Tables)) {
+		want, table := c.Tables[name], got.Tables[name]
+		switch _, there := got.Tables[name]; {
+		case !there:
+			all = append(all, fmt.Errorf("table %s is missing", name))
+		case want.Rows != table.Rows:
+			all = append(all, fmt.Errorf("table %s has %d rows, want %d", name, table.Rows, want.Rows))
+		case want != table:
+			all = append(all, fmt.Errorf("table %s has other rows than it had", name))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(got.Tables)) {
+		if _, known := c.Tables[name]; !known {
+			all = append(all, fmt.Errorf("table %s was not in the dump", name))
+		}
+	}
+	if c.LargeObjects != got.LargeObjects {
+		all = append(all, errors.New("the large objects are not what they were"))
+	}
+	return errors.Join(all...)
+}
+
+// A Verification is what restoring a backup gave.
+type Verification struct {
+	ID   string    `json:"id"`
+	OK   bool      `json:"ok"`
+	Time time.Time `json:"time"`
+	// Seconds is how long it took.
+	Seconds       float64 `json:"seconds"`
+	ServerVersion string  `json:"serverVersion"`
+	Tables        int     `json:"tables"`
+	Rows          int64   `json:"rows"`
+	// SameSchema tells whether the definitions dump to the same text as well.
+	// PostgreSQL words some of them anew, so that a difference is no failure.
+	SameSchema bool `json:"sameSchema"`
+	// Problem is what was wrong, if it is not OK.
+	Problem string `json:"problem,omitempty"`
+}
+
+// validate refuses a manifest that names other objects than its own: whoever
+// can write to the bucket must not choose what is read or deleted elsewhere.
+func (m Manifest) validate(id string) error {
+	if m.ID != id {
+		return fmt.Errorf("%w: it is of %q", ErrDamaged, m.ID)
+	}
+	for _, object := range []Object{m.Dump, m.Globals} {
+		if !strings.HasPrefix(object.Name, id+".") || strings.Contains(object.Name, "/") {
+			return fmt.Errorf("%w: it names the object %q", ErrDamaged, object.Name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,235 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"berth/internal/fault"
+)
+
+// programs is a folder of PostgreSQL's programs of one version.
+type programs struct {
+	bin     string
+	version string
+	major   int
+}
+
+// findPrograms finds the programs for a server: of its version, or else of the
+// next newer one there is. An older pg_dump refuses a newer server, and what a
+// newer one writes an older server may not understand.
+func findPrograms(ctx context.Context, bin string, major int) (programs, error) {
+	if bin != "" {
+		p, err := programsIn(ctx, bin)
+		if err != nil {
+			return p, err
+		}
+		return p, p.fit(major)
+	}
+	folders, err := filepath.Glob("/usr/lib/postgresql/*/bin") // Debian's
+	if err != nil {
+		return programs{}, err
+	}
+	if path, err := exec.LookPath("pg_dump"); err == nil {
+		folders = append(folders, filepath.Dir(path))
+	}
+	var all []programs
+	for _, folder := range folders {
+		if p, err := programsIn(ctx, folder); err == nil {
+			all = append(all, p)
+		}
+	}
+	if len(all) == 0 {
+		return programs{}, fault.WithHint(errors.New("PostgreSQL's programs are not installed"), "install them: apt-get install postgresql")
+	}
+	slices.SortStableFunc(all, func(a, b programs) int { return a.major - b.major })
+	for _, p := range all {
+		if p.major >= major {
+			return p, nil
+		}
+	}
+	newest := all[len(all)-1]
+	return newest, newest.fit(major)
+}
+
+func programsIn(ctx context.Context, bin string) (programs, error) {
+	output, err := exec.CommandContext(ctx, filepath.Join(bin, "pg_dump"), "--version").Output()
+	if err != nil {
+		return programs{}, fmt.Errorf("ask pg_dump for its version: %w", err)
+	}
+	// "pg_dump (PostgreSQL) 17.5 (Debian 17.5-1)"
+	_, version, _ := strings.Cut(strings.TrimSpace(string(output)), ") ")
+	version, _, _ = strings.Cut(version, " ")
+	number := version
+	if end := strings.IndexFunc(version, func(r rune) bool { return r < '0' || r > '9' }); end > 0 {
+		number = version[:end]
+	}
+	major, err := strconv.Atoi(number)
+	if err != nil {
+		return programs{}, fmt.Errorf("pg_dump tells no version: %q", output)
+	}
+	return programs{bin, version, major}, nil
+}
+
+// fit refuses a server that is newer than the programs.
+func (p programs) fit(major int) error {
+	if p.major >= major {
+		return nil
+	}
+	return fault.WithHint(fmt.Errorf("the server is PostgreSQL %d and pg_dump is %s: it cannot dump a newer server", major, p.version),
+		"install the programs of the server's version: apt-get install postgresql-client-%d", major)
+}
+
+// command is one of the programs, which talks to a database and writes to
+// nothing yet. It is ended with the context.
+func (p programs) command(ctx context.Context, d *Database, program string, arguments ...string) (*exec.Cmd, *tail) {
+	command := exec.CommandContext(ctx, filepath.Join(p.bin, program), arguments...)
+	command.Env = d.environ(os.Environ())
+	command.WaitDelay = 10 * time.Second
+	// Should this be killed, the kernel ends the program: it holds locks.
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	said := &tail{}
+	command.Stderr = said
+	return command, said
+}
+
+// tail keeps the last of what a program says, for the error.
+type tail struct{ bytes.Buffer }
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.Buffer.Write(p)
+	if extra := t.Len() - 4096; extra > 0 {
+		t.Next(extra)
+	}
+	return len(p), nil
+}
+
+// explain makes an error of how a program ended and what it said last.
+func (t *tail) explain(program string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if said := strings.TrimSpace(t.String()); said != "" {
+		return fmt.Errorf("%s: %w: %s", program, err, said)
+	}
+	return fmt.Errorf("%s: %w", program, err)
+}
+
+// dump runs pg_dump and copies what it writes to w. It fails unless pg_dump
+// has ended well and what came is a whole dump.
+func (p programs) dump(ctx context.Context, d *Database, w io.Writer, arguments ...string) (Contents, int64, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	arguments = append([]string{"--format=plain", "--encoding=UTF8", "--no-password", "--lock-wait-timeout=300000"}, arguments...)
+	command, said := p.command(ctx, d, "pg_dump", arguments...)
+	output, err := command.StdoutPipe()
+	if err != nil {
+		return Contents{}, 0, fmt.Errorf("pg_dump: %w", err)
+	}
+	widen(output)
+	if err := command.Start(); err != nil {
+		return Contents{}, 0, fmt.Errorf("pg_dump: %w", err)
+	}
+	scanner := newScanner()
+	_, copyErr := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(scanner, w)}, struct{ io.Reader }{output}, make([]byte, 256<<10))
+	if copyErr != nil {
+		cancel() // pg_dump would wait for a reader.
+	}
+	exit := said.explain("pg_dump", command.Wait())
+	if copyErr != nil {
+		return Contents{}, 0, copyErr
+	}
+	if exit != nil {
+		return Contents{}, 0, exit
+	}
+	contents, err := scanner.finish()
+	if err != nil {
+		return Contents{}, 0, fmt.Errorf("pg_dump: %w", err)
+	}
+	return contents, scanner.bytes, nil
+}
+
+// widen lets a pipe hold a megabyte: with the usual 64 KB the two processes
+// wait for each other all the time. Without the right to it, the pipe stays as
+// it is.
+func widen(pipe any) {
+	if file, ok := pipe.(syscall.Conn); ok {
+		if raw, err := file.SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) { _, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, 1<<20) })
+		}
+	}
+}
+
+// globals dumps what all databases of the server share. Passwords stay where
+// they are: only a superuser could read them, and a backup is no place for them.
+func (p programs) globals(ctx context.Context, d *Database) ([]byte, error) {
+	command, said := p.command(ctx, d, "pg_dumpall", "--globals-only", "--no-role-passwords", "--no-password")
+	output, err := command.Output()
+	if err != nil {
+		return nil, said.explain("pg_dumpall", err)
+	}
+	if !bytes.Contains(output, []byte("\n-- PostgreSQL database cluster dump complete\n")) {
+		return nil, errors.New("pg_dumpall: its dump has no closing line: it was cut off")
+	}
+	return output, nil
+}
+
+// load feeds SQL to psql, which stops at the first error. What it reads is
+// checked by whoever gives it.
+func (p programs) load(ctx context.Context, d *Database, sql io.Reader, stopAtError bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	arguments := []string{"--no-psqlrc", "--no-password", "--quiet", "--output=/dev/null"}
+	if stopAtError {
+		arguments = append(arguments, "--set=ON_ERROR_STOP=1")
+	}
+	command, said := p.command(ctx, d, "psql", arguments...)
+	input, err := command.StdinPipe()
+	if err != nil {
+		return fmt.Errorf("psql: %w", err)
+	}
+	widen(input)
+	if err := command.Start(); err != nil {
+		return fmt.Errorf("psql: %w", err)
+	}
+	source := &reader{Reader: sql}
+	_, copyErr := io.CopyBuffer(struct{ io.Writer }{input}, source, make([]byte, 256<<10))
+	if source.err != nil {
+		// psql must not take the end of what came for the end of the dump.
+		cancel()
+		_ = command.Wait() // It was ended from here.
+		return source.err
+	}
+	closeErr := input.Close()
+	if err := said.explain("psql", command.Wait()); err != nil {
+		return err // It is the cause of the other two.
+	}
+	return errors.Join(copyErr, closeErr)
+}
+
+// reader remembers an error of its source, to tell it from one of the copy's
+// other end.
+type reader struct {
+	io.Reader
+	err error
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		r.err = err
+	}
+	return n, err
+}

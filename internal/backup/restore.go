@@ -1,0 +1,178 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// A Restored says what a restore has done.
+type Restored struct {
+	ID string `json:"id"`
+	// Kept is the database that served before, under its new name.
+	Kept string `json:"kept"`
+	// Safety is the backup that was made of it first.
+	Safety string `json:"safety,omitempty"`
+	Rows   int64  `json:"rows"`
+	// Seconds is how long all took, SwapSeconds how long the swap of the names.
+	Seconds     float64 `json:"seconds"`
+	SwapSeconds float64 `json:"swapSeconds"`
+}
+
+// RestoreOptions change how Restore goes about it.
+type RestoreOptions struct {
+	// NoSafetyBackup leaves out the backup of what is there now, for when it
+	// cannot be dumped any more. It is kept under another name in any case.
+	NoSafetyBackup bool
+	// BeforeSwap, if set, is called when all is ready: writers have to be
+	// stopped before the safety backup for that to hold their last word, or
+	// here at the latest.
+	BeforeSwap func(context.Context) error
+}
+
+// Restore brings a backup back under the database's name. It is restored into
+// a new database and compared first; then both names are swapped in one
+// transaction. Up to its commit the old database serves, wherever this is
+// interrupted; after it, it is kept under another name.
+func (j *Job) Restore(ctx context.Context, id string, o RestoreOptions) (*Restored, error) {
+	started := j.Now()
+	entry, err := j.Find(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if entry.Damaged() {
+		return nil, fmt.Errorf("restore %s: %w: %s", entry.ID, ErrDamaged, entry.Verified.Problem)
+	}
+	m := &entry.Manifest
+	r := &Restored{ID: m.ID, Rows: m.Rows()}
+	maintenance := j.Database.named("postgres")
+	lock, err := maintenance.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close(context.WithoutCancel(ctx))
+	if err := lockRestores(ctx, lock, j.Database.Name()); err != nil {
+		return nil, err
+	}
+	var major int
+	if err := lock.QueryRow(ctx, "SELECT current_setting('server_version_num')::int / 10000").Scan(&major); err != nil {
+		return nil, fmt.Errorf("ask the server for its version: %w", err)
+	}
+	p, err := findPrograms(ctx, j.Bin, max(major, majorOf(m.ClientVersion)))
+	if err != nil {
+		return nil, err
+	}
+	if !o.NoSafetyBackup {
+		safety, err := j.Run(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("make a safety backup first: %w", err)
+		}
+		r.Safety = safety.ID
+	}
+	fresh := j.Database.named(sideName(j.Database.Name(), "_restore_"+m.ID))
+	// One that an interrupted restore of the same backup has left.
+	drop := "DROP DATABASE IF EXISTS " + pgx.Identifier{fresh.Name()}.Sanitize() + " WITH (FORCE)"
+	if _, err := lock.Exec(ctx, drop); err != nil {
+		return nil, fmt.Errorf("remove what an earlier restore has left: %w", err)
+	}
+	r.Kept = sideName(j.Database.Name(), "_before_"+newID(started))
+	if err := j.restoreAndSwap(ctx, p, lock, fresh, m, r, o); err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		defer cancel()
+		_, dropErr := lock.Exec(ctx, drop)
+		return nil, errors.Join(fmt.Errorf("restore %s: %w; the database serves as before", m.ID, err), dropErr)
+	}
+	r.Seconds = j.Now().Sub(started).Seconds()
+	j.Log.Info("restored", "backup", m.ID, "rows", r.Rows, "kept", r.Kept, "seconds", r.Seconds, "swapSeconds", r.SwapSeconds)
+	return r, nil
+}
+
+func (j *Job) restoreAndSwap(ctx context.Context, p programs, lock *pgx.Conn, fresh *Database, m *Manifest, r *Restored, o RestoreOptions) error {
+	if _, err := j.restoreInto(ctx, p, j.Database.named("postgres"), fresh, m); err != nil {
+		return err
+	}
+	if err := m.Database.finish(ctx, lock, fresh.Name()); err != nil {
+		return err
+	}
+	if o.BeforeSwap != nil {
+		if err := o.BeforeSwap(ctx); err != nil {
+			return err
+		}
+	}
+	begun := time.Now()
+	if err := j.swap(ctx, fresh.Name(), r.Kept); err != nil {
+		return fmt.Errorf("swap the databases: %w", err)
+	}
+	r.SwapSeconds = time.Since(begun).Seconds()
+	return nil
+}
+
+// swap renames the database to kept and fresh to the database, in one
+// transaction. Renaming waits until nobody is connected, and keeps newcomers
+// waiting meanwhile; a second session disconnects those who are.
+func (j *Job) swap(ctx context.Context, fresh, kept string) error {
+	c, err := j.Database.named("postgres").connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close(context.WithoutCancel(ctx))
+	other, err := j.Database.named("postgres").connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer other.Close(context.WithoutCancel(ctx))
+	disconnecting, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for disconnecting.Err() == nil {
+			// What fails here shows as a rename that does not come about.
+			_, _ = other.Exec(disconnecting, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ($1, $2) AND pid <> pg_backend_pid()", j.Database.Name(), fresh)
+			select {
+			case <-disconnecting.Done():
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}()
+	defer func() { stop(); <-done }()
+	rename := func(from, to string) string {
+		return "ALTER DATABASE " + pgx.Identifier{from}.Sanitize() + " RENAME TO " + pgx.Identifier{to}.Sanitize()
+	}
+	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+		for _, statement := range []string{"SET LOCAL lock_timeout = '30s'", rename(j.Database.Name(), kept), rename(fresh, j.Database.Name())} {
+			if _, err := tx.Exec(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// lockRestores refuses a second restore of one database. The lock is in the
+// database postgres, as the database itself must be free of sessions.
+func lockRestores(ctx context.Context, c *pgx.Conn, name string) error {
+	hash := fnv.New64a()
+	hash.Write([]byte("berth restore " + name))
+	var locked bool
+	if err := c.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(hash.Sum64())).Scan(&locked); err != nil {
+		return fmt.Errorf("lock the database: %w", err)
+	}
+	if !locked {
+		return ErrBusy
+	}
+	return nil
+}
+
+// sideName puts a suffix to a database's name, within PostgreSQL's 63 bytes.
+func sideName(name, suffix string) string {
+	name = name[:min(len(name), 63-len(suffix))]
+	for !utf8.ValidString(name) {
+		name = name[:len(name)-1]
+	}
+	return name + suffix
+}

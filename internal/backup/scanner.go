@@ -1,0 +1,203 @@
+package backup
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// scanner reads a plain dump as it passes and takes note of what is in it. It
+// is an io.Writer that never fails; [scanner.finish] judges.
+//
+// pg_dump writes "-- Data for Name: …; Type: TABLE DATA; …", an empty comment,
+// an empty line, "COPY name (columns) FROM stdin;", a line for each row, and
+// "\." alone. A row never spans lines, as COPY escapes line ends; a quoted name
+// may. Without that header a COPY is text, in the body of a function say.
+type scanner struct {
+	bytes  int64
+	tables map[string]Table
+	large  digest
+	schema *xxhash.Digest
+
+	rest   []byte // the beginning of a line whose end has not come yet
+	state  scanState
+	copied []byte // the COPY statement so far
+	table  string
+	rows   digest
+	closed bool
+}
+
+type scanState int
+
+const (
+	inText   scanState = iota
+	inHeader           // after "-- Data for Name:", before COPY
+	inCopy             // in the COPY statement, whose names may hold line ends
+	inRows
+)
+
+// digest is a checksum of lines in any order.
+type digest struct {
+	lines int64
+	sum   uint64
+}
+
+func (d *digest) add(line []byte) {
+	d.lines++
+	d.sum += xxhash.Sum64(line)
+}
+
+func (d digest) table() Table { return Table{d.lines, fmt.Sprintf("%016x", d.sum)} }
+
+func newScanner() *scanner {
+	return &scanner{tables: map[string]Table{}, schema: xxhash.New()}
+}
+
+func (s *scanner) Write(p []byte) (int, error) {
+	s.bytes += int64(len(p))
+	n := len(p)
+	if len(s.rest) > 0 {
+		end := bytes.IndexByte(p, '\n')
+		if end < 0 {
+			s.rest = append(s.rest, p...)
+			return n, nil
+		}
+		s.rest = append(s.rest, p[:end]...)
+		s.line(s.rest)
+		s.rest, p = s.rest[:0], p[end+1:]
+	}
+	for {
+		end := bytes.IndexByte(p, '\n')
+		if end < 0 {
+			break
+		}
+		s.line(p[:end])
+		p = p[end+1:]
+	}
+	s.rest = append(s.rest, p...)
+	return n, nil
+}
+
+var (
+	endOfRows  = []byte(`\.`)
+	dataHeader = []byte("-- Data for Name: ")
+	tableData  = []byte("; Type: TABLE DATA; ")
+	copyBegins = []byte("COPY ")
+	copyEnds   = []byte(" FROM stdin;")
+	largeBegin = []byte("SELECT pg_catalog.lo")
+	closing    = []byte("-- PostgreSQL database dump complete")
+	// The lines that differ between two dumps of one database.
+	versions = [][]byte{[]byte("-- Dumped "), []byte(`\restrict `), []byte(`\unrestrict `)}
+)
+
+func (s *scanner) line(line []byte) {
+	if s.state == inRows {
+		if !bytes.Equal(line, endOfRows) {
+			s.rows.add(line)
+			return
+		}
+		s.tables[s.table] = s.rows.table()
+		s.state = inText
+		return
+	}
+	switch {
+	case s.state == inCopy:
+		s.copied = append(append(s.copied, '\n'), line...)
+	case bytes.HasPrefix(line, largeBegin):
+		s.large.add(line)
+		return
+	case bytes.HasPrefix(line, dataHeader) && bytes.Contains(line, tableData):
+		s.state = inHeader
+	case s.state == inHeader && bytes.HasPrefix(line, copyBegins):
+		s.state = inCopy
+		s.copied = append(s.copied[:0], line...)
+	case s.state == inHeader && len(line) > 0 && !bytes.HasPrefix(line, []byte("--")):
+		s.state = inText
+	}
+	switch {
+	case bytes.Equal(line, closing):
+		s.closed = true
+	case len(line) > 0 && !bytes.HasPrefix(line, []byte("--")) && !bytes.HasPrefix(line, versions[2]):
+		s.closed = false // It was text in something else.
+	}
+	if s.state == inCopy && bytes.HasSuffix(line, copyEnds) {
+		s.table = qualifiedName(string(s.copied[len(copyBegins):]))
+		s.rows = digest{}
+		s.state = inRows
+	}
+	for _, prefix := range versions {
+		if bytes.HasPrefix(line, prefix) {
+			return
+		}
+	}
+	_, _ = s.schema.Write(line) // never fails
+	_, _ = s.schema.Write([]byte{'\n'})
+}
+
+// qualifiedName reads the qualified name that follows COPY. Versions of
+// PostgreSQL differ in which names they quote, so it is written anew.
+func qualifiedName(text string) string {
+	schema, rest := identifier(text)
+	table, _ := identifier(strings.TrimPrefix(rest, "."))
+	return tableName(schema, table)
+}
+
+// identifier cuts one identifier, quoted or not, off the beginning of text.
+func identifier(text string) (name, rest string) {
+	if !strings.HasPrefix(text, `"`) {
+		end := strings.IndexAny(text, ". ")
+		if end < 0 {
+			end = len(text)
+		}
+		return text[:end], text[end:]
+	}
+	var b strings.Builder
+	for i := 1; i < len(text); i++ {
+		if text[i] == '"' {
+			if !strings.HasPrefix(text[i+1:], `"`) {
+				return b.String(), text[i+1:]
+			}
+			i++
+		}
+		b.WriteByte(text[i])
+	}
+	return b.String(), ""
+}
+
+var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
+
+// tableName is how a table is called in manifests.
+func tableName(schema, table string) string {
+	quote := func(name string) string {
+		if plainName.MatchString(name) {
+			return name
+		}
+		return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+	}
+	return quote(schema) + "." + quote(table)
+}
+
+// finish returns what the dump holds, or an error if it was cut off.
+func (s *scanner) finish() (Contents, error) {
+	if s.state == inRows {
+		return Contents{}, fmt.Errorf("the dump ends within table %s, after %d rows", s.table, s.rows.lines)
+	}
+	if !s.closed {
+		return Contents{}, errors.New("the dump has no closing line: it was cut off")
+	}
+	return Contents{Tables: s.tables, LargeObjects: s.large.table(), Schema: fmt.Sprintf("%016x", s.schema.Sum64())}, nil
+}
+
+// scan reads a dump to its end.
+func scan(r io.Reader) (Contents, error) {
+	s := newScanner()
+	if _, err := io.CopyBuffer(s, struct{ io.Reader }{r}, make([]byte, 256<<10)); err != nil {
+		return Contents{}, err
+	}
+	return s.finish()
+}

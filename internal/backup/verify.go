@@ -1,0 +1,129 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Verify restores a backup into a PostgreSQL of its own, dumps what came out
+// and compares. The result stands beside the manifest; a backup that turns out
+// to be damaged is marked so, and returned with an error. Whatever else goes
+// wrong says nothing of the backup and changes nothing.
+func (j *Job) Verify(ctx context.Context, id string) (*Verification, error) {
+	entry, err := j.Find(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	m := &entry.Manifest
+	started := j.Now()
+	j.Log.Info("verifying", "backup", m.ID)
+	v := &Verification{ID: m.ID}
+	err = j.verify(ctx, m, v)
+	v.Time, v.Seconds = j.Now().UTC(), j.Now().Sub(started).Seconds()
+	if err != nil {
+		err = fmt.Errorf("verify %s: %w", m.ID, err)
+		if !errors.Is(err, ErrDamaged) {
+			return nil, err
+		}
+		v.Problem = err.Error()
+	}
+	v.OK = err == nil
+	if putErr := j.Bucket.putJSON(ctx, m.ID+".verified.json", v); putErr != nil {
+		return nil, errors.Join(err, putErr)
+	}
+	if err != nil {
+		return v, err
+	}
+	j.Log.Info("backup verified", "backup", m.ID, "tables", v.Tables, "rows", v.Rows, "sameSchema", v.SameSchema, "seconds", v.Seconds)
+	return v, nil
+}
+
+func (j *Job) verify(ctx context.Context, m *Manifest, v *Verification) (err error) {
+	p, err := findPrograms(ctx, j.Bin, majorOf(m.ServerVersion))
+	if err != nil {
+		return err
+	}
+	server, err := startScratch(ctx, p, j.Scratch)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = server.explain(err)
+		}
+		err = errors.Join(err, server.stop())
+	}()
+	if err := j.loadGlobals(ctx, p, server.database, m); err != nil {
+		return err
+	}
+	restored := server.database.named(m.Database.Name)
+	if m.Database.Name == "postgres" || m.Database.Name == "template1" || m.Database.Name == "template0" {
+		restored = server.database.named("restored")
+	}
+	contents, err := j.restoreInto(ctx, p, server.database, restored, m)
+	if err != nil {
+		return err
+	}
+	v.ServerVersion, v.Tables, v.Rows = p.version, len(contents.Tables), contents.Rows()
+	v.SameSchema = contents.Schema == m.Schema
+	return nil
+}
+
+// loadGlobals makes the roles that the dump's objects belong to. What fails is
+// passed over: a tablespace has no folder here, and a role that is missed makes
+// restoring the dump fail.
+func (j *Job) loadGlobals(ctx context.Context, p programs, d *Database, m *Manifest) error {
+	sql, err := j.unseal(ctx, m.Globals)
+	if err != nil {
+		return err
+	}
+	defer sql.Close()
+	return p.load(ctx, d, sql, false)
+}
+
+// restoreInto makes the database target through the maintenance database,
+// fills it from the dump and compares it with the manifest.
+func (j *Job) restoreInto(ctx context.Context, p programs, maintenance, target *Database, m *Manifest) (Contents, error) {
+	if err := createDatabase(ctx, maintenance, target.Name(), m.Database); err != nil {
+		return Contents{}, err
+	}
+	sql, err := j.unseal(ctx, m.Dump)
+	if err != nil {
+		return Contents{}, err
+	}
+	defer sql.Close()
+	passed := newScanner()
+	begun := time.Now()
+	if err := p.load(ctx, target, io.TeeReader(sql, passed), true); err != nil {
+		return Contents{}, fmt.Errorf("restore: %w", err)
+	}
+	if _, err := passed.finish(); err != nil {
+		return Contents{}, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	j.Log.Info("restored, comparing", "backup", m.ID, "seconds", time.Since(begun).Seconds())
+	contents, _, err := p.dump(ctx, target, io.Discard)
+	if err != nil {
+		return Contents{}, fmt.Errorf("read what was restored: %w", err)
+	}
+	if err := m.differences(contents); err != nil {
+		return Contents{}, fmt.Errorf("%w: what was restored is not what was dumped: %w", ErrDamaged, err)
+	}
+	return contents, nil
+}
+
+func createDatabase(ctx context.Context, maintenance *Database, name string, info DatabaseInfo) error {
+	c, err := maintenance.connect(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(info.create(ctx, c, name), c.Close(ctx))
+}
+
+// majorOf reads the major number of a version such as "17.5 (Debian 17.5-1)".
+func majorOf(version string) (major int) {
+	_, _ = fmt.Sscanf(version, "%d", &major) // 0 stands for any.
+	return major
+}
