@@ -121,6 +121,10 @@ func (n node) configure(pause string, kubernetes *authority, server string, rese
 	return makeCgroup(n.cgroup())
 }
 
+// evictionMemory is how much free memory a kubelet keeps by evicting pods, in
+// bytes. It offers that much less.
+const evictionMemory = 100 << 20
+
 // kubeletConfiguration is a KubeletConfiguration (kubelet.config.k8s.io/v1beta1).
 func (n node) kubeletConfiguration(kubernetes *authority, serving string, reserved reservation) map[string]any {
 	return map[string]any{
@@ -152,7 +156,7 @@ func (n node) kubeletConfiguration(kubernetes *authority, serving string, reserv
 		"imageGCHighThresholdPercent": 100,
 		// The machine's disk is shared with its owner: evict in need, not
 		// at the shares of it that suit a machine of its own.
-		"evictionHard":              map[string]string{"memory.available": "100Mi", "nodefs.available": "500Mi", "imagefs.available": "500Mi"},
+		"evictionHard":              map[string]string{"memory.available": strconv.Itoa(evictionMemory), "nodefs.available": "500Mi", "imagefs.available": "500Mi"},
 		"systemReserved":            map[string]string{"cpu": reserved.cpu(), "memory": reserved.memory()},
 		"nodeStatusUpdateFrequency": "5s",
 		"syncFrequency":             "10s",

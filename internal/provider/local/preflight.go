@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,7 +16,6 @@ import (
 
 	"berth/internal/fault"
 	"berth/internal/provider"
-	"berth/internal/provider/local/supervisor"
 )
 
 const (
@@ -36,11 +36,23 @@ func (p *Provider) Check(ctx context.Context) []provider.Check {
 		checkOverlay(),
 		p.checkAttributes(),
 	}
-	// What a running cluster holds itself is not in its way.
-	if !supervisor.Running(p.layout.supervisor(), "supervisor") {
+	// What the cluster holds itself is not in its way.
+	if !p.holdsNetwork() {
 		checks = append(checks, p.checkNetwork(), p.checkPorts())
 	}
 	return checks
+}
+
+// holdsNetwork reports whether the cluster's network is up: its processes or
+// its pods may be running, even if nobody supervises them. (Settings that were
+// changed and not put back tell this cluster from one with another state
+// folder, and the address an interrupted cluster from one before a reboot.)
+func (p *Provider) holdsNetwork() bool {
+	addresses, err := net.InterfaceAddrs()
+	return err == nil && exists(p.layout.machine()) && slices.ContainsFunc(addresses, func(a net.Addr) bool {
+		prefix, err := netip.ParsePrefix(a.String())
+		return err == nil && prefix.Addr() == p.network.api()
+	})
 }
 
 // MissingPackages returns the Debian packages that Init will install.

@@ -36,15 +36,19 @@ func (p *Provider) joinNodes(ctx context.Context, client kubernetes.Interface, s
 		title = fmt.Sprintf("Bring up %d nodes", len(s.Nodes))
 	}
 	return progress.Run(r, title, func(step progress.Step) error {
+		reserved, err := reserve(s.Size)
+		if err != nil {
+			return err
+		}
 		var joining errgroup.Group
 		for _, number := range s.Nodes {
-			joining.Go(func() error { return p.join(ctx, client, p.node(number), step) })
+			joining.Go(func() error { return p.join(ctx, client, p.node(number), reserved, step) })
 		}
 		return joining.Wait()
 	})
 }
 
-func (p *Provider) join(ctx context.Context, client kubernetes.Interface, n node, step progress.Step) error {
+func (p *Provider) join(ctx context.Context, client kubernetes.Interface, n node, reserved reservation, step progress.Step) error {
 	waiting, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	runtime, err := n.containers(waiting)
@@ -63,6 +67,9 @@ func (p *Provider) join(ctx context.Context, client kubernetes.Interface, n node
 		}
 		if !ready(found) {
 			return fmt.Errorf("node %s is not ready", n.name())
+		}
+		if !reserved.of(found) {
+			return fmt.Errorf("node %s does not offer its new size", n.name())
 		}
 		if found.Spec.Unschedulable { // a drain that was interrupted
 			return uncordon(ctx, client, n)

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"berth/internal/config"
 	"berth/internal/fault"
 )
@@ -20,6 +22,16 @@ type reservation struct {
 
 func (r reservation) cpu() string    { return strconv.FormatInt(r.milliCPU, 10) + "m" }
 func (r reservation) memory() string { return strconv.FormatInt(r.bytes, 10) }
+
+// of reports whether a node keeps this from its pods by now.
+func (r reservation) of(n *corev1.Node) bool {
+	keeps := func(name corev1.ResourceName) int64 {
+		kept := n.Status.Capacity[name].DeepCopy()
+		kept.Sub(n.Status.Allocatable[name])
+		return kept.MilliValue()
+	}
+	return keeps(corev1.ResourceCPU) == r.milliCPU && keeps(corev1.ResourceMemory) == 1000*(r.bytes+evictionMemory)
+}
 
 // reserve returns the reservation that leaves a size, "" meaning all.
 func reserve(size string) (reservation, error) {
