@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -93,7 +94,12 @@ func testHealing(t *testing.T) {
 			t.Fatal(err)
 		}
 		waitFor(t, "another pod", 2*time.Minute, func() error { return c.whole(t, pod.Name) })
-		mustBerth(t, "status")
+		waitFor(t, "the status to be good", time.Minute, func() error {
+			if o := berth(t, "status"); o.status != 0 {
+				return errors.New(o.said)
+			}
+			return nil
+		})
 	})
 }
 

@@ -60,8 +60,8 @@ func (l lostRequest) idempotent() bool { return l.method != http.MethodPost }
 // pods that leave by it have left. No request may get lost.
 func underLoad(t *testing.T, what string, work func()) {
 	t.Helper()
-	for _, lost := range loadDuring(t, what, work) {
-		t.Errorf("%s: lost request at %s", what, lost)
+	if lost := loadDuring(t, what, work); len(lost) > 0 {
+		t.Errorf("%s: lost requests:\n%s", what, summary(lost))
 	}
 }
 
@@ -195,7 +195,7 @@ func try(s *site, method, path string, body any) error {
 		return fmt.Errorf("%s, then %w", response.Status, err)
 	}
 	if response.StatusCode/100 != 2 {
-		return fmt.Errorf("%s: %s", response.Status, text[:min(len(text), 200)])
+		return fmt.Errorf("%s: %s", response.Status, strings.Fields(string(text[:min(len(text), 200)])))
 	}
 	if !json.Valid(text) {
 		return fmt.Errorf("%s with half an answer: %s", response.Status, text[max(0, len(text)-100):])
@@ -257,6 +257,9 @@ func summary(lost []lostRequest) string {
 	var lines []string
 	for _, l := range lost[:min(len(lost), 10)] {
 		lines = append(lines, l.String())
+	}
+	if more := len(lost) - len(lines); more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(lines, "\n")
 }

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -46,20 +47,20 @@ func testPods(t *testing.T) {
 					return nil
 				})
 				t.Logf("two pods again after %s", took)
+				// The other one's turn comes when NGINX knows that this one is
+				// back: with none left nobody can serve.
+				time.Sleep(3 * time.Second)
 			}
 		})
-		posts := 0
-		for _, l := range lost {
-			if l.idempotent() {
-				t.Errorf("lost request at %s", l)
-			} else {
-				posts++
-			}
+		posts := len(lost)
+		if lost = slices.DeleteFunc(lost, func(l lostRequest) bool { return !l.idempotent() }); len(lost) > 0 {
+			t.Errorf("lost requests:\n%s", summary(lost))
 		}
+		posts -= len(lost)
 		t.Logf("%d POSTs were in the hands of a process when it died", posts)
 		// At 120 requests a second of some milliseconds, a few are.
 		if posts > 4 {
-			t.Errorf("too many POSTs failed:\n%s", summary(lost))
+			t.Errorf("too many POSTs failed: %d", posts)
 		}
 	})
 }

@@ -111,17 +111,23 @@ func (c *cluster) awaitDatabase(t *testing.T, node string) {
 // A size changes what a node offers, and no container notices.
 func testSize(t *testing.T) {
 	c := running(t)
-	before := c.containers(t)
 	for _, refused := range []struct{ size, why string }{
-		{"s-1000vcpu-4gb", "this machine has"},
-		{"s-1vcpu-4000gb", "this machine has"},
-		{"s-1vcpu-1gb", "request"},
+		{"s-512vcpu-4gb", "this machine has"},
+		{"s-1vcpu-2048gb", "this machine has"},
 		{"large", "size"},
 	} {
 		berth(t, "scale", "--size", refused.size).wants(t, 2, refused.why)
 	}
 	c.offers(t, int64(runtime.NumCPU())*1000, 0)
+	heavy := project(t, func(config object) {
+		values(config, object{"resources": object{"requests": object{"memory": "900Mi"}, "limits": object{"memory": "900Mi"}}})
+	})
+	mustBerth(t, "-C", heavy, "deploy", "production")
+	berth(t, "scale", "--size", "s-1vcpu-1gb").wants(t, 2, "the pods on node-1 request", "more memory than size s-1vcpu-1gb offers")
+	mustBerth(t, "deploy", "production")
+	awaitLeaving(t)
 
+	before := c.containers(t)
 	underLoad(t, "scale to a smaller size", func() { mustBerth(t, "scale", "--size", "s-1vcpu-2gb") })
 	c.offers(t, 1000, 2<<30)
 	underLoad(t, "scale to a larger size", func() { mustBerth(t, "scale", "--size", fmt.Sprintf("s-%dvcpu-3gb", runtime.NumCPU())) })
@@ -136,18 +142,15 @@ func testSize(t *testing.T) {
 // offers checks what node-1 offers to pods; what is 0 may be anything.
 func (c *cluster) offers(t *testing.T, milliCPU, bytes int64) {
 	t.Helper()
-	waitFor(t, "the node's size", time.Minute, func() error {
-		node, err := c.CoreV1().Nodes().Get(t.Context(), "node-1", metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		cpu, memory := node.Status.Allocatable.Cpu().MilliValue(), node.Status.Allocatable.Memory().Value()
-		// The kubelet keeps what it evicts at.
-		if cpu != milliCPU || bytes != 0 && (memory > bytes || memory < bytes-200<<20) {
-			return fmt.Errorf("it offers %dm CPU and %d MiB, want %dm and %d", cpu, memory>>20, milliCPU, bytes>>20)
-		}
-		return nil
-	})
+	node, err := c.CoreV1().Nodes().Get(t.Context(), "node-1", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cpu, memory := node.Status.Allocatable.Cpu().MilliValue(), node.Status.Allocatable.Memory().Value()
+	// The kubelet keeps what it evicts at.
+	if cpu != milliCPU || bytes != 0 && (memory > bytes || memory < bytes-200<<20) {
+		t.Errorf("node-1 offers %dm CPU and %d MiB, want %dm and %d", cpu, memory>>20, milliCPU, bytes>>20)
+	}
 }
 
 // containers tells when each container began.
