@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strings"
 
@@ -191,13 +190,4 @@ func (s *scanner) finish() (Contents, error) {
 		return Contents{}, errors.New("the dump has no closing line: it was cut off")
 	}
 	return Contents{Tables: s.tables, LargeObjects: s.large.table(), Schema: fmt.Sprintf("%016x", s.schema.Sum64())}, nil
-}
-
-// scan reads a dump to its end.
-func scan(r io.Reader) (Contents, error) {
-	s := newScanner()
-	if _, err := io.CopyBuffer(s, struct{ io.Reader }{r}, make([]byte, 256<<10)); err != nil {
-		return Contents{}, err
-	}
-	return s.finish()
 }

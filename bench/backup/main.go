@@ -1,0 +1,220 @@
+// Command backup measures the backup job beside the way that it replaces, on
+// one database, against one S3 server, in one run:
+//
+//	go run ./bench/backup
+//
+// "pg_dump" alone, thrown away, is the floor; "original" is pg_dump through
+// gzip into a file and s3cmd; "backup run" is this job without its
+// verification. Then a dump is restored by psql from a local file and by
+// "backup restore" out of the bucket, into the same server.
+//
+// CPU is of the programs, not of the servers; memory is the largest sum of the
+// resident sizes of a way's processes; disk is what lay in its temporary folder.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"berth/internal/fault"
+	"berth/internal/postgrestest"
+	"berth/internal/s3test"
+)
+
+func main() {
+	scale := flag.Int("scale", 60, "scale of pgbench: 15 MB each, and as much text as a fifth of that")
+	rounds := flag.Int("rounds", 3, "how often each way is measured, in turns; the median counts")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *scale, *rounds); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		if hint := fault.Hint(err); hint != "" {
+			fmt.Fprintln(os.Stderr, hint)
+		}
+		os.Exit(1)
+	}
+}
+
+// A way is one thing to measure: a shell script, in the environment of all.
+type way struct{ name, prepare, script string }
+
+var ways = []way{
+	{name: "pg_dump alone", script: `pg_dump --dbname="$DATABASE_URL" >/dev/null`},
+	{name: "original: pg_dump | gzip, s3cmd put",
+		script: `pg_dump --dbname="$DATABASE_URL" | gzip >"$TMPDIR/dump.sql.gz"; s3cmd --quiet --config="$S3CMD" put "$TMPDIR/dump.sql.gz" "s3://$BUCKET_NAME/dump.sql.gz"`},
+	{name: "backup run", script: `backup run --verify=false >/dev/null 2>>"$LOG"`},
+	{name: "psql, from a local file",
+		prepare: `[ -e "$PLAIN" ] || pg_dump --dbname="$DATABASE_URL" >"$PLAIN"; psql --quiet --dbname="$SERVER_URL" --command='DROP DATABASE IF EXISTS restored' --command='CREATE DATABASE restored'`,
+		script:  `psql --no-psqlrc --quiet --output=/dev/null --dbname="$RESTORED_URL" --file="$PLAIN"`},
+	{name: "backup restore, compared and swapped in",
+		prepare: `psql --quiet --dbname="$SERVER_URL" --command='DROP DATABASE IF EXISTS restored' --command='CREATE DATABASE restored'`,
+		script:  `DATABASE_URL="$RESTORED_URL" backup restore --yes --no-safety-backup >/dev/null 2>>"$LOG"`},
+}
+
+func run(ctx context.Context, scale, rounds int) (err error) {
+	if _, err := exec.LookPath("s3cmd"); err != nil {
+		return fault.WithHint(errors.New("s3cmd is not installed"), "Install it: apt-get install s3cmd")
+	}
+	folder, err := os.MkdirTemp("", "bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	postgres, err := postgrestest.Start("shared_buffers=256MB", "max_wal_size=4GB", "checkpoint_timeout=30min")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, postgres.Stop()) }()
+	s3, err := s3test.Start()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s3.Stop()) }()
+	b := &bench{folder: folder}
+	if err := b.prepare(ctx, postgres, s3, scale); err != nil {
+		return err
+	}
+
+	results := make([][]measurement, len(ways))
+	for round := range rounds {
+		for i, w := range ways {
+			fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", round+1, rounds, w.name)
+			m, err := b.measure(ctx, w)
+			if err != nil {
+				return fmt.Errorf("%s: %w", w.name, err)
+			}
+			m.stored, err = b.takeStored(s3)
+			if err != nil {
+				return err
+			}
+			results[i] = append(results[i], m)
+		}
+	}
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "wall s\tCPU s\tmemory MB\tdisk MB\tin the bucket MB\t\t")
+	for i, w := range ways {
+		slices.SortFunc(results[i], func(a, b measurement) int { return int(a.wall - b.wall) })
+		m := results[i][len(results[i])/2]
+		fmt.Fprintf(table, "%.1f\t%.1f\t%d\t%d\t%d\t  %s\t\n", m.wall.Seconds(), m.cpu.Seconds(), m.memory>>20, m.disk>>20, m.stored>>20, w.name)
+	}
+	return table.Flush()
+}
+
+type bench struct {
+	folder string
+	env    []string
+	bucket string
+	seen   int64 // what takeStored has found of backups so far
+}
+
+// prepare fills the database and sets up the environment of the ways.
+func (b *bench) prepare(ctx context.Context, postgres *postgrestest.Server, s3 *s3test.Server, scale int) error {
+	database, err := postgres.CreateDatabase(ctx)
+	if err != nil {
+		return err
+	}
+	if b.bucket, err = s3.CreateBucket(ctx); err != nil {
+		return err
+	}
+	build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(b.folder, "backup"), "./cmd/backup")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("compile the job: %w\n%s", err, output)
+	}
+	config := filepath.Join(b.folder, "s3cfg")
+	text := fmt.Sprintf("[default]\naccess_key = %s\nsecret_key = %s\nhost_base = %s\nhost_bucket = %s\nuse_https = False\nbucket_location = us-east-1\n",
+		s3test.AccessKey, s3test.SecretKey, s3.Address, s3.Address)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return err
+	}
+	b.env = []string{
+		"PATH=" + b.folder + ":" + postgres.Bin + ":/usr/local/bin:/usr/bin:/bin", "HOME=" + b.folder, "S3CMD=" + config,
+		"LOG=" + filepath.Join(b.folder, "log"), "PLAIN=" + filepath.Join(b.folder, "plain.sql"), "PG_BIN=" + postgres.Bin,
+		"DATABASE_URL=" + database, "SERVER_URL=" + postgres.URL("postgres"), "RESTORED_URL=" + postgres.URL("restored"), "BENCH_SCALE=" + fmt.Sprint(scale),
+		"BUCKET_ENDPOINT=http://" + s3.Address, "BUCKET_NAME=" + b.bucket, "BUCKET_REGION=us-east-1",
+		"BUCKET_ACCESS_KEY=" + s3test.AccessKey, "BUCKET_SECRET_KEY=" + s3test.SecretKey,
+	}
+	fmt.Fprintln(os.Stderr, "filling the database")
+	_, err = b.measure(ctx, way{script: `
+		pgbench --initialize --quiet --scale="$BENCH_SCALE" "$DATABASE_URL" 2>/dev/null
+		psql --quiet --dbname="$DATABASE_URL" --command="CREATE TABLE article AS
+			SELECT n AS id, (SELECT string_agg(md5((n * 31 + w)::text), ' ') FROM generate_series(1, 30) w) AS body
+			FROM generate_series(1, 3000 * $BENCH_SCALE) n" --command='VACUUM ANALYZE' --command=CHECKPOINT
+		pg_dump --dbname="$DATABASE_URL" >/dev/null`})
+	if err != nil {
+		return fmt.Errorf("fill the database: %w", err)
+	}
+	return nil
+}
+
+type measurement struct {
+	wall, cpu            time.Duration
+	memory, disk, stored int64
+}
+
+// measure runs a way once and looks at its processes and its folder meanwhile.
+func (b *bench) measure(ctx context.Context, w way) (m measurement, err error) {
+	temporary := filepath.Join(b.folder, "tmp")
+	if err := errors.Join(os.RemoveAll(temporary), os.Mkdir(temporary, 0o700)); err != nil {
+		return m, err
+	}
+	shell := func(script string) *exec.Cmd {
+		command := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
+		command.Env = append(b.env, "TMPDIR="+temporary)
+		command.Stderr = os.Stderr
+		command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		return command
+	}
+	if w.prepare != "" {
+		if err := shell(w.prepare).Run(); err != nil {
+			return m, fmt.Errorf("prepare: %w", err)
+		}
+	}
+	command := shell(w.script)
+	begun := time.Now()
+	if err := command.Start(); err != nil {
+		return m, err
+	}
+	done := make(chan error, 1)
+	go func() { done <- command.Wait() }()
+	ticks := time.NewTicker(20 * time.Millisecond)
+	defer ticks.Stop()
+	for {
+		select {
+		case err := <-done:
+			m.wall = time.Since(begun)
+			m.cpu = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
+			if err != nil {
+				log, _ := os.ReadFile(filepath.Join(b.folder, "log")) // there or not
+				return m, fmt.Errorf("%w\n%s", err, log)
+			}
+			return m, nil
+		case <-ticks.C:
+			m.memory = max(m.memory, residentSize(command.Process.Pid))
+			m.disk = max(m.disk, sizeOf(temporary))
+		}
+	}
+}
+
+// takeStored is the size of what has come into the bucket since it was last
+// asked. Of each way only the backup stays, for the restore to have one.
+func (b *bench) takeStored(s3 *s3test.Server) (int64, error) {
+	original := filepath.Join(s3.Folder, b.bucket, "dump.sql.gz")
+	if size := sizeOf(original); size > 0 {
+		return size, os.Remove(original)
+	}
+	size := sizeOf(filepath.Join(s3.Folder, b.bucket))
+	b.seen, size = size, size-b.seen
+	return size, nil
+}

@@ -1,0 +1,143 @@
+package backup
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const dump = `--
+-- PostgreSQL database dump
+--
+
+\restrict random
+
+-- Dumped from database version 17.5
+
+CREATE TABLE public.article (id integer, title text);
+
+--
+-- Data for Name: article; Type: TABLE DATA; Schema: public; Owner: app
+--
+
+COPY public.article (id, title) FROM stdin;
+1	one
+2	-- PostgreSQL database dump complete
+\.
+
+--
+-- Data for Name: a b; Type: TABLE DATA; Schema: Other; Owner: app
+--
+
+COPY "Other"."a
+b ""FROM stdin;""" ("x y") FROM stdin;
+\.
+
+CREATE FUNCTION f() AS $$
+COPY public.f (id) FROM stdin;
+1
+\.
+$$;
+SELECT pg_catalog.lo_create('16400');
+
+--
+-- PostgreSQL database dump complete
+--
+
+\unrestrict random
+`
+
+func scanText(t testing.TB, text string, chunk int) (Contents, error) {
+	t.Helper()
+	s := newScanner()
+	for len(text) > 0 {
+		n := min(chunk, len(text))
+		if _, err := s.Write([]byte(text[:n])); err != nil {
+			t.Fatal(err)
+		}
+		text = text[n:]
+	}
+	return s.finish()
+}
+
+func TestScanner(t *testing.T) {
+	got, err := scanText(t, dump, len(dump))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]int64{}
+	for name, table := range got.Tables {
+		rows[name] = table.Rows
+	}
+	want := map[string]int64{"public.article": 2, "\"Other\".\"a\nb \"\"FROM stdin;\"\"\"": 0}
+	if diff := cmp.Diff(want, rows); diff != "" {
+		t.Error(diff)
+	}
+	if got.LargeObjects.Rows != 1 {
+		t.Errorf("%d large objects", got.LargeObjects.Rows)
+	}
+}
+
+// Two dumps of one database differ in versions and in psql's key, and may
+// differ in the order of the rows; anything else shows.
+func TestScannerCompares(t *testing.T) {
+	want, err := scanText(t, dump, len(dump))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		old, new         string
+		sameData, sameDD bool
+	}{
+		{"17.5", "17.6", true, true},
+		{"random", "other", true, true},
+		{"1\tone\n2\t-- PostgreSQL database dump complete\n", "2\t-- PostgreSQL database dump complete\n1\tone\n", true, true},
+		{"1\tone", "1\tonE", false, true},
+		{"1\tone\n", "", false, true},
+		{"16400", "16401", false, true},
+		{"title text", "title varchar", true, false},
+	} {
+		got, err := scanText(t, strings.ReplaceAll(dump, test.old, test.new), len(dump))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if same := want.differences(got) == nil; same != test.sameData {
+			t.Errorf("%q for %q: the same data: %v", test.new, test.old, same)
+		}
+		if same := want.Schema == got.Schema; same != test.sameDD {
+			t.Errorf("%q for %q: the same schema: %v", test.new, test.old, same)
+		}
+	}
+}
+
+// Wherever a dump is cut off before its closing line, it is not whole.
+func TestScannerSeesEveryCut(t *testing.T) {
+	closing := strings.LastIndex(dump, "-- PostgreSQL database dump complete") + len("-- PostgreSQL database dump complete")
+	for end := range closing {
+		if _, err := scanText(t, dump[:end], end+1); err == nil {
+			t.Errorf("a dump of %d bytes passes for whole: …%q", end, dump[max(0, end-20):end])
+		}
+	}
+}
+
+// However the stream is cut into pieces, the scanner reads the same.
+func FuzzScanner(f *testing.F) {
+	f.Add(dump, 1)
+	f.Add(dump, 7)
+	f.Add("COPY", 2)
+	f.Add("-- Data for Name: ; Type: TABLE DATA; \nCOPY \"", 3)
+	f.Fuzz(func(t *testing.T, text string, chunk int) {
+		if chunk < 1 {
+			return
+		}
+		whole, wholeErr := scanText(t, text, len(text))
+		pieces, piecesErr := scanText(t, text, chunk)
+		if (wholeErr == nil) != (piecesErr == nil) {
+			t.Fatalf("in one piece: %v; in pieces of %d: %v", wholeErr, chunk, piecesErr)
+		}
+		if diff := cmp.Diff(whole, pieces); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
