@@ -75,7 +75,7 @@ func startScratch(ctx context.Context, p programs, parent string) (_ *scratchSer
 		"listen_addresses=", "unix_socket_directories=" + folder, "unix_socket_permissions=0700",
 		// It is thrown away in a moment: no crash has to be survived.
 		"fsync=off", "full_page_writes=off", "synchronous_commit=off", "wal_level=minimal", "max_wal_senders=0", "max_wal_size=256MB",
-		"autovacuum=off", "shared_buffers=64MB", "max_connections=20", "max_locks_per_transaction=4096", "jit=off",
+		"autovacuum=off", "shared_buffers=64MB", "dynamic_shared_memory_type=mmap", "max_connections=20", "max_locks_per_transaction=4096", "jit=off",
 		// Nothing that the dump holds may begin to work.
 		"max_logical_replication_workers=0",
 	} {
