@@ -169,9 +169,12 @@ func measureLoad(ctx context.Context, options options, table *table, folder stri
 			l.rounds = append(l.rounds, round{figures, cpuTimes(server.pid(), databasePID).since(before)})
 		}
 	}
+	medians := map[string]float64{}
 	for _, l := range lanes {
-		median := median(l.rounds)
-		table.line(store, l.way.name, load, median.figures, median.used, server.peakMemory())
+		medians[l.way.name] = median(l.rounds).figures.perSecond
+	}
+	for _, l := range lanes {
+		table.line(store, l.way.name, load, median(l.rounds), medians, server.peakMemory())
 	}
 	return nil
 }
