@@ -45,6 +45,8 @@ func ParseDatabase(text string) (*Database, error) {
 	if config.Database == "" {
 		config.Database = config.User
 	}
+	// Names come as Go has them, whatever the database's encoding is.
+	config.RuntimeParams["client_encoding"] = "UTF8"
 	d.config = config
 	return d, nil
 }

@@ -129,8 +129,8 @@ func (t *tail) explain(program string, err error) error {
 
 // dump runs pg_dump and copies what it writes to w. It fails unless pg_dump
 // has ended well and what came is a whole dump.
-func (p programs) dump(ctx context.Context, d *Database, w io.Writer, arguments ...string) (Contents, int64, error) {
-	ctx, cancel := context.WithCancel(ctx)
+func (p programs) dump(stopped context.Context, d *Database, w io.Writer, arguments ...string) (Contents, int64, error) {
+	ctx, cancel := context.WithCancel(stopped)
 	defer cancel()
 	arguments = append([]string{"--format=plain", "--encoding=UTF8", "--no-password", "--lock-wait-timeout=300000"}, arguments...)
 	command, said := p.command(ctx, d, "pg_dump", arguments...)
@@ -148,6 +148,9 @@ func (p programs) dump(ctx context.Context, d *Database, w io.Writer, arguments 
 		cancel() // pg_dump would wait for a reader.
 	}
 	exit := said.explain("pg_dump", command.Wait())
+	if stopped.Err() != nil {
+		return Contents{}, 0, context.Cause(stopped)
+	}
 	if copyErr != nil {
 		return Contents{}, 0, copyErr
 	}
@@ -188,8 +191,8 @@ func (p programs) globals(ctx context.Context, d *Database) ([]byte, error) {
 
 // load feeds SQL to psql, which stops at the first error. What it reads is
 // checked by whoever gives it.
-func (p programs) load(ctx context.Context, d *Database, sql io.Reader, stopAtError bool) error {
-	ctx, cancel := context.WithCancel(ctx)
+func (p programs) load(stopped context.Context, d *Database, sql io.Reader, stopAtError bool) error {
+	ctx, cancel := context.WithCancel(stopped)
 	defer cancel()
 	arguments := []string{"--no-psqlrc", "--no-password", "--quiet", "--output=/dev/null"}
 	if stopAtError {
@@ -210,11 +213,18 @@ func (p programs) load(ctx context.Context, d *Database, sql io.Reader, stopAtEr
 		// psql must not take the end of what came for the end of the dump.
 		cancel()
 		_ = command.Wait() // It was ended from here.
+		if stopped.Err() != nil {
+			return context.Cause(stopped)
+		}
 		return source.err
 	}
 	closeErr := input.Close()
-	if err := said.explain("psql", command.Wait()); err != nil {
-		return err // It is the cause of the other two.
+	exit := said.explain("psql", command.Wait())
+	if stopped.Err() != nil {
+		return context.Cause(stopped)
+	}
+	if exit != nil {
+		return exit // It is the cause of the other two.
 	}
 	return errors.Join(copyErr, closeErr)
 }
