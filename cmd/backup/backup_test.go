@@ -24,7 +24,11 @@ import (
 func TestRestoresTheSame(t *testing.T) {
 	s := newSite(t)
 	s.exec(t, everything)
-	s.exec(t, "ALTER DATABASE "+pgx.Identifier{s.name}.Sanitize()+" SET work_mem = '8MB'")
+	for _, setting := range []string{"work_mem = '8MB'", `search_path = public, "$user"`, "own.setting = 'it''s, \"this\"'"} {
+		s.exec(t, "ALTER DATABASE "+pgx.Identifier{s.name}.Sanitize()+" SET "+setting)
+	}
+	const settings = "SELECT string_agg(setting, ' ' ORDER BY setting) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = setdatabase, unnest(setconfig) setting WHERE datname = current_database()"
+	settingsBefore := query[string](t, s.env["DATABASE_URL"], settings)
 	before := pgDump(t, s.env["DATABASE_URL"])
 
 	var made backup.Manifest
@@ -43,8 +47,8 @@ func TestRestoresTheSame(t *testing.T) {
 	if diff := cmp.Diff(before, pgDump(t, s.env["DATABASE_URL"])); diff != "" {
 		t.Errorf("the restored database dumps differently (-want +got):\n%s", diff)
 	}
-	if got := query[string](t, s.env["DATABASE_URL"], "SHOW work_mem"); got != "8MB" {
-		t.Errorf("the database's own work_mem is %s", got)
+	if got := query[string](t, s.env["DATABASE_URL"], settings); got != settingsBefore {
+		t.Errorf("the database's own settings are %s, want %s", got, settingsBefore)
 	}
 	kept := postgres.URL(restored.Kept)
 	if got := query[int](t, kept, "SELECT count(*) FROM article"); got != 0 {

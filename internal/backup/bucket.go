@@ -191,19 +191,24 @@ func (b *Bucket) putJSON(ctx context.Context, name string, value any) error {
 }
 
 func (b *Bucket) getJSON(ctx context.Context, name string, value any) error {
-	return b.retry(ctx, "get "+name, func(ctx context.Context) error {
+	var data []byte
+	err := b.retry(ctx, "get "+name, func(ctx context.Context) error {
 		body, _, _, err := b.core.GetObject(ctx, b.name, b.prefix+name, minio.GetObjectOptions{})
 		if err != nil {
 			return err
 		}
 		defer body.Close()
-		// A manifest of a hundred thousand tables is smaller than that.
-		data, err := io.ReadAll(io.LimitReader(body, 64<<20))
-		if err != nil {
-			return err
-		}
-		return json.Unmarshal(data, value)
+		// The manifest of a hundred thousand tables is smaller than that.
+		data, err = io.ReadAll(io.LimitReader(body, 64<<20))
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, value); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrDamaged, name, err)
+	}
+	return nil
 }
 
 // open returns a stream of an object.

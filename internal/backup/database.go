@@ -152,21 +152,26 @@ func (info DatabaseInfo) create(ctx context.Context, c *pgx.Conn, name string) e
 
 // finish gives a restored database the owner and the settings of the original.
 func (info DatabaseInfo) finish(ctx context.Context, c *pgx.Conn, name string) error {
-	database := "ALTER DATABASE " + pgx.Identifier{name}.Sanitize()
-	statements := []string{database + " OWNER TO " + pgx.Identifier{info.Owner}.Sanitize()}
-	for _, setting := range info.Settings {
-		parameter, value, _ := strings.Cut(setting, "=")
-		if strings.ContainsAny(value, `",`) {
-			// A list, quoted as SET reads it.
-			statements = append(statements, database+" SET "+pgx.Identifier{parameter}.Sanitize()+" TO "+value)
-			continue
+	alter := "ALTER DATABASE " + pgx.Identifier{name}.Sanitize()
+	err := pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, alter+" OWNER TO "+pgx.Identifier{info.Owner}.Sanitize()); err != nil {
+			return err
 		}
-		statements = append(statements, database+" SET "+pgx.Identifier{parameter}.Sanitize()+" TO '"+strings.ReplaceAll(value, "'", "''")+"'")
-	}
-	for _, statement := range statements {
-		if _, err := c.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("set up database %s: %w", name, err)
+		for _, setting := range info.Settings {
+			// A list, such as search_path, is kept as SET reads it. So it is set
+			// for this transaction, and the database told to have the same.
+			parameter, value, _ := strings.Cut(setting, "=")
+			if _, err := tx.Exec(ctx, "SELECT set_config($1, $2, true)", parameter, value); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, alter+" SET "+pgx.Identifier(strings.Split(parameter, ".")).Sanitize()+" FROM CURRENT"); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("set up database %s: %w", name, err)
 	}
 	return nil
 }
