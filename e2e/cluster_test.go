@@ -35,11 +35,12 @@ type cluster struct {
 func running(t *testing.T) *cluster {
 	t.Helper()
 	if c, err := connect(); err == nil {
-		if _, err := c.ServerVersion(); err == nil {
+		_, err := c.ServerVersion()
+		if _, unsupervised := partPID("supervisor"); err == nil && unsupervised == nil {
 			return c
 		}
 	}
-	mustBerth(t, "up")
+	waitUnlocked(t, "up")
 	c, err := connect()
 	if err != nil {
 		t.Fatal(err)

@@ -70,7 +70,7 @@ func (then machine) changes(now machine) []string {
 
 func lookAtMachine() (machine, error) {
 	m := machine{}
-	return m, errors.Join(m.processes(), m.mounts(), m.network(), m.tables(), m.cgroups(), m.files(), m.sysctls())
+	return m, errors.Join(m.processes(), m.mounts(), m.network(), m.tables(), m.cgroups(), m.files(), m.sysctls(), m.listeners())
 }
 
 // processes looks for those that have to do with the tests' cluster; others
@@ -217,4 +217,12 @@ func (m machine) sysctls() error {
 		}
 	}
 	return nil
+}
+
+func (m machine) listeners() error {
+	found, err := listening()
+	for _, listener := range found {
+		m["listener "+listener.String()] = ""
+	}
+	return err
 }

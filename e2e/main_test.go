@@ -49,6 +49,9 @@ var steps = []struct {
 	{"NodeRemoval", testNodeRemoval},
 	{"Size", testSize},
 	{"Healing", testHealing},
+	{"Security", testSecurity},
+	{"DownAndUp", testDownAndUp},
+	{"Purge", testPurge},
 }
 
 func TestBerth(t *testing.T) {

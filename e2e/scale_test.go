@@ -118,7 +118,9 @@ func testSize(t *testing.T) {
 	} {
 		berth(t, "scale", "--size", refused.size).wants(t, 2, refused.why)
 	}
-	c.offers(t, int64(runtime.NumCPU())*1000, 0)
+	whole := fmt.Sprintf("s-%dvcpu-3gb", runtime.NumCPU())
+	mustBerth(t, "scale", "--size", whole)
+	c.offers(t, int64(runtime.NumCPU())*1000, 3<<30)
 	heavy := project(t, func(config object) {
 		values(config, object{"resources": object{"requests": object{"memory": "900Mi"}, "limits": object{"memory": "900Mi"}}})
 	})
@@ -130,7 +132,7 @@ func testSize(t *testing.T) {
 	before := c.containers(t)
 	underLoad(t, "scale to a smaller size", func() { mustBerth(t, "scale", "--size", "s-1vcpu-2gb") })
 	c.offers(t, 1000, 2<<30)
-	underLoad(t, "scale to a larger size", func() { mustBerth(t, "scale", "--size", fmt.Sprintf("s-%dvcpu-3gb", runtime.NumCPU())) })
+	underLoad(t, "scale to a larger size", func() { mustBerth(t, "scale", "--size", whole) })
 	c.offers(t, int64(runtime.NumCPU())*1000, 3<<30)
 	for name, began := range c.containers(t) {
 		if was, ok := before[name]; !ok || !was.Equal(began) {
@@ -139,7 +141,7 @@ func testSize(t *testing.T) {
 	}
 }
 
-// offers checks what node-1 offers to pods; what is 0 may be anything.
+// offers checks what node-1 offers to pods.
 func (c *cluster) offers(t *testing.T, milliCPU, bytes int64) {
 	t.Helper()
 	node, err := c.CoreV1().Nodes().Get(t.Context(), "node-1", metav1.GetOptions{})
@@ -148,7 +150,7 @@ func (c *cluster) offers(t *testing.T, milliCPU, bytes int64) {
 	}
 	cpu, memory := node.Status.Allocatable.Cpu().MilliValue(), node.Status.Allocatable.Memory().Value()
 	// The kubelet keeps what it evicts at.
-	if cpu != milliCPU || bytes != 0 && (memory > bytes || memory < bytes-200<<20) {
+	if cpu != milliCPU || memory > bytes || memory < bytes-200<<20 {
 		t.Errorf("node-1 offers %dm CPU and %d MiB, want %dm and %d", cpu, memory>>20, milliCPU, bytes>>20)
 	}
 }

@@ -1,0 +1,122 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// What was stopped, and started with interruptions, has its data.
+func testDownAndUp(t *testing.T) {
+	running(t)
+	sites := map[string]*site{}
+	slugs := map[string]string{}
+	writers := map[string]string{}
+	for _, host := range []string{production, staging} {
+		writers[host] = unique("keeper")
+		sites[host] = newSite(t, host).as(t, writers[host])
+		slugs[host] = sites[host].write(t, unique("kept"))
+	}
+	down := mustBerth(t, "down")
+	t.Logf("down took %s", down.took)
+	isStopped(t)
+	mustBerth(t, "down") // again, with nothing to do
+	up := mustBerth(t, "up")
+	t.Logf("up after down took %s", up.took)
+	for host, s := range sites {
+		s.holds(t, slugs[host])
+	}
+
+	// Interrupted at each of its moments, the next one goes on from there.
+	mustBerth(t, "down")
+	for _, moment := range []struct {
+		said   string
+		signal syscall.Signal
+	}{
+		{"• Start the control plane", syscall.SIGINT},
+		{"• Start the control plane", syscall.SIGKILL},
+		{"• Bring up 1 node", syscall.SIGKILL},
+		{"• Bring up 1 node", syscall.SIGINT},
+		{"• Install the ingress controller", syscall.SIGINT},
+	} {
+		o := interrupt(t, moment.said, moment.signal, "up")
+		if moment.signal == syscall.SIGINT && o.status != 0 {
+			o.wants(t, 1, "interrupted")
+		}
+	}
+	waitUnlocked(t, "up")
+
+	// So does a down.
+	interrupt(t, "• Stop the pods", syscall.SIGKILL, "down")
+	interrupt(t, "• Stop the cluster", syscall.SIGINT, "down")
+	mustBerth(t, "down")
+	isStopped(t)
+	mustBerth(t, "up")
+	for host, s := range sites {
+		s.holds(t, slugs[host])
+		s.call(t, "POST", "/api/users/login", object{"user": object{
+			"email": writers[host] + "@example.com", "password": "a password of " + writers[host],
+		}}, nil)
+	}
+}
+
+// interrupt begins a command and ends it by a signal a moment after it has said
+// something. A command that was quicker is done.
+func interrupt(t *testing.T, said string, signal syscall.Signal, args ...string) outcome {
+	t.Helper()
+	o := begin(t, args...)
+	o.until(said)
+	time.Sleep(500 * time.Millisecond)
+	o.signal(signal)
+	return o.end()
+}
+
+// isStopped checks what a stopped cluster leaves on the machine: its files.
+func isStopped(t *testing.T) {
+	t.Helper()
+	leftovers(t, func(change string) bool {
+		return strings.Contains(change, "file ") || strings.Contains(change, "listener")
+	})
+}
+
+// leftovers compares this machine with how it was before the first up.
+func leftovers(t *testing.T, tolerated func(change string) bool) {
+	t.Helper()
+	then, err := recordedMachine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := lookAtMachine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes := then.changes(now)
+	for _, change := range changes {
+		// Others on this machine come and go on loopback ports.
+		if !tolerated(change) && !strings.HasPrefix(change, "new: listener 127.") && !strings.HasPrefix(change, "gone: listener 127.") {
+			t.Errorf("%s", change)
+		}
+	}
+	t.Logf("compared %d facts about this machine, %d changed", len(now), len(changes))
+}
+
+// The last step takes everything away.
+func testPurge(t *testing.T) {
+	running(t)
+	o := mustBerth(t, "down", "--purge")
+	o.wants(t, 0, "Kept:")
+	leftovers(t, func(string) bool { return false })
+	if err := checkAlone(); err != nil {
+		t.Error(err)
+	}
+	for _, folder := range []string{home + "/state/berth", home + "/cache/berth"} {
+		if exists(folder) {
+			t.Errorf("%s is left", folder)
+		}
+	}
+	berth(t, "status").wants(t, 1, "berth up")
+	mustBerth(t, "down", "--purge") // again, with nothing to do
+}
