@@ -13,7 +13,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -108,6 +110,11 @@ func run(ctx context.Context, scale, rounds int) (err error) {
 		m := results[i][len(results[i])/2]
 		fmt.Fprintf(table, "%.1f\t%.1f\t%d\t%d\t%d\t  %s\t\n", m.wall.Seconds(), m.cpu.Seconds(), m.memory>>20, m.disk>>20, m.stored>>20, w.name)
 	}
+	loading, err := b.loading()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(table, "%.1f\t\t\t\t\t  of that, loading it\t\n", loading)
 	return table.Flush()
 }
 
@@ -217,4 +224,28 @@ func (b *bench) takeStored(s3 *s3test.Server) (int64, error) {
 	size := sizeOf(filepath.Join(s3.Folder, b.bucket))
 	b.seen, size = size, size-b.seen
 	return size, nil
+}
+
+// loading is how long the restores took to load their dumps, by the job's log:
+// the median, in seconds.
+func (b *bench) loading() (float64, error) {
+	log, err := os.ReadFile(filepath.Join(b.folder, "log"))
+	if err != nil {
+		return 0, err
+	}
+	var all []float64
+	for line := range bytes.Lines(log) {
+		var entry struct {
+			Message string  `json:"msg"`
+			Seconds float64 `json:"seconds"`
+		}
+		if err := json.Unmarshal(line, &entry); err != nil {
+			return 0, fmt.Errorf("read the job's log: %w", err)
+		}
+		if entry.Message == "restored, comparing" {
+			all = append(all, entry.Seconds)
+		}
+	}
+	slices.Sort(all)
+	return all[len(all)/2], nil
 }

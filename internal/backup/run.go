@@ -80,6 +80,7 @@ func (j *Job) uploadDump(ctx context.Context, p programs, s *snapshot, name stri
 	if err := w.Close(); err != nil {
 		return Object{}, Contents{}, err
 	}
+	j.Log.Info("dumped, completing the upload", "plainBytes", plain, "bytes", u.bytes)
 	o, err := u.complete()
 	o.PlainBytes = plain
 	return o, contents, err

@@ -37,7 +37,8 @@ func (j *Job) seal(w io.Writer) (io.WriteCloser, error) {
 		w = encrypted
 	}
 	// The fastest level: with it, two cores keep up with pg_dump.
-	compressed, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2))
+	compressed, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest),
+		zstd.WithAllLitEntropyCompression(true), zstd.WithEncoderConcurrency(2))
 	if err != nil {
 		return nil, fmt.Errorf("compress: %w", err)
 	}
