@@ -31,7 +31,7 @@ func TestFailures(t *testing.T) {
 		{"bucket dying mid-upload", func(t *testing.T, s *site, _ backup.Manifest) {
 			s.exec(t, incompressible)
 			proxy := newMortalProxy(t, 3<<20)
-			s.fails(t, map[string]string{"BUCKET_ENDPOINT": "http://" + proxy.address}, "upload part 1", "run")
+			s.fails(t, map[string]string{"BUCKET_ENDPOINT": "http://" + proxy.address}, "upload part", "run")
 			if !proxy.dead.Load() {
 				t.Error("the bucket did not die")
 			}
