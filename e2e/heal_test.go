@@ -73,7 +73,11 @@ func testHealing(t *testing.T) {
 	t.Run("both supervisors", func(t *testing.T) {
 		before := map[string]int{}
 		for _, name := range parts(t) {
-			before[name], _ = partPID(name)
+			pid, err := partPID(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before[name] = pid
 		}
 		underLoad(t, "killing both supervisors, then up", func() {
 			// The standby first: the other way round it takes over.

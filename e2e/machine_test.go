@@ -78,13 +78,13 @@ func lookAtMachine() (machine, error) {
 func (m machine) processes() error {
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, name := range lines {
+		pid := strings.Split(name, "/")[2]
 		content, err := os.ReadFile(name)
-		if err != nil {
+		groups, groupsErr := os.ReadFile("/proc/" + pid + "/cgroup")
+		if err != nil || groupsErr != nil {
 			continue // it ended meanwhile
 		}
 		line := strings.ReplaceAll(string(content), "\x00", " ")
-		pid := strings.Split(name, "/")[2]
-		groups, _ := os.ReadFile("/proc/" + pid + "/cgroup")
 		if strings.Contains(line, home+"/") || strings.Contains(string(groups), "/berth/") {
 			m["process "+pid+" "+line] = ""
 		}
