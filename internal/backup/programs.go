@@ -134,16 +134,13 @@ func (p programs) dump(stopped context.Context, d *Database, w io.Writer, argume
 	defer cancel()
 	arguments = append([]string{"--format=plain", "--encoding=UTF8", "--no-password", "--lock-wait-timeout=300000"}, arguments...)
 	command, said := p.command(ctx, d, "pg_dump", arguments...)
-	output, err := command.StdoutPipe()
+	output, err := startPiped(command)
 	if err != nil {
 		return Contents{}, 0, fmt.Errorf("pg_dump: %w", err)
 	}
-	widen(output)
-	if err := command.Start(); err != nil {
-		return Contents{}, 0, fmt.Errorf("pg_dump: %w", err)
-	}
+	defer output.Close()
 	scanner := newScanner()
-	_, copyErr := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(scanner, w)}, struct{ io.Reader }{output}, make([]byte, 256<<10))
+	_, copyErr := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(scanner, w)}, output, make([]byte, pipeSize/2))
 	if copyErr != nil {
 		cancel() // pg_dump would wait for a reader.
 	}
@@ -164,16 +161,53 @@ func (p programs) dump(stopped context.Context, d *Database, w io.Writer, argume
 	return contents, scanner.bytes, nil
 }
 
-// widen lets a pipe hold a megabyte: with the usual 64 KB the two processes
-// wait for each other all the time. Without the right to it, the pipe stays as
-// it is.
-func widen(pipe any) {
-	if file, ok := pipe.(syscall.Conn); ok {
-		if raw, err := file.SyscallConn(); err == nil {
-			_ = raw.Control(func(fd uintptr) { _, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, 1<<20) })
+// pipeSize is what a pipe to or from a program holds: with the usual 64 KB the
+// two would wait for each other all the time.
+const pipeSize = 1 << 20
+
+// widen asks for that. Without the right to it, the pipe stays as it is.
+func widen(fd uintptr) { _, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, pipeSize) }
+
+// startPiped starts a command and returns what it writes to its standard
+// output, which ends when the command does.
+func startPiped(command *exec.Cmd) (pipe, error) {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		return -1, err
+	}
+	read, write := pipe(ends[0]), os.NewFile(uintptr(ends[1]), "pipe")
+	widen(write.Fd())
+	command.Stdout = write
+	if err := errors.Join(command.Start(), write.Close()); err != nil {
+		return -1, errors.Join(err, read.Close())
+	}
+	return read, nil
+}
+
+// pipe is the end of a pipe that is read. Unlike a file of package os it lets
+// its thread wait, and then some time for the pipe to fill: pg_dump writes 4 KB
+// at a time, and to wake up for each costs more than compressing it.
+type pipe int
+
+func (p pipe) Read(b []byte) (int, error) {
+	for {
+		n, err := unix.Read(int(p), b)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return 0, os.NewSyscallError("read", err)
+		case n == 0:
+			return 0, io.EOF
+		case n < len(b)/4:
+			pause := unix.NsecToTimespec(int64(500 * time.Microsecond))
+			_ = unix.Nanosleep(&pause, nil) // cut short by a signal it does as well
 		}
+		return n, nil
 	}
 }
+
+func (p pipe) Close() error { return unix.Close(int(p)) }
 
 // globals dumps what all databases of the server share. Passwords stay where
 // they are: only a superuser could read them, and a backup is no place for them.
@@ -203,7 +237,11 @@ func (p programs) load(stopped context.Context, d *Database, sql io.Reader, stop
 	if err != nil {
 		return fmt.Errorf("psql: %w", err)
 	}
-	widen(input)
+	if file, ok := input.(*os.File); ok {
+		if raw, err := file.SyscallConn(); err == nil {
+			_ = raw.Control(widen) // The pipe works as it is, too.
+		}
+	}
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("psql: %w", err)
 	}
