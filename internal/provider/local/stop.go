@@ -42,7 +42,8 @@ func (p *Provider) stop(ctx context.Context, r progress.Reporter) error {
 		step.Detail("clearing mounts, addresses and tables")
 		return errors.Join(
 			sweep(p.layout.in("nodes")),
-			unmountBelow(p.layout.in()),
+			unmountBelow(p.layout.state),
+			unmountBelow(p.layout.cache), // what a killed build left
 			removeCgroups("berth"),
 			p.network.down(ctx),
 			restoreMachine(p.layout),
