@@ -44,7 +44,7 @@ var imageID = regexp.MustCompile(`^(?:sha256:)?([0-9a-f]{64})\s*$`)
 
 // buildID builds and returns the image's ID, 64 hexadecimal digits.
 func (b *Builder) buildID(ctx context.Context, from provider.Build, args map[string]string, step progress.Step) (string, error) {
-	folder, err := os.MkdirTemp("", "berth-image-")
+	folder, err := os.MkdirTemp(b.temp, "berth-image-")
 	if err != nil {
 		return "", err
 	}
@@ -105,7 +105,7 @@ func tagAt(reference string) int {
 var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
 func (b *Builder) push(ctx context.Context, reference, repository string, step progress.Step) (string, error) {
-	folder, err := os.MkdirTemp("", "berth-image-")
+	folder, err := os.MkdirTemp(b.temp, "berth-image-")
 	if err != nil {
 		return "", err
 	}

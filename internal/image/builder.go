@@ -22,6 +22,7 @@ type Builder struct {
 	tool, path string
 	// global stands before every subcommand's name, and build behind "build".
 	global, build []string
+	temp          string // folder for temporary files; empty takes TMPDIR
 }
 
 // String is the name of the program.
@@ -79,6 +80,9 @@ type Buildah struct {
 	Pull string
 	// Volumes are mounted during RUN, as "/on/host:/in/build[:ro]".
 	Volumes []string
+	// Temp is the folder for temporary files, which stay when a build is
+	// killed. Empty takes TMPDIR.
+	Temp string
 }
 
 // NewBuildah returns buildah with these options.
@@ -87,7 +91,7 @@ func NewBuildah(o Buildah) (*Builder, error) {
 	if err != nil {
 		return nil, fault.WithHint(err, "apt-get install buildah")
 	}
-	b := &Builder{tool: "buildah", path: path}
+	b := &Builder{tool: "buildah", path: path, temp: o.Temp}
 	option(&b.global, "--root", o.Root)
 	option(&b.global, "--runroot", o.RunRoot)
 	option(&b.global, "--storage-driver", o.Driver)

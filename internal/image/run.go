@@ -27,11 +27,19 @@ func newCommand(ctx context.Context, path string, arguments ...string) *exec.Cmd
 	return command
 }
 
+func (b *Builder) command(ctx context.Context, arguments ...string) *exec.Cmd {
+	command := newCommand(ctx, b.path, append(slices.Clone(b.global), arguments...)...)
+	if b.temp != "" {
+		command.Env = append(command.Env, "TMPDIR="+b.temp)
+	}
+	return command
+}
+
 // run runs the builder, its output going to step, which may be nil. An error
 // holds the output's last lines.
 func (b *Builder) run(ctx context.Context, step progress.Step, arguments ...string) error {
 	lines := &tail{step: step}
-	command := newCommand(ctx, b.path, append(slices.Clone(b.global), arguments...)...)
+	command := b.command(ctx, arguments...)
 	command.Stdout = lines
 	command.Stderr = lines // the same writer: exec then never calls it from two sides
 	return lines.explain(ctx, command.Run())
@@ -41,7 +49,7 @@ func (b *Builder) run(ctx context.Context, step progress.Step, arguments ...stri
 func (b *Builder) output(ctx context.Context, arguments ...string) (string, error) {
 	lines := &tail{}
 	var out bytes.Buffer
-	command := newCommand(ctx, b.path, append(slices.Clone(b.global), arguments...)...)
+	command := b.command(ctx, arguments...)
 	command.Stdout = &out
 	command.Stderr = lines
 	err := command.Run()

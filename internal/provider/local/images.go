@@ -32,6 +32,9 @@ type imageStore struct{ layout layout }
 
 // prepare makes the base image that the others are built on.
 func (s imageStore) prepare(ctx context.Context, step progress.Step) error {
+	if err := os.MkdirAll(s.options().Temp, 0o700); err != nil {
+		return fmt.Errorf("make temporary folder: %w", err)
+	}
 	if s.buildah(ctx, "inspect", "--type", "image", baseImage) == nil {
 		return nil
 	}
@@ -47,7 +50,7 @@ func (s imageStore) prepare(ctx context.Context, step progress.Step) error {
 		}
 	}
 	step.Detail("importing")
-	folder, err := os.MkdirTemp("", "berth-base-")
+	folder, err := os.MkdirTemp(s.options().Temp, "berth-base-")
 	if err != nil {
 		return fmt.Errorf("make base image: %w", err)
 	}
@@ -157,12 +160,18 @@ func (s imageStore) options() image.Buildah {
 		RunRoot:   s.layout.cached("buildah", "run"),
 		Driver:    "overlay",
 		Isolation: "chroot",
+		Temp:      s.layout.cached("tmp"), // which a purge removes, whatever ended a build
 	}
 }
 
 func (s imageStore) buildah(ctx context.Context, arguments ...string) error {
 	o := s.options()
-	return run(ctx, "buildah", append([]string{"--root", o.Root, "--runroot", o.RunRoot, "--storage-driver", o.Driver}, arguments...)...)
+	command := exec.CommandContext(ctx, "buildah", append([]string{"--root", o.Root, "--runroot", o.RunRoot, "--storage-driver", o.Driver}, arguments...)...)
+	command.Env = append(os.Environ(), "TMPDIR="+o.Temp)
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("buildah: %w: %s", err, lastLines(string(output), 3))
+	}
+	return nil
 }
 
 // importInto makes a node's containerd hold the images that there are archives
