@@ -24,7 +24,8 @@ func TestUpMakesTheClusterAndDeploysInOrder(t *testing.T) {
 		t.Errorf("called %v", w.calls)
 	}
 	w.calls = slices.DeleteFunc(w.calls, func(c string) bool { return c == "publish" })
-	w.wantCalls(t, "init", "install", "deploy staging local/tiny:1", "deploy production local/tiny:1")
+	w.wantCalls(t, "init", "install", "deploy staging local/tiny:1", "deploy production local/tiny:1",
+		"reach staging.tiny.localhost tiny.localhost/up")
 	if want := `
 ENVIRONMENT  ADDRESS
 staging      https://staging.tiny.localhost:8443

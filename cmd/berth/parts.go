@@ -19,6 +19,8 @@ type parts struct {
 	provider func(*config.Config) (provider.Provider, error)
 	// install puts the platform on a cluster, and remove takes it away.
 	install, remove func(context.Context, *provider.Cluster, *config.Config, progress.Reporter) error
+	// reach waits until the platform answers for hosts at a path.
+	reach func(ctx context.Context, cluster *provider.Cluster, hosts []string, path string, r progress.Reporter) error
 	// releases opens the application's releases on a cluster.
 	releases func(*provider.Cluster, *config.Config) (releases, error)
 }
@@ -37,6 +39,7 @@ var realParts = parts{
 	provider: openProvider,
 	install:  platform.Install,
 	remove:   platform.Remove,
+	reach:    platform.Reach,
 	releases: func(cluster *provider.Cluster, c *config.Config) (releases, error) { return release.New(cluster, c) },
 }
 

@@ -63,6 +63,13 @@ func (a *app) up(ctx context.Context) error {
 			return err
 		}
 	}
+	var hosts []string
+	for _, environment := range c.EnvironmentNames() {
+		hosts = append(hosts, c.Environments[environment].Hosts...)
+	}
+	if err := a.parts.reach(ctx, cluster, hosts, c.Health, r); err != nil {
+		return err
+	}
 	a.printAddresses(c, cluster)
 	return nil
 }
