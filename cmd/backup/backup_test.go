@@ -3,6 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
+	"io"
+	"log"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"os/exec"
@@ -114,6 +119,28 @@ func TestS3cfg(t *testing.T) {
 	}
 	s.env["S3CFG"] = file
 	s.succeeds(t, nil, "run", "--verify=false")
+}
+
+// A bucket's certificate must be of the authority that is named, or of one that
+// the system trusts.
+func TestBucketOverTLS(t *testing.T) {
+	target, err := url.Parse("http://" + s3.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Rewrite alone would send the target's name, which the client did not sign.
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target); r.Out.Host = r.In.Host }}
+	server := httptest.NewUnstartedServer(proxy)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of the handshake that is to fail
+	server.StartTLS()
+	defer server.Close()
+	ca := filepath.Join(t.TempDir(), "ca.crt")
+	write(t, ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})), 0o600)
+	s := newSite(t)
+	s.env["BUCKET_ENDPOINT"] = server.URL
+	s.fails(t, nil, "certificate signed by unknown authority", "run", "--verify=false")
+	s.env["BUCKET_CA_FILE"] = ca
+	s.succeeds(t, nil, "run")
 }
 
 func TestNothingToBackUp(t *testing.T) {

@@ -27,7 +27,7 @@ func TestPrune(t *testing.T) {
 	s := newSite(t)
 	s.exec(t, "CREATE TABLE t AS SELECT 1 AS i")
 	var oldest, good, bad backup.Manifest
-	s.succeeds(t, &oldest, "run")
+	s.succeeds(t, &oldest, "run", "--verify=false")
 	s.succeeds(t, &good, "run")
 	s.succeeds(t, &bad, "run", "--verify=false")
 	change(t, s.path(bad.Dump.Name), func(data []byte) []byte { data[len(data)/2] ^= 1; return data })

@@ -222,10 +222,15 @@ func (b *Bucket) open(ctx context.Context, name string) (body io.ReadCloser, err
 	return body, err
 }
 
+// remove removes an object. It does not mind if there is none.
 func (b *Bucket) remove(ctx context.Context, name string) error {
-	return b.retry(ctx, "remove "+name, func(ctx context.Context) error {
+	err := b.retry(ctx, "remove "+name, func(ctx context.Context) error {
 		return b.core.RemoveObject(ctx, b.name, b.prefix+name, minio.RemoveObjectOptions{})
 	})
+	if errors.Is(err, ErrNone) {
+		return nil
+	}
+	return err
 }
 
 // abortUploads gives up what was begun before a time and never completed: it

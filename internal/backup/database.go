@@ -47,6 +47,9 @@ func ParseDatabase(text string) (*Database, error) {
 	}
 	// Names come as Go has them, whatever the database's encoding is.
 	config.RuntimeParams["client_encoding"] = "UTF8"
+	// The session that holds snapshot and lock is idle for as long as it takes.
+	config.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
+	config.RuntimeParams["statement_timeout"] = "0"
 	d.config = config
 	return d, nil
 }

@@ -84,8 +84,18 @@ func (j *Job) Restore(ctx context.Context, id string, o RestoreOptions) (*Restor
 	if err := j.restoreAndSwap(ctx, p, lock, fresh, m, r, o); err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 		defer cancel()
+		// The answer to the commit may have been lost: then the name of what
+		// was there before tells.
+		serves := "the database serves as before"
+		var swapped bool
+		askErr := lock.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", r.Kept).Scan(&swapped)
+		if swapped {
+			serves = "the restored database serves"
+		} else if askErr != nil {
+			serves = "which database serves cannot be asked"
+		}
 		_, dropErr := lock.Exec(ctx, drop)
-		return nil, errors.Join(fmt.Errorf("restore %s: %w; the database serves as before", m.ID, err), dropErr)
+		return nil, errors.Join(fmt.Errorf("restore %s: %w; %s", m.ID, err, serves), askErr, dropErr)
 	}
 	r.Seconds = j.Now().Sub(started).Seconds()
 	j.Log.Info("restored", "backup", m.ID, "rows", r.Rows, "kept", r.Kept, "seconds", r.Seconds, "swapSeconds", r.SwapSeconds)

@@ -167,7 +167,10 @@ func (u *upload) complete() (Object, error) {
 		}
 		return err
 	})
-	return Object{Name: u.name, Bytes: u.bytes, SHA256: hex.EncodeToString(u.hash.Sum(nil))}, err
+	if err != nil {
+		return Object{}, errors.Join(err, b.remove(u.ctx, u.name))
+	}
+	return Object{Name: u.name, Bytes: u.bytes, SHA256: hex.EncodeToString(u.hash.Sum(nil))}, nil
 }
 
 // abort gives the upload up. It works after the context has ended, too.
