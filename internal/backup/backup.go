@@ -28,9 +28,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"filippo.io/age"
+	"golang.org/x/sync/errgroup"
 
 	"berth/internal/fault"
 )
@@ -103,20 +105,31 @@ func (j *Job) List(ctx context.Context) ([]Entry, error) {
 			verified[id] = true
 		}
 	}
+	var mu sync.Mutex
 	entries := []Entry{}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8) // A bucket is far away, and there may be a hundred.
 	for _, o := range objects {
 		id, ok := strings.CutSuffix(o.name, ".manifest.json")
 		if !ok || !validID.MatchString(id) {
 			continue
 		}
-		entry, err := j.entry(ctx, id, verified[id])
-		if errors.Is(err, ErrNone) {
-			continue // pruned since it was listed
-		}
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, *entry)
+		group.Go(func() error {
+			entry, err := j.entry(ctx, id, verified[id])
+			if errors.Is(err, ErrNone) {
+				return nil // pruned since it was listed
+			}
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			entries = append(entries, *entry)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
 	}
 	slices.SortFunc(entries, func(a, b Entry) int { return cmp.Or(b.Started.Compare(a.Started), cmp.Compare(b.ID, a.ID)) })
 	return entries, nil
