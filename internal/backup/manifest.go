@@ -44,6 +44,8 @@ type Contents struct {
 	Tables map[string]Table `json:"tables"`
 	// LargeObjects counts the pieces of large objects; Checksum covers them.
 	LargeObjects Table `json:"largeObjects"`
+	// Sequences counts the sequences; Checksum covers where they are.
+	Sequences Table `json:"sequences"`
 	// Schema is a checksum of all other lines, but for those that name versions.
 	Schema string `json:"schema"`
 }
@@ -84,6 +86,9 @@ func (c Contents) differences(got Contents) error {
 	}
 	if c.LargeObjects != got.LargeObjects {
 		all = append(all, errors.New("the large objects are not what they were"))
+	}
+	if c.Sequences != got.Sequences {
+		all = append(all, errors.New("the sequences are not where they were"))
 	}
 	return errors.Join(all...)
 }

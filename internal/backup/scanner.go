@@ -21,6 +21,7 @@ type scanner struct {
 	bytes  int64
 	tables map[string]Table
 	large  digest
+	values digest // of sequences
 	schema *xxhash.Digest
 
 	rest   []byte // the beginning of a line whose end has not come yet
@@ -89,6 +90,7 @@ var (
 	copyBegins = []byte("COPY ")
 	copyEnds   = []byte(" FROM stdin;")
 	largeBegin = []byte("SELECT pg_catalog.lo")
+	setValue   = []byte("SELECT pg_catalog.setval(")
 	closing    = []byte("-- PostgreSQL database dump complete")
 	// The lines that differ between two dumps of one database.
 	versions = [][]byte{[]byte("-- Dumped "), []byte(`\restrict `), []byte(`\unrestrict `)}
@@ -109,6 +111,9 @@ func (s *scanner) line(line []byte) {
 		s.copied = append(append(s.copied, '\n'), line...)
 	case bytes.HasPrefix(line, largeBegin):
 		s.large.add(line)
+		return
+	case bytes.HasPrefix(line, setValue):
+		s.values.add(line)
 		return
 	case bytes.HasPrefix(line, dataHeader) && bytes.Contains(line, tableData):
 		s.state = inHeader
@@ -189,5 +194,5 @@ func (s *scanner) finish() (Contents, error) {
 	if !s.closed {
 		return Contents{}, errors.New("the dump has no closing line: it was cut off")
 	}
-	return Contents{Tables: s.tables, LargeObjects: s.large.table(), Schema: fmt.Sprintf("%016x", s.schema.Sum64())}, nil
+	return Contents{Tables: s.tables, LargeObjects: s.large.table(), Sequences: s.values.table(), Schema: fmt.Sprintf("%016x", s.schema.Sum64())}, nil
 }

@@ -40,6 +40,7 @@ COPY public.f (id) FROM stdin;
 \.
 $$;
 SELECT pg_catalog.lo_create('16400');
+SELECT pg_catalog.setval('public.article_id_seq', 42, true);
 
 --
 -- PostgreSQL database dump complete
@@ -74,8 +75,8 @@ func TestScanner(t *testing.T) {
 	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Error(diff)
 	}
-	if got.LargeObjects.Rows != 1 {
-		t.Errorf("%d large objects", got.LargeObjects.Rows)
+	if got.LargeObjects.Rows != 1 || got.Sequences.Rows != 1 {
+		t.Errorf("%d large objects, %d sequences", got.LargeObjects.Rows, got.Sequences.Rows)
 	}
 }
 
@@ -96,6 +97,7 @@ func TestScannerCompares(t *testing.T) {
 		{"1\tone", "1\tonE", false, true},
 		{"1\tone\n", "", false, true},
 		{"16400", "16401", false, true},
+		{"42, true", "42, false", false, true},
 		{"title text", "title varchar", true, false},
 	} {
 		got, err := scanText(t, strings.ReplaceAll(dump, test.old, test.new), len(dump))
