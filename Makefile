@@ -74,7 +74,7 @@ doctor: bin/berth ## Say what this machine still lacks
 
 .PHONY: test
 test: ## Run the tests against real PostgreSQL and real NGINX
-	.ci/need postgresql nginx buildah
+	.ci/need postgresql nginx buildah zstd s3cmd
 	go test ./...
 	cd kube && go test ./provisioner/...
 
@@ -87,12 +87,17 @@ bench: ## Measure the application, direct and through NGINX
 	.ci/need postgresql nginx wrk
 	go run ./bench $(ARGS)
 
+.PHONY: bench-backup
+bench-backup: ## Measure a backup of 1 GB beside pg_dump | gzip and s3cmd put
+	.ci/need postgresql s3cmd
+	go run ./bench/backup $(ARGS)
+
 .PHONY: lint
 lint: ## Check formatting, go vet and staticcheck in every module
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; }
 	go vet -tags e2e ./...
 	go run $(STATICCHECK) -tags e2e ./...
-	cd kube && go vet ./provisioner ./s3gateway ./pause
+	cd kube && go vet ./provisioner ./s3gateway ./cmd/s3-gateway ./pause
 
 .PHONY: vuln
 vuln: ## Check against Go's vulnerability database (needs the Internet)
@@ -113,7 +118,7 @@ bin/berth:
 help:
 	@awk 'BEGIN {FS = ":.*## "} \
 		/^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # need gives a variable's value, or ends with a line that says how to give it.
 need = $(or $($(1)),$(error give $(1), as in: make $@ $(1)=staging))
