@@ -80,7 +80,8 @@ test: ## Run the tests against real PostgreSQL and real NGINX
 
 .PHONY: e2e
 e2e: ## Run the tests against a real Kubernetes on this machine (root)
-	go test -tags e2e -timeout 45m -v ./e2e/...
+	.ci/need nftables
+	go test -tags e2e -count 1 -timeout 45m -v ./e2e
 
 .PHONY: bench
 bench: ## Measure the application, direct and through NGINX

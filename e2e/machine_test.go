@@ -135,11 +135,8 @@ func (m machine) network() error {
 // tables are those of nftables, iptables' own among them.
 func (m machine) tables() error {
 	output, err := exec.Command("nft", "list", "ruleset").Output()
-	if errors.Is(err, exec.ErrNotFound) {
-		return nil // and there will be nft when there are tables
-	}
 	if err != nil {
-		return fmt.Errorf("list nftables: %w", err)
+		return fmt.Errorf("list nftables (apt-get install nftables): %w", err)
 	}
 	table := ""
 	for line := range strings.Lines(string(output)) {
