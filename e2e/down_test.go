@@ -37,10 +37,10 @@ func testDownAndUp(t *testing.T) {
 		signal syscall.Signal
 	}{
 		{"• Start the control plane", syscall.SIGINT},
-		{"• Start the control plane", syscall.SIGKILL},
-		{"• Bring up 1 node", syscall.SIGKILL},
 		{"• Bring up 1 node", syscall.SIGINT},
 		{"• Install the ingress controller", syscall.SIGINT},
+		{"• Start the control plane", syscall.SIGKILL},
+		{"• Bring up 1 node", syscall.SIGKILL},
 	} {
 		o := interrupt(t, moment.said, moment.signal, "up")
 		if moment.signal == syscall.SIGINT && o.status != 0 {
