@@ -217,6 +217,8 @@ func (c controlPlane) parts() ([]supervisor.Part, error) {
 			"--authorization-mode", "Node,RBAC", "--anonymous-auth=false",
 			"--enable-admission-plugins", "NodeRestriction",
 			"--allow-privileged", "--profiling=false",
+			// Else stopping waits for watches, which pods keep open.
+			"--shutdown-send-retry-after",
 		),
 		component("kube-controller-manager",
 			"--bind-address", "127.0.0.1", "--secure-port", fmt.Sprint(managerPort), "--leader-elect=false",

@@ -147,11 +147,19 @@ func (s imageStore) toolchain(ctx context.Context) ([]string, error) {
 			return nil, fmt.Errorf("make Go cache: %w", err)
 		}
 	}
-	return []string{
+	volumes := []string{
 		folders[0] + ":/usr/local/go:ro",
 		folders[1] + ":/root/go/pkg/mod",
 		folders[2] + ":/root/.cache/go-build",
-	}, nil
+	}
+	// What this machine trusts besides Debian's authorities, a company's proxy
+	// say, the build must trust too. Go reads every file in this folder of
+	// Fedora's as well, which Debian's packages leave alone.
+	const bundle = "/etc/ssl/certs/ca-certificates.crt"
+	if exists(bundle) {
+		volumes = append(volumes, bundle+":/etc/pki/tls/certs/machine.crt:ro")
+	}
+	return volumes, nil
 }
 
 func (s imageStore) options() image.Buildah {
