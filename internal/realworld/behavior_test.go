@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -230,6 +231,20 @@ func TestDatabaseThatWentAway(t *testing.T) {
 	s.cancel()
 	if err := <-s.ended; !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A database that moves leaves nobody behind who refuses: what is sent to its old
+// address is never answered.
+func TestDatabaseThatDoesNotAnswer(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	url := "postgres://app@" + silent.Addr().String() + "/app?connect_timeout=1&sslmode=disable"
+	if _, err := store.Open(t.Context(), url); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("got %v, want an error that is worth another try", err)
 	}
 }
 

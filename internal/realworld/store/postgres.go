@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -22,11 +23,17 @@ type postgresDatabase struct {
 	pool *pgxpool.Pool
 }
 
+// connectTime is how long making a connection may take. A database that has
+// just moved to another address leaves nobody at the old one to refuse, and
+// pgx would wait two minutes for an answer.
+const connectTime = 5 * time.Second
+
 func openPostgres(ctx context.Context, databaseURL string) (database, error) {
 	config, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err) // pgx leaves the password out
 	}
+	config.ConnConfig.ConnectTimeout = min(config.ConnConfig.ConnectTimeout, connectTime)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open PostgreSQL database: %w", err)
@@ -111,6 +118,7 @@ func (q postgresQuerier) Exec(ctx context.Context, statement string, arguments .
 // them by. The codes are those of the manual's appendix A.
 func postgresError(err error) error {
 	var failure *pgconn.PgError
+	var connect *pgconn.ConnectError
 	var network net.Error
 	switch {
 	case err == nil:
@@ -125,7 +133,11 @@ func postgresError(err error) error {
 		case "08", "40", "53", "57": // connection, transaction rollback, insufficient resources, operator intervention
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.As(err, &connect): // connectTime among others, which looks like the caller's own deadline
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.As(err, &network), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
