@@ -100,6 +100,10 @@ type patience struct {
 	started time.Time
 	// first is when a trouble was first seen, by what it is about.
 	first map[string]time.Time
+	// restarts are those that containers had had when they were first looked at,
+	// by pod and container, of pods that are older than the wait. A cluster
+	// that was stopped restarts them all, which is no crash.
+	restarts map[string]int32
 	// databaseReady is when all StatefulSets were first ready. An application
 	// that starts along with its database may crash until then.
 	databaseReady time.Time
@@ -108,6 +112,7 @@ type patience struct {
 // lost returns why the present pods of workloads will not serve; nothing while
 // they still may.
 func (p *patience) lost(s *sight, ws []workload, now time.Time) []Reason {
+	p.remember(s)
 	waiting := false
 	for _, w := range ws {
 		waiting = waiting || w.Kind == "StatefulSet" && s.missing(w) != ""
@@ -124,6 +129,9 @@ func (p *patience) lost(s *sight, ws []workload, now time.Time) []Reason {
 		}
 		for _, r := range s.troubles(w, p.started) {
 			if r.Reason == crashLoop || r.crashed() {
+				if r.Restarts-p.restarts[r.pod+"/"+r.Container] < crashes {
+					continue
+				}
 				if w.Kind == "Deployment" && (waiting || !p.counts(s, r)) {
 					continue
 				}
@@ -152,6 +160,23 @@ func (p *patience) lost(s *sight, ws []workload, now time.Time) []Reason {
 		}
 	}
 	return reasons
+}
+
+// remember counts earlier restarts at the first look.
+func (p *patience) remember(s *sight) {
+	if p.restarts != nil {
+		return
+	}
+	p.restarts = map[string]int32{}
+	for i := range s.pods {
+		pod := &s.pods[i]
+		if !pod.CreationTimestamp.Time.Before(p.started.Truncate(time.Second)) {
+			continue
+		}
+		for _, c := range statuses(pod) {
+			p.restarts[pod.Name+"/"+c.Name] = c.RestartCount
+		}
+	}
 }
 
 // together reports whether the database was there from the beginning.

@@ -148,6 +148,7 @@ func (s *sight) pod(name string) *core.Pod {
 // fail makes a pod's container wait for a reason, after some crashes.
 func (s *sight) fail(name, reason string, crashes int32, started time.Time) {
 	pod := s.pod(name)
+	pod.CreationTimestamp = metav1.Now()
 	pod.Status.Conditions = nil
 	c := core.ContainerStatus{Name: "web", RestartCount: crashes,
 		State: core.ContainerState{Waiting: &core.ContainerStateWaiting{Reason: reason}}}
@@ -225,6 +226,11 @@ func TestPatience(t *testing.T) {
 		s.fail("shop-r2-a", "CrashLoopBackOff", 3, began.Add(started))
 		return s
 	}
+	old := func(crashes int32) *sight {
+		s := failing("CrashLoopBackOff", crashes)
+		s.pod("shop-r2-a").CreationTimestamp = metav1.NewTime(began.Add(-time.Hour))
+		return s
+	}
 	exceeded := func(s *sight) *sight {
 		s.pod("shop-r2-a").Status.Conditions = nil
 		s.pod("shop-r2-a").Status.ContainerStatuses = []core.ContainerStatus{{Name: "web", State: core.ContainerState{Running: &core.ContainerStateRunning{}}}}
@@ -249,6 +255,8 @@ func TestPatience(t *testing.T) {
 	tests := map[string][]looked{
 		"an image that is not there ends it": {{0, failing("ErrImageNeverPull", 0), "ErrImageNeverPull"}},
 		"a crash that repeats ends it":       {{0, failing("CrashLoopBackOff", 2), "CrashLoopBackOff"}},
+		"restarts of long ago are forgiven": {
+			{0, old(7), ""}, {time.Second, old(8), ""}, {2 * time.Second, old(9), "9 restarts"}},
 		"a registry may be away for a moment": {
 			{0, failing("ImagePullBackOff", 0), ""}, {20 * time.Second, failing("ImagePullBackOff", 0), ""},
 			{25 * time.Second, scene(), ""}, {40 * time.Second, failing("ImagePullBackOff", 0), ""},
