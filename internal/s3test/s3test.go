@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -55,11 +54,32 @@ func Start() (*Server, error) {
 	return s, nil
 }
 
+// kubeModule finds the module that has the server: go test runs in a folder of
+// the repository, and tells nothing else of it where paths are trimmed.
+func kubeModule() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		module := filepath.Join(dir, "kube")
+		if _, err := os.Stat(filepath.Join(module, "go.mod")); err == nil {
+			return module, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", errors.New("compile the S3 server: kube/ is in no folder above this test's")
+		}
+	}
+}
+
 func (s *Server) start(folder string) error {
-	_, source, _, _ := runtime.Caller(0)
+	module, err := kubeModule()
+	if err != nil {
+		return err
+	}
 	binary := filepath.Join(folder, "s3-gateway")
 	build := exec.Command("go", "build", "-o", binary, "./cmd/s3-gateway")
-	build.Dir = filepath.Join(filepath.Dir(source), "../../kube") // a module of its own
+	build.Dir = module
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("compile the S3 server: %w\n%s", err, output)
