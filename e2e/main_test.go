@@ -142,8 +142,8 @@ func linkCache() error {
 			continue
 		}
 		to := filepath.Join(home, "cache", "berth")
-		if output, err := exec.Command("cp", "--archive", "--link", from, to).CombinedOutput(); err != nil {
-			if output, err = exec.Command("cp", "--archive", from, to).CombinedOutput(); err != nil {
+		if exec.Command("cp", "--archive", "--link", from, to).Run() != nil { // another file system
+			if output, err := exec.Command("cp", "--archive", from, to).CombinedOutput(); err != nil {
 				return fmt.Errorf("take over %s: %w: %s", from, err, output)
 			}
 		}
