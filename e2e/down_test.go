@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"regexp"
 	"strings"
 	"syscall"
@@ -61,6 +62,43 @@ func testDownAndUp(t *testing.T) {
 		s.call(t, "POST", "/api/users/login", object{"user": object{
 			"email": writers[host] + "@example.com", "password": "a password of " + writers[host],
 		}}, nil)
+	}
+}
+
+// As in a power failure, everything ends at once and in no order. (A reboot
+// takes the mounts and addresses along; here they stay and are in the way.)
+func testPowerFailure(t *testing.T) {
+	running(t)
+	sites := map[string]*site{}
+	slugs := map[string]string{}
+	for _, host := range []string{production, staging} {
+		sites[host] = newSite(t, host).as(t, unique("survivor"))
+		slugs[host] = sites[host].write(t, unique("survived"))
+	}
+	// The supervisors first: they would start the others again.
+	for _, name := range []string{"supervisor-standby", "supervisor"} {
+		pid, err := partPID(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kill(t, pid)
+	}
+	pids, err := clusterProcesses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pid := range pids {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			t.Fatal(err)
+		}
+	}
+	if len(pids) < 20 {
+		t.Errorf("killed only %d processes", len(pids))
+	}
+	up := mustBerth(t, "up")
+	t.Logf("up after %d processes were killed took %s", len(pids), up.took)
+	for host, s := range sites {
+		s.holds(t, slugs[host])
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -73,23 +74,38 @@ func lookAtMachine() (machine, error) {
 	return m, errors.Join(m.processes(), m.mounts(), m.network(), m.tables(), m.cgroups(), m.files(), m.sysctls(), m.listeners())
 }
 
-// processes looks for those that have to do with the tests' cluster; others
-// come and go.
+// processes are those of the tests' cluster; others come and go.
 func (m machine) processes() error {
-	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, name := range lines {
-		pid := strings.Split(name, "/")[2]
-		content, err := os.ReadFile(name)
-		groups, groupsErr := os.ReadFile("/proc/" + pid + "/cgroup")
-		if err != nil || groupsErr != nil {
-			continue // it ended meanwhile
-		}
-		line := strings.ReplaceAll(string(content), "\x00", " ")
-		if strings.Contains(line, home+"/") || strings.Contains(string(groups), "/berth/") {
-			m["process "+pid+" "+line] = ""
-		}
+	pids, err := clusterProcesses()
+	for pid, line := range pids {
+		m[fmt.Sprintf("process %d %s", pid, line)] = ""
 	}
 	return err
+}
+
+// clusterProcesses are the cluster's own and those in its pods, with their
+// command lines.
+func clusterProcesses() (map[int]string, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	pids := map[int]string{}
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue // no process
+		}
+		line := commandLine(pid)
+		groups, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "cgroup"))
+		if err != nil || line == "" {
+			continue // it has ended meanwhile
+		}
+		if strings.Contains(line, home+"/") || strings.Contains(string(groups), "/berth/") {
+			pids[pid] = line
+		}
+	}
+	return pids, nil
 }
 
 func (m machine) mounts() error {

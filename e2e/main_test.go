@@ -51,6 +51,7 @@ var steps = []struct {
 	{"Healing", testHealing},
 	{"Security", testSecurity},
 	{"DownAndUp", testDownAndUp},
+	{"PowerFailure", testPowerFailure},
 	{"Purge", testPurge},
 }
 
