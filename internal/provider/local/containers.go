@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -114,7 +115,33 @@ func sweep(socketDir string) error {
 		}
 		endFamily(pid)
 	}
-	return unmountBelow(socketDir)
+	return errors.Join(unmountBelow(socketDir), removeDeadSockets())
+}
+
+// shimSockets is where every containerd of the machine has its shims' sockets,
+// wherever its state is. Their names are hashes: nothing in them tells whose
+// they are.
+const shimSockets = "/run/containerd/s"
+
+// removeDeadSockets removes the sockets of shims that were killed, by us or
+// with everything else in a power failure. Nobody can use a socket that
+// refuses connections.
+func removeDeadSockets() error {
+	sockets, err := filepath.Glob(shimSockets + "/*")
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for _, socket := range sockets {
+		connection, err := net.Dial("unix", socket)
+		if err == nil {
+			connection.Close()
+		}
+		if errors.Is(err, unix.ECONNREFUSED) {
+			problems = append(problems, os.Remove(socket))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // endFamily kills a process and its children, and waits until they are gone:
