@@ -30,6 +30,10 @@ type Config struct {
 	// Secrets names entries of .env that the application gets as environment.
 	Secrets []string `yaml:"secrets"`
 
+	// Images are those of the platform that are built already, by their folder
+	// in images/: "backup". Those that are not named are built from source.
+	Images map[string]string `yaml:"images"`
+
 	// Environments by name, usually staging and production.
 	Environments map[string]Environment `yaml:"environments"`
 
@@ -56,6 +60,8 @@ type Environment struct {
 	Hosts    []string `yaml:"hosts"`
 	Database Database `yaml:"database"`
 	Replicas int      `yaml:"replicas"`
+	// Backup says when its database is backed up.
+	Backup Backup `yaml:"backup"`
 	// Values are laid over the chart's, last.
 	Values map[string]any `yaml:"values"`
 }
@@ -157,6 +163,7 @@ func (c *Config) setDefaults() {
 	for name, e := range c.Environments {
 		fill(&e.Database, NoDatabase)
 		fill(&e.Replicas, 1)
+		e.Backup.setDefaults(e.Database)
 		c.Environments[name] = e
 	}
 }

@@ -83,6 +83,11 @@ func (c *Config) validateApplication(m *mistakes) {
 			m.add(at, "%s is named twice", name)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Images)) {
+		if !imageReference.MatchString(c.Images[name]) {
+			m.add("images."+name, "must be a reference like ghcr.io/me/backup:1.0; it is %q", c.Images[name])
+		}
+	}
 	if len(c.Environments) == 0 {
 		m.add("environments", "must hold at least one, usually staging and production")
 	}
@@ -110,6 +115,7 @@ func (c *Config) validateEnvironment(m *mistakes, name string, e Environment) {
 	case e.Replicas > 1 && e.Database == SQLite:
 		m.add(at+".replicas", "must be 1 with sqlite, whose file takes one writer; it is %d", e.Replicas)
 	}
+	c.validateBackup(m, at+".backup", e)
 	if e.Database != NoDatabase {
 		_, plain := c.Env[databaseURL]
 		if plain || slices.Contains(c.Secrets, databaseURL) {
