@@ -4,6 +4,7 @@ package platform
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -34,9 +35,11 @@ const readyTimeout = 3 * time.Minute
 // part is one Helm release of the platform.
 type part struct {
 	title     string // for people: "Install the ingress controller"
-	name      string // of the chart and of the release
+	chart     string
+	name      string // of the release
 	namespace string
-	// security is the Pod Security level that the namespace enforces.
+	// security is the Pod Security level that the namespace enforces. Empty
+	// leaves the namespace to whoever made it.
 	security string
 	values   map[string]any
 }
@@ -46,7 +49,7 @@ func parts(cluster *provider.Cluster) []part {
 	var all []part
 	if in := cluster.Ingress; in != nil {
 		all = append(all, part{
-			title: "Install the ingress controller", name: "ingress", namespace: "ingress",
+			title: "Install the ingress controller", chart: "ingress", name: "ingress", namespace: "ingress",
 			security: "privileged", // it listens on the node's own network
 			values: map[string]any{
 				"image": map[string]any{"reference": in.Image},
@@ -76,14 +79,16 @@ func Install(ctx context.Context, cluster *provider.Cluster, _ *config.Config, r
 }
 
 func install(ctx context.Context, cluster *provider.Cluster, client kubernetes.Interface, p part, step progress.Step) error {
-	namespace := core.Namespace(p.namespace).WithLabels(map[string]string{
-		"app.kubernetes.io/managed-by":       helm.Manager,
-		"pod-security.kubernetes.io/enforce": p.security,
-	})
-	if _, err := client.CoreV1().Namespaces().Apply(ctx, namespace, metav1.ApplyOptions{FieldManager: helm.Manager, Force: true}); err != nil {
-		return fmt.Errorf("make namespace %s: %w", p.namespace, err)
+	if p.security != "" {
+		namespace := core.Namespace(p.namespace).WithLabels(map[string]string{
+			"app.kubernetes.io/managed-by":       helm.Manager,
+			"pod-security.kubernetes.io/enforce": p.security,
+		})
+		if _, err := client.CoreV1().Namespaces().Apply(ctx, namespace, metav1.ApplyOptions{FieldManager: helm.Manager, Force: true}); err != nil {
+			return fmt.Errorf("make namespace %s: %w", p.namespace, err)
+		}
 	}
-	wanted, err := charts.Load(p.name)
+	wanted, err := charts.Load(p.chart)
 	if err != nil {
 		return err
 	}
@@ -160,7 +165,18 @@ func same(present *helmrelease.Release, wanted *chart.Chart, values map[string]a
 			return false
 		}
 	}
-	return reflect.DeepEqual(present.Config, values) && reflect.DeepEqual(present.Chart.Values, wanted.Values)
+	return reflect.DeepEqual(present.Config, stored(values)) && reflect.DeepEqual(present.Chart.Values, wanted.Values)
+}
+
+// stored returns values as they come back from Helm's storage, which keeps
+// JSON: a number is a float64 there.
+func stored(values map[string]any) map[string]any {
+	content, err := json.Marshal(values)
+	var back map[string]any
+	if err != nil || json.Unmarshal(content, &back) != nil {
+		return values // which then count as changed
+	}
+	return back
 }
 
 // Remove takes the platform away.
@@ -171,18 +187,10 @@ func Remove(ctx context.Context, cluster *provider.Cluster, _ *config.Config, r 
 	}
 	for _, p := range parts(cluster) {
 		err := progress.Run(r, "Remove "+p.name, func(progress.Step) error {
-			config, err := helm.Open(cluster.REST, p.namespace)
-			if err != nil {
+			if err := uninstall(cluster, p.namespace, p.name); err != nil {
 				return err
 			}
-			uninstall := action.NewUninstall(config)
-			uninstall.IgnoreNotFound = true
-			uninstall.WaitStrategy = kube.StatusWatcherStrategy
-			uninstall.Timeout = readyTimeout
-			if _, err := uninstall.Run(p.name); err != nil {
-				return fmt.Errorf("uninstall %s: %w", p.name, err)
-			}
-			err = client.CoreV1().Namespaces().Delete(ctx, p.namespace, metav1.DeleteOptions{})
+			err := client.CoreV1().Namespaces().Delete(ctx, p.namespace, metav1.DeleteOptions{})
 			if err != nil && !apierrors.IsNotFound(err) {
 				return fmt.Errorf("remove namespace %s: %w", p.namespace, err)
 			}
@@ -191,6 +199,22 @@ func Remove(ctx context.Context, cluster *provider.Cluster, _ *config.Config, r 
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// uninstall takes a release away; it does not mind if there is none.
+func uninstall(cluster *provider.Cluster, namespace, name string) error {
+	config, err := helm.Open(cluster.REST, namespace)
+	if err != nil {
+		return err
+	}
+	uninstall := action.NewUninstall(config)
+	uninstall.IgnoreNotFound = true
+	uninstall.WaitStrategy = kube.StatusWatcherStrategy
+	uninstall.Timeout = readyTimeout
+	if _, err := uninstall.Run(name); err != nil {
+		return fmt.Errorf("uninstall %s: %w", name, err)
 	}
 	return nil
 }
