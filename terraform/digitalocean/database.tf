@@ -1,0 +1,40 @@
+resource "digitalocean_database_cluster" "main" {
+  count = var.postgres_size == null ? 0 : 1
+
+  name                 = "${var.name}-postgres"
+  engine               = "pg"
+  version              = var.postgres_version
+  size                 = var.postgres_size
+  node_count           = var.postgres_nodes
+  region               = var.region
+  private_network_uuid = digitalocean_vpc.main.id
+
+  dynamic "maintenance_window" {
+    # There is no "any day" for databases.
+    for_each = var.maintenance_day == "any" ? [] : [1]
+
+    content {
+      day  = var.maintenance_day
+      hour = var.maintenance_start
+    }
+  }
+}
+
+# The cluster's nodes, and nobody else, can reach it.
+resource "digitalocean_database_firewall" "main" {
+  count = var.postgres_size == null ? 0 : 1
+
+  cluster_id = digitalocean_database_cluster.main[0].id
+
+  rule {
+    type  = "k8s"
+    value = digitalocean_kubernetes_cluster.main.id
+  }
+}
+
+resource "digitalocean_database_db" "environment" {
+  for_each = var.postgres_size == null ? [] : var.postgres_databases
+
+  cluster_id = digitalocean_database_cluster.main[0].id
+  name       = each.value
+}
