@@ -37,8 +37,9 @@ type Config struct {
 	// Environments by name, usually staging and production.
 	Environments map[string]Environment `yaml:"environments"`
 
-	Local    Local    `yaml:"local"`
-	Existing Existing `yaml:"existing"`
+	Local        Local        `yaml:"local"`
+	DigitalOcean DigitalOcean `yaml:"digitalocean"`
+	Existing     Existing     `yaml:"existing"`
 
 	// Dir is the absolute path of berth.yaml's folder.
 	Dir string `yaml:"-"`
@@ -125,7 +126,7 @@ const (
 )
 
 // Providers are the providers that berth.yaml may name.
-var Providers = []string{"local", "existing"}
+var Providers = []string{"local", "digitalocean", "existing"}
 
 // EnvironmentNames returns the environments in the order of berth.yaml, which
 // is the order to deploy them in: what is tried first stands first.
@@ -160,6 +161,7 @@ func (c *Config) setDefaults() {
 	fill(&c.Local.Network, "10.118.0.0/16")
 	fill(&c.Local.Nodes, 1)
 	fill(&c.Existing.IngressClass, "nginx")
+	c.DigitalOcean.setDefaults(c.Name)
 	for name, e := range c.Environments {
 		fill(&e.Database, NoDatabase)
 		fill(&e.Replicas, 1)

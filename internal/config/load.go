@@ -90,6 +90,7 @@ func Load(dir string, environ []string) (*Config, error) {
 // knownVariables are the names that the process environment may override.
 func (c *Config) knownVariables() []string {
 	names := []string{BucketAccessKey, BucketSecretKey, BackupWebhook, BackupIdentity}
+	names = append(names, DigitalOceanToken, SpacesAccessKey, SpacesSecretKey, DigitalOceanAPIURL, SpacesEndpointURL)
 	for _, secret := range c.Secrets {
 		names = append(names, secret)
 		for environment := range c.Environments {

@@ -50,7 +50,11 @@ func TestLoadFillsInTheDefaults(t *testing.T) {
 		},
 		Local:    Local{Nodes: 1, HTTP: "127.0.0.1:8080", HTTPS: "127.0.0.1:8443", Network: "10.118.0.0/16"},
 		Existing: Existing{IngressClass: "nginx"},
-		Dir:      dir, StateDir: "/state/berth", DotEnv: map[string]string{},
+		DigitalOcean: DigitalOcean{
+			Cluster: "tiny", Region: "fra1", Nodes: 2, Size: "s-2vcpu-4gb", Maintenance: "sunday 04:00",
+			Ingress: IngressF5, IngressClass: "nginx", Certificates: NoCertificates, StorageClass: "do-block-storage",
+		},
+		Dir: dir, StateDir: "/state/berth", DotEnv: map[string]string{},
 	}
 	c.order, c.lines = nil, nil
 	if diff := cmp.Diff(want, c, cmp.AllowUnexported(Config{})); diff != "" {
@@ -133,7 +137,7 @@ environments:
 local: {nodes: -1, size: big, http: ":8080", https: localhost:8443, network: 10.1.0.0/24}
 `, []string{
 			`line 1: name: must be a DNS label`,
-			`line 2: provider: must be one of local, existing; it is "heroku"`,
+			`line 2: provider: must be one of local, digitalocean, existing; it is "heroku"`,
 			`line 3: image: must be left out where there is a dockerfile`,
 			`line 4: dockerfile: must be relative`,
 			`line 5: port: must be 1 to 65535; it is 70000`,

@@ -134,6 +134,10 @@ func (m *mistakes) walk(node *yaml.Node, t reflect.Type, path string) {
 		if node.Tag != "!!int" {
 			m.wrongKind(node, path, "a whole number")
 		}
+	case reflect.Bool:
+		if node.Tag != "!!bool" {
+			m.wrongKind(node, path, "true or false")
+		}
 	case reflect.String:
 		if node.Kind != yaml.ScalarNode {
 			m.wrongKind(node, path, "a text")

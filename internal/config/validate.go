@@ -32,7 +32,10 @@ func (c *Config) Validate() error {
 	}
 	c.validateHosts(m)
 	c.validateLocal(m)
-	if c.Provider == "existing" {
+	switch c.Provider {
+	case "digitalocean":
+		c.validateDigitalOcean(m)
+	case "existing":
 		c.validateExisting(m)
 	}
 	return m.err()
@@ -98,7 +101,7 @@ func (c *Config) validateEnvironment(m *mistakes, name string, e Environment) {
 	switch {
 	case len(validation.IsDNS1123Label(name)) > 0:
 		m.add(at, "the name must be a DNS label, lower-case letters, digits and dashes")
-	case name == "ingress" || name == "logging" || name == "default" || strings.HasPrefix(name, "kube-"):
+	case name == "ingress" || name == "logging" || name == "cert-manager" || name == "default" || strings.HasPrefix(name, "kube-"):
 		m.add(at, "the name is that of a namespace which is not the application's")
 	}
 	if len(e.Hosts) == 0 {
