@@ -50,7 +50,10 @@ func (a *app) deploy(ctx context.Context, o deployOptions) error {
 		}
 	}
 	revision, err := found.Deploy(ctx, o.environment, image, a.console.Reporter())
-	return a.printRevision(revision, err, o.environment, address(cluster, c.Environments[o.environment].Hosts[0]), o.json)
+	if err := a.printRevision(revision, err, o.environment, address(cluster, c.Environments[o.environment].Hosts[0]), o.json); err != nil {
+		return err
+	}
+	return a.installBackups(ctx, c, p, cluster, o.environment, func() (string, error) { return a.platformImage(ctx, c, p, "backup") })
 }
 
 // printRevision tells how a deploy or a rollback ended.

@@ -58,6 +58,13 @@ func (a *app) destroy(ctx context.Context) error {
 	r := a.console.Reporter()
 	if cluster != nil {
 		for _, environment := range c.EnvironmentNames() {
+			scheduled, err := a.parts.backups(cluster, c, environment)
+			if err != nil {
+				return err
+			}
+			if err := scheduled.Remove(ctx, r); err != nil {
+				return err
+			}
 			if err := found.Remove(ctx, environment, r); err != nil {
 				return err
 			}

@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/rest"
 
+	"berth/internal/backup"
 	"berth/internal/config"
 	"berth/internal/console"
 	"berth/internal/progress"
@@ -25,6 +28,8 @@ import (
 type world struct {
 	mu    sync.Mutex
 	calls []string
+	// project is the berth.yaml.
+	project string
 	// fail makes the call of this name fail.
 	fail map[string]error
 
@@ -33,10 +38,14 @@ type world struct {
 	status  map[string]release.Status
 	history []release.Revision
 	lines   []release.Line
+
+	// scheduled is since when backups are, and archived what there is.
+	scheduled time.Time
+	archived  []backup.Entry
 }
 
 func newWorld() *world {
-	return &world{fail: map[string]error{}, cluster: &provider.Cluster{
+	return &world{project: tiny, fail: map[string]error{}, cluster: &provider.Cluster{
 		Name: "local", REST: &rest.Config{}, Kubeconfig: "/state/admin.yaml", IngressClass: "nginx",
 		Ingress: &provider.Ingress{HTTP: "127.0.0.1:8080", HTTPS: "127.0.0.1:8443"}, Authority: authority{},
 	}}
@@ -62,6 +71,10 @@ func (w *world) parts() parts {
 			return w.call("reach " + strings.Join(hosts, " ") + path)
 		},
 		releases: func(*provider.Cluster, *config.Config) (releases, error) { return fakeReleases{w}, nil },
+		backups: func(_ *provider.Cluster, _ *config.Config, environment string) (backups, error) {
+			return fakeBackups{w, environment}, nil
+		},
+		archive: func(provider.Bucket, *config.Config, string) (archive, error) { return fakeArchive{w}, nil },
 	}
 }
 
@@ -139,6 +152,84 @@ func (f fakeReleases) Remove(_ context.Context, environment string, _ progress.R
 	return f.call("remove " + environment)
 }
 
+func (f fakeReleases) Pause(ctx context.Context, environment string, _ progress.Reporter, work func(context.Context) error) (time.Duration, error) {
+	if err := f.call("pause " + environment); err != nil {
+		return 0, err
+	}
+	err := work(ctx)
+	return 1500 * time.Millisecond, errors.Join(err, f.call("start "+environment))
+}
+
+type fakeBackups struct {
+	*world
+	environment string
+}
+
+func (b fakeBackups) Install(_ context.Context, _ provider.Bucket, image string, _ progress.Reporter) error {
+	return b.call("schedule backups of " + b.environment + " by " + image)
+}
+
+func (b fakeBackups) Installed(context.Context) (time.Time, error) { return b.scheduled, nil }
+
+func (b fakeBackups) Remove(context.Context, progress.Reporter) error {
+	if b.scheduled.IsZero() {
+		return nil
+	}
+	return b.call("unschedule backups of " + b.environment)
+}
+
+func (b fakeBackups) Now(context.Context, progress.Reporter) (string, error) {
+	b.archived = append([]backup.Entry{archived("20260102_030405_cafe", time.Now(), true)}, b.archived...)
+	return "20260102_030405_cafe", b.call("back up " + b.environment)
+}
+
+func (b fakeBackups) Safety(context.Context, progress.Reporter) (string, error) {
+	return "20260102_030405_5afe", b.call("safety backup of " + b.environment)
+}
+
+func (b fakeBackups) Verify(_ context.Context, id string, _ progress.Reporter) error {
+	return b.call("verify " + id)
+}
+
+func (b fakeBackups) Restore(_ context.Context, id string, _ progress.Reporter) (*backup.Restored, error) {
+	return &backup.Restored{ID: id, Rows: 7, Kept: "app_before_it"}, b.call("restore " + id)
+}
+
+// archived is a backup of 7 rows.
+func archived(id string, when time.Time, good bool) backup.Entry {
+	e := backup.Entry{
+		Manifest: backup.Manifest{ID: id, Started: when, Contents: backup.Contents{Tables: map[string]backup.Table{"article": {Rows: 7}}}},
+		Verified: &backup.Verification{ID: id, OK: good},
+	}
+	e.Dump.Bytes = 123_456
+	if !good {
+		e.Verified.Problem = "a bit was flipped"
+	}
+	return e
+}
+
+type fakeArchive struct{ *world }
+
+func (f fakeArchive) List(context.Context) ([]backup.Entry, error) { return f.archived, f.fail["list"] }
+
+func (f fakeArchive) Find(_ context.Context, id string) (*backup.Entry, error) {
+	for _, e := range f.archived {
+		if e.ID == id || id == "" && !e.Damaged() {
+			return &e, nil
+		}
+	}
+	return nil, backup.ErrNone
+}
+
+func (f fakeArchive) Get(_ context.Context, id string, w io.Writer) error {
+	_, err := io.WriteString(w, "-- "+id+"\n")
+	return err
+}
+
+func (f fakeArchive) GetFile(_ context.Context, id, path string) error {
+	return os.WriteFile(path, []byte("-- "+id+"\n"), 0o600)
+}
+
 // result is what a command left behind.
 type result struct {
 	status      int
@@ -155,11 +246,19 @@ environments:
   production: {hosts: [tiny.localhost]}
 `
 
-// berth runs a command in a world, in a folder with the berth.yaml of tiny.
+// wants checks a command's exit status, and what it wrote to either stream.
+func (r result) wants(t *testing.T, status int, said string) {
+	t.Helper()
+	if r.status != status || !strings.Contains(r.out+r.errors, said) {
+		t.Errorf("got %+v; want status %d and %q", r, status, said)
+	}
+}
+
+// berth runs a command in a world, in a folder with its berth.yaml.
 func (w *world) berth(t *testing.T, args ...string) result {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, config.File), []byte(tiny), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, config.File), []byte(w.project), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer

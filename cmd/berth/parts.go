@@ -2,7 +2,14 @@ package main
 
 import (
 	"context"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
 
+	"filippo.io/age"
+
+	"berth/internal/backup"
 	"berth/internal/config"
 	"berth/internal/fault"
 	"berth/internal/platform"
@@ -23,6 +30,10 @@ type parts struct {
 	reach func(ctx context.Context, cluster *provider.Cluster, hosts []string, path string, r progress.Reporter) error
 	// releases opens the application's releases on a cluster.
 	releases func(*provider.Cluster, *config.Config) (releases, error)
+	// backups opens what backs an environment up on a cluster, and archive what
+	// is in the bucket.
+	backups func(cluster *provider.Cluster, c *config.Config, environment string) (backups, error)
+	archive func(bucket provider.Bucket, c *config.Config, environment string) (archive, error)
 }
 
 // releases is what the commands need of a [release.Client].
@@ -32,7 +43,27 @@ type releases interface {
 	History(ctx context.Context, environment string) ([]release.Revision, error)
 	Status(ctx context.Context, environment string) (release.Status, error)
 	Logs(ctx context.Context, environment string, o release.LogOptions, each func(release.Line) error) error
+	Pause(ctx context.Context, environment string, r progress.Reporter, work func(context.Context) error) (time.Duration, error)
 	Remove(ctx context.Context, environment string, r progress.Reporter) error
+}
+
+// backups is what the commands need of [platform.Backups].
+type backups interface {
+	Install(ctx context.Context, bucket provider.Bucket, image string, r progress.Reporter) error
+	Installed(ctx context.Context) (time.Time, error)
+	Remove(ctx context.Context, r progress.Reporter) error
+	Now(ctx context.Context, r progress.Reporter) (id string, err error)
+	Safety(ctx context.Context, r progress.Reporter) (id string, err error)
+	Verify(ctx context.Context, id string, r progress.Reporter) error
+	Restore(ctx context.Context, id string, r progress.Reporter) (*backup.Restored, error)
+}
+
+// archive is what the commands need of a [backup.Job] with a bucket alone.
+type archive interface {
+	List(ctx context.Context) ([]backup.Entry, error)
+	Find(ctx context.Context, id string) (*backup.Entry, error)
+	Get(ctx context.Context, id string, w io.Writer) error
+	GetFile(ctx context.Context, id, path string) error
 }
 
 var realParts = parts{
@@ -41,6 +72,30 @@ var realParts = parts{
 	remove:   platform.Remove,
 	reach:    platform.Reach,
 	releases: func(cluster *provider.Cluster, c *config.Config) (releases, error) { return release.New(cluster, c) },
+	backups: func(cluster *provider.Cluster, c *config.Config, environment string) (backups, error) {
+		return platform.NewBackups(cluster, c, environment)
+	},
+	archive: openArchive,
+}
+
+// openArchive opens the backups of an environment, to read them.
+func openArchive(bucket provider.Bucket, c *config.Config, environment string) (archive, error) {
+	opened, err := backup.NewBucket(backup.BucketOptions{
+		Endpoint: bucket.Endpoint, Region: bucket.Region, Name: bucket.Name,
+		AccessKey: bucket.AccessKey, SecretKey: bucket.SecretKey, CA: bucket.CA,
+		Prefix: platform.BackupPrefix(c.Name, environment),
+	})
+	if err != nil {
+		return nil, err
+	}
+	job := &backup.Job{Bucket: opened, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	if identity := c.DotEnv[config.BackupIdentity]; identity != "" {
+		if job.Identities, err = age.ParseIdentities(strings.NewReader(identity)); err != nil {
+			// The error would quote a line, which may be the key.
+			return nil, fault.Usage("%s is not an age identity, AGE-SECRET-KEY-1…", config.BackupIdentity)
+		}
+	}
+	return job, nil
 }
 
 // openProvider is the one place that knows all providers.

@@ -29,6 +29,8 @@ type report struct {
 	Cluster      string        `json:"cluster"`
 	Nodes        []node        `json:"nodes"`
 	Environments []environment `json:"environments"`
+	// Backups of the environments that have any.
+	Backups []backupReport `json:"backups"`
 }
 
 type environment struct {
@@ -40,9 +42,10 @@ func (a *app) statusCommand() *cobra.Command {
 	var o statusOptions
 	command := &cobra.Command{
 		Use:   "status [--watch]",
-		Short: "Show cluster, nodes and environments at a glance",
-		Long: `Show the cluster, its nodes, and for every environment its address, revision and
-pods. The exit status is 1 when a node or an environment is down.`,
+		Short: "Show cluster, nodes, environments and backups at a glance",
+		Long: `Show the cluster, its nodes, and for every environment its address, revision,
+pods and last good backup. The exit status is 1 when a node or an environment is
+down, or no good backup was made when one was due.`,
 		Args: arguments(0),
 		RunE: func(command *cobra.Command, _ []string) error { return a.status(command.Context(), o) },
 	}
@@ -100,7 +103,11 @@ func (a *app) look(ctx context.Context, c *config.Config, p provider.Provider) (
 		return nil, err
 	}
 	names := c.EnvironmentNames()
-	seen := &report{Provider: c.Provider, Cluster: cluster.Name, Environments: make([]environment, len(names))}
+	scheduled := environmentsWithBackups(c)
+	seen := &report{
+		Provider: c.Provider, Cluster: cluster.Name,
+		Environments: make([]environment, len(names)), Backups: make([]backupReport, len(scheduled)),
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		seen.Nodes, err = nodes(ctx, cluster)
@@ -116,6 +123,12 @@ func (a *app) look(ctx context.Context, c *config.Config, p provider.Provider) (
 			return nil
 		})
 	}
+	for i, name := range scheduled {
+		group.Go(func() error {
+			seen.Backups[i] = a.lookAtBackups(ctx, c, p, cluster, name)
+			return nil
+		})
+	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
@@ -125,6 +138,9 @@ func (a *app) look(ctx context.Context, c *config.Config, p provider.Provider) (
 	}
 	for _, environment := range seen.Environments {
 		seen.OK = seen.OK && environment.Serving
+	}
+	for _, backups := range seen.Backups {
+		seen.OK = seen.OK && backups.OK
 	}
 	return seen, nil
 }
@@ -156,6 +172,7 @@ func (a *app) printReport(seen *report, now time.Time) {
 		}
 	}
 	a.console.Table([]string{" ", "ENVIRONMENT", "ADDRESS", "REV", "PODS", "SINCE", "IMAGE"}, rows)
+	a.printBackups(seen.Backups, now)
 	if len(warnings) > 0 {
 		a.console.Print("")
 		for _, warning := range warnings {

@@ -37,14 +37,26 @@ func (a *app) up(ctx context.Context) error {
 	if !fit(ctx, p) {
 		return p.Init(ctx, r)
 	}
-	// The application's image needs no cluster, and making one takes minutes.
+	// Images need no cluster, and making one takes minutes. What serves no
+	// request is waited for when everything else serves.
+	ctx, cancel := context.WithCancel(ctx)
 	var image string
 	var cluster *provider.Cluster
 	group, groupCtx := errgroup.WithContext(ctx)
+	built := make(chan struct{})
 	group.Go(func() (err error) {
+		defer close(built)
 		image, err = a.image(groupCtx, c, p)
 		return err
 	})
+	backupImage := later(func() (string, error) {
+		if <-built; len(environmentsWithBackups(c)) == 0 {
+			return "", nil
+		}
+		return a.platformImage(ctx, c, p, "backup")
+	})
+	defer backupImage() // ends soon once ctx has
+	defer cancel()
 	group.Go(func() (err error) {
 		cluster, err = a.prepare(groupCtx, c, p)
 		return err
@@ -70,8 +82,28 @@ func (a *app) up(ctx context.Context) error {
 	if err := a.parts.reach(ctx, cluster, hosts, c.Health, r); err != nil {
 		return err
 	}
+	for _, environment := range c.EnvironmentNames() {
+		if err := a.installBackups(ctx, c, p, cluster, environment, backupImage); err != nil {
+			return err
+		}
+	}
 	a.printAddresses(c, cluster)
 	return nil
+}
+
+// later begins work at once and returns a function that waits for it.
+func later[T any](work func() (T, error)) func() (T, error) {
+	var result T
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		result, err = work()
+	}()
+	return func() (T, error) {
+		<-done
+		return result, err
+	}
 }
 
 // prepare makes the cluster and installs what every environment needs.

@@ -18,6 +18,9 @@ import (
 // ErrNotUp is returned where a cluster is needed and there is none yet.
 var ErrNotUp = errors.New("the cluster is not up")
 
+// ErrNoBucket is returned where a bucket is needed and none is configured.
+var ErrNoBucket = errors.New("there is no bucket")
+
 // Provider is one place to run in. Every method works again after it was
 // interrupted, and returns at once when there is nothing to do.
 type Provider interface {
@@ -59,6 +62,9 @@ type Cluster struct {
 	// Ingress is what berth installs as the ingress controller; nil when the
 	// cluster brings its own.
 	Ingress *Ingress
+	// LoadBalancer is how berth installs F5's ingress controller behind a
+	// cloud's load balancer; nil when it does not.
+	LoadBalancer *LoadBalancer
 	// Issuer is the cert-manager ClusterIssuer for hosts' certificates.
 	Issuer string
 	// Authority signs hosts' certificates where there is no Issuer; nil when
@@ -76,6 +82,18 @@ type Ingress struct {
 	HTTP, HTTPS string
 	// Node is the node that it runs on.
 	Node string
+}
+
+// LoadBalancer is how the platform installs an ingress controller that a
+// cloud's load balancer stands before.
+type LoadBalancer struct {
+	// Annotations of the controller's Service, which the cloud reads.
+	Annotations map[string]string
+	// Certificates says whether cert-manager is installed, with ClusterIssuers
+	// for Let's Encrypt and for its staging service.
+	Certificates bool
+	// Email is where Let's Encrypt writes to; empty for nowhere.
+	Email string
 }
 
 // Authority is a certificate authority that berth holds itself.

@@ -49,6 +49,9 @@ func (c *Client) deploy(ctx, held context.Context, environment string, e config.
 		if past, err = c.takeOver(h); err != nil {
 			return err
 		}
+		if err := c.resume(ctx, environment); err != nil {
+			return err
+		}
 		step.Detail("secrets")
 		names, undo, err := c.secrets(ctx, environment, e)
 		restore = undo

@@ -37,6 +37,9 @@ func (c *Client) Rollback(ctx context.Context, environment string, revision int,
 		if err != nil {
 			return err
 		}
+		if err := c.resume(ctx, environment); err != nil {
+			return err
+		}
 		to, err := target(past, revision)
 		if err != nil {
 			return err

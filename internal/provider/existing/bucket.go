@@ -28,7 +28,7 @@ func (p *Provider) Bucket(ctx context.Context) (provider.Bucket, error) {
 		SecretKey: p.config.DotEnv[config.BucketSecretKey],
 	}
 	if b.Name == "" {
-		return b, fault.WithHint(fault.Usage("berth.yaml names no bucket"), "set existing.bucket.name and existing.bucket.endpoint")
+		return b, fault.WithHint(fault.Usage("%w: berth.yaml names none", provider.ErrNoBucket), "set existing.bucket.name and existing.bucket.endpoint")
 	}
 	if b.AccessKey == "" || b.SecretKey == "" {
 		return b, fault.WithHint(fault.Usage("there are no keys for bucket %s", b.Name),

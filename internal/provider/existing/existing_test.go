@@ -184,7 +184,7 @@ func TestTheBucketMustAnswerToItsKeys(t *testing.T) {
 	bucket := &p.config.Existing.Bucket
 
 	_, err := p.Bucket(t.Context())
-	wantError(t, err, "names no bucket", "existing.bucket.name")
+	wantError(t, err, "there is no bucket", "existing.bucket.name")
 	*bucket = config.Bucket{Name: "backups", Endpoint: s3.URL, Region: "eu"}
 	_, err = p.Bucket(t.Context())
 	wantError(t, err, "no keys", ".s3cfg")

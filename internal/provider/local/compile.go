@@ -20,27 +20,6 @@ import (
 // KubernetesVersion is the release that kube/go.mod requires.
 const KubernetesVersion = "v1.37.2"
 
-// sourceRoot returns berth's own source tree, which holds kube/ and images/:
-// the folder above the one of the running program, or the current one.
-func sourceRoot() (string, error) {
-	var candidates []string
-	if program, err := os.Executable(); err == nil {
-		candidates = append(candidates, filepath.Dir(filepath.Dir(program)))
-	}
-	if dir, err := os.Getwd(); err == nil {
-		for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-			candidates = append(candidates, dir)
-		}
-	}
-	for _, candidate := range candidates {
-		if exists(filepath.Join(candidate, "kube", "go.mod")) {
-			return candidate, nil
-		}
-	}
-	return "", fault.WithHint(errors.New("berth's source, which Kubernetes is compiled from, is not here"),
-		"run bin/berth out of a clone of berth; other applications are named by --dir")
-}
-
 // compileKubernetes builds the binary of kube/ unless the cache has it, and
 // returns its path. Go's own cache keeps what was compiled before an
 // interruption.

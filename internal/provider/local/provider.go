@@ -31,6 +31,7 @@ import (
 	"berth/internal/progress"
 	"berth/internal/provider"
 	"berth/internal/provider/local/supervisor"
+	"berth/internal/source"
 )
 
 // Provider is the cluster on this machine. There is one a machine.
@@ -69,7 +70,7 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 	if err := p.preflight(ctx); err != nil {
 		return err
 	}
-	source, err := sourceRoot()
+	root, err := source.Root()
 	if err != nil {
 		return err
 	}
@@ -92,14 +93,14 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 	making, makingCtx := errgroup.WithContext(ctx)
 	making.Go(func() error {
 		return progress.Run(r, "Compile Kubernetes "+KubernetesVersion, func(step progress.Step) (err error) {
-			binary, err = compileKubernetes(makingCtx, p.layout, source, step)
+			binary, err = compileKubernetes(makingCtx, p.layout, root, step)
 			return err
 		})
 	})
 	making.Go(func() error {
 		for _, name := range []string{"pause", "ingress", "postgres"} {
-			folder := filepath.Join(source, "images", name)
-			context := source
+			folder := filepath.Join(root, "images", name)
+			context := root
 			if name == "postgres" { // it takes nothing of berth's source
 				context = folder
 			}

@@ -1,0 +1,193 @@
+package platform
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	core "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"berth/internal/config"
+	"berth/internal/fault"
+	"berth/internal/helm"
+	"berth/internal/progress"
+	"berth/internal/provider"
+)
+
+// Backups are the backups of one environment, as its cluster makes them: a
+// CronJob beside the application, and Jobs that are made of it on demand. What
+// is in the bucket is package backup's to read, and needs no cluster.
+type Backups struct {
+	cluster     *provider.Cluster
+	client      kubernetes.Interface
+	config      *config.Config
+	environment string
+}
+
+// NewBackups returns the backups of an environment.
+func NewBackups(cluster *provider.Cluster, c *config.Config, environment string) (*Backups, error) {
+	client, err := kubernetes.NewForConfig(cluster.REST)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the API server: %w", err)
+	}
+	return &Backups{cluster, client, c, environment}, nil
+}
+
+// BackupPrefix is where an environment's backups lie in the bucket. Several
+// applications may share one.
+func BackupPrefix(application, environment string) string {
+	return "backups/" + application + "/" + environment + "/"
+}
+
+// name is that of the release and of its CronJob.
+func (b *Backups) name() string { return b.config.Name + "-backup" }
+
+// secret names one of the Secrets of the job.
+func (b *Backups) secret(of string) string { return b.name() + "-" + of }
+
+// databaseSecret is the Secret with the password of the database's owner, which
+// package release makes.
+func (b *Backups) databaseSecret() string { return b.config.Name + "-postgresql" }
+
+// Install brings the scheduled backup to what it shall be, or takes it away
+// where there shall be none. The environment must be deployed: the chart makes
+// the role that reads the database.
+func (b *Backups) Install(ctx context.Context, bucket provider.Bucket, image string, r progress.Reporter) error {
+	p := b.part(bucket, image)
+	return progress.Run(r, p.title, func(step progress.Step) error {
+		if err := b.makeSecrets(ctx, bucket); err != nil {
+			return err
+		}
+		if err := install(ctx, b.cluster, b.client, p, step); err != nil {
+			return fault.WithHint(fmt.Errorf("install %s: %w", p.name, err),
+				"see what it says: kubectl --kubeconfig %s -n %s logs job/%s-grant", b.cluster.Kubeconfig, b.environment, p.name)
+		}
+		return nil
+	})
+}
+
+func (b *Backups) part(bucket provider.Bucket, image string) part {
+	settings := b.config.Environments[b.environment].Backup
+	destination := map[string]any{
+		"endpoint": bucket.Endpoint, "name": bucket.Name,
+		"prefix": BackupPrefix(b.config.Name, b.environment), "secret": b.secret("bucket"),
+	}
+	if bucket.Region != "" {
+		destination["region"] = bucket.Region
+	}
+	if len(bucket.CA) > 0 {
+		destination["caSecret"] = b.secret("bucket")
+	}
+	values := map[string]any{
+		"image":    map[string]any{"reference": image},
+		"schedule": settings.Schedule,
+		"database": map[string]any{
+			"host": b.config.Name + "-postgresql", "secret": b.secret("database"),
+			"owner": map[string]any{"secret": b.databaseSecret()},
+		},
+		"bucket": destination,
+		"retention": map[string]any{
+			"last": settings.Keep.Last, "daily": settings.Keep.Daily, "weekly": settings.Keep.Weekly, "monthly": settings.Keep.Monthly,
+		},
+		"networkPolicy": map[string]any{"bucketPort": port(bucket.Endpoint)},
+	}
+	if len(settings.Recipients) > 0 {
+		encryption := map[string]any{"recipients": settings.Recipients}
+		if b.config.DotEnv[config.BackupIdentity] != "" {
+			encryption["identitySecret"] = b.secret("age")
+		} else {
+			values["verify"] = false // nothing there could decrypt it
+		}
+		values["encryption"] = encryption
+	}
+	if b.config.DotEnv[config.BackupWebhook] != "" {
+		values["reports"] = map[string]any{"webhookSecret": b.secret("webhook")}
+	}
+	return part{
+		title: "Schedule the backups of " + b.environment,
+		chart: "backup", name: b.name(), namespace: b.environment, values: values,
+	}
+}
+
+// port is the one that an endpoint listens on.
+func port(endpoint string) int {
+	if !strings.Contains(endpoint, "://") {
+		endpoint = "https://" + endpoint
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return 443 // the job says what is wrong with it
+	}
+	if number, err := strconv.Atoi(u.Port()); err == nil {
+		return number
+	}
+	if u.Scheme == "http" {
+		return 80
+	}
+	return 443
+}
+
+// makeSecrets writes the Secrets that the job reads. They are kept apart from
+// the release, so that no secret is in its history.
+func (b *Backups) makeSecrets(ctx context.Context, bucket provider.Bucket) error {
+	secrets := map[string]map[string]string{
+		"bucket": {"BUCKET_ACCESS_KEY": bucket.AccessKey, "BUCKET_SECRET_KEY": bucket.SecretKey, "ca.crt": string(bucket.CA)},
+	}
+	if webhook := b.config.DotEnv[config.BackupWebhook]; webhook != "" {
+		secrets["webhook"] = map[string]string{"url": webhook}
+	}
+	if identity := b.config.DotEnv[config.BackupIdentity]; identity != "" {
+		secrets["age"] = map[string]string{"identity": identity}
+	}
+	// The role's password is made once: the database knows it since.
+	found, err := b.client.CoreV1().Secrets(b.environment).Get(ctx, b.secret("database"), metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		secrets["database"] = map[string]string{"password": rand.Text()}
+	case err != nil:
+		return fmt.Errorf("read Secret %s: %w", b.secret("database"), err)
+	case len(found.Data["password"]) == 0:
+		secrets["database"] = map[string]string{"password": rand.Text()}
+	}
+	for name, data := range secrets {
+		secret := core.Secret(b.secret(name), b.environment).WithType(corev1.SecretTypeOpaque).WithStringData(data).WithLabels(map[string]string{
+			"app.kubernetes.io/managed-by": helm.Manager,
+			"app.kubernetes.io/instance":   b.config.Name, // goes with the application
+		})
+		if _, err := b.client.CoreV1().Secrets(b.environment).Apply(ctx, secret, metav1.ApplyOptions{FieldManager: helm.Manager, Force: true}); err != nil {
+			return fmt.Errorf("write Secret %s: %w", b.secret(name), err)
+		}
+	}
+	return nil
+}
+
+// Remove takes the schedule away, if there is one. What is in the bucket stays.
+func (b *Backups) Remove(ctx context.Context, r progress.Reporter) error {
+	if since, err := b.Installed(ctx); err != nil || since.IsZero() {
+		return err
+	}
+	return progress.Run(r, "Remove the schedule of backups of "+b.environment, func(progress.Step) error {
+		return uninstall(b.cluster, b.environment, b.name())
+	})
+}
+
+// Installed returns since when backups are scheduled; the zero time when they
+// are not.
+func (b *Backups) Installed(ctx context.Context) (time.Time, error) {
+	schedule, err := b.client.BatchV1().CronJobs(b.environment).Get(ctx, b.name(), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read the schedule of backups: %w", err)
+	}
+	return schedule.CreationTimestamp.Time, nil
+}

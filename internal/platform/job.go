@@ -1,0 +1,313 @@
+package platform
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	batch "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"berth/internal/backup"
+	"berth/internal/fault"
+	"berth/internal/progress"
+)
+
+// jobStart bounds how long a Job's pod may take to run: its image is on the
+// nodes, or has to be fetched first.
+const jobStart = 5 * time.Minute
+
+// Now makes a backup at once, and verifies and prunes as the schedule does. It
+// returns the backup's ID.
+func (b *Backups) Now(ctx context.Context, r progress.Reporter) (id string, err error) {
+	return b.backUp(ctx, r, func(*corev1.Container) {})
+}
+
+// Safety makes a backup and prunes none: the one that is about to be restored
+// may be the oldest.
+func (b *Backups) Safety(ctx context.Context, r progress.Reporter) (id string, err error) {
+	return b.backUp(ctx, r, func(container *corev1.Container) {
+		for i := range container.Env {
+			if container.Env[i].Name == "BACKUP_KEEP_LAST" {
+				container.Env[i].Value = strconv.Itoa(math.MaxInt32)
+			}
+		}
+	})
+}
+
+func (b *Backups) backUp(ctx context.Context, r progress.Reporter, change func(*corev1.Container)) (id string, err error) {
+	err = progress.Run(r, "Back up "+b.environment, func(step progress.Step) error {
+		last, err := b.run(ctx, task{name: "now", args: []string{"run"}, change: change}, step)
+		if err != nil {
+			return err
+		}
+		var ok bool
+		if id, ok = last["backup"].(string); !ok {
+			return errors.New("the job ended without naming the backup it made")
+		}
+		return nil
+	})
+	return id, err
+}
+
+// Verify restores a backup into a scratch server in the job's pod and compares.
+func (b *Backups) Verify(ctx context.Context, id string, r progress.Reporter) error {
+	return progress.Run(r, "Verify backup "+id, func(step progress.Step) error {
+		_, err := b.run(ctx, task{name: "verify", args: []string{"verify", id}}, step)
+		return err
+	})
+}
+
+// Restore brings a backup back under the database's name; whoever writes must
+// have been stopped. The database that was there is kept, under another name.
+func (b *Backups) Restore(ctx context.Context, id string, r progress.Reporter) (*backup.Restored, error) {
+	restored := &backup.Restored{ID: id}
+	err := progress.Run(r, "Restore backup "+id, func(step progress.Step) error {
+		// The role that backups are made as can but read.
+		last, err := b.run(ctx, task{
+			name: "restore", args: []string{"restore", "--yes", "--no-safety-backup", id},
+			change: b.asOwner, replaces: true,
+		}, step)
+		if err != nil {
+			return err
+		}
+		restored.Kept, _ = last["kept"].(string)
+		if rows, ok := last["rows"].(float64); ok {
+			restored.Rows = int64(rows)
+		}
+		restored.Seconds, _ = last["seconds"].(float64)
+		restored.SwapSeconds, _ = last["swapSeconds"].(float64)
+		return nil
+	})
+	return restored, err
+}
+
+// task is one run of the backup program.
+type task struct {
+	name string // of the Job, after the release's
+	args []string
+	// change changes the container from what the schedule runs; nil does not.
+	change func(*corev1.Container)
+	// replaces ends one of the same name that still runs: whoever may run it
+	// holds the environment's lock, so its berth is gone.
+	replaces bool
+}
+
+// run runs a task in a Job made of the CronJob's template. It returns the
+// fields of the last line that was logged. An interrupted run ends the Job.
+func (b *Backups) run(ctx context.Context, t task, step progress.Step) (last map[string]any, err error) {
+	step.Detail("starting the job")
+	schedule, err := b.client.BatchV1().CronJobs(b.environment).Get(ctx, b.name(), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, fault.WithHint(fmt.Errorf("the backups of %s are not scheduled on this cluster", b.environment), "berth deploy %s", b.environment)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the schedule: %w", err)
+	}
+	job := &batch.Job{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: b.name() + "-" + t.name, Namespace: b.environment,
+			Labels: schedule.Spec.JobTemplate.Labels,
+			// Helm knows nothing of it; the CronJob takes it along when it goes.
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(schedule, batch.SchemeGroupVersion.WithKind("CronJob"))},
+		},
+		Spec: schedule.Spec.JobTemplate.Spec,
+	}
+	none := int32(0)
+	job.Spec.BackoffLimit = &none // whoever waits is told of the first failure
+	container := &job.Spec.Template.Spec.Containers[0]
+	container.Args = t.args
+	if t.change != nil {
+		t.change(container)
+	}
+	jobs := b.client.BatchV1().Jobs(b.environment)
+	if before, err := jobs.Get(ctx, job.Name, metav1.GetOptions{}); err == nil && !t.replaces && !ended(before) {
+		return nil, fault.WithHint(fmt.Errorf("job %s is running already", job.Name), "wait for its end: kubectl --kubeconfig %s -n %s logs -f job/%s",
+			b.cluster.Kubeconfig, b.environment, job.Name)
+	}
+	if err := b.removeJob(ctx, job.Name); err != nil {
+		return nil, err
+	}
+	if _, err := jobs.Create(ctx, job, metav1.CreateOptions{}); err != nil {
+		return nil, fmt.Errorf("make Job %s: %w", job.Name, err)
+	}
+	defer func() {
+		if ctx.Err() != nil {
+			// The program ends what it is at; the database serves as before.
+			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+			defer cancel()
+			err = errors.Join(context.Cause(ctx), b.removeJob(ending, job.Name))
+		}
+	}()
+	pod, err := b.awaitPod(ctx, job.Name)
+	if err != nil {
+		return nil, err
+	}
+	said, err := b.follow(ctx, pod, step)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.awaitJob(ctx, job.Name); err != nil {
+		return nil, said.explain(err)
+	}
+	return said.last, nil
+}
+
+// asOwner lets a container of the job in as the database's owner.
+func (b *Backups) asOwner(container *corev1.Container) {
+	for i := range container.Env {
+		switch env := &container.Env[i]; env.Name {
+		case "PGUSER":
+			env.Value = "app"
+		case "PGPASSWORD":
+			env.ValueFrom.SecretKeyRef.Name = b.databaseSecret()
+		}
+	}
+}
+
+// removeJob removes a Job of an earlier run and waits until its pod has ended.
+func (b *Backups) removeJob(ctx context.Context, name string) error {
+	jobs := b.client.BatchV1().Jobs(b.environment)
+	whole := metav1.DeletePropagationForeground
+	for {
+		err := jobs.Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: &whole})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err == nil {
+			err = pause(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("remove Job %s: %w", name, err)
+		}
+	}
+}
+
+// awaitPod waits until the Job's container has started, and returns its pod.
+func (b *Backups) awaitPod(ctx context.Context, job string) (name string, err error) {
+	deadline := time.Now().Add(jobStart)
+	why := "no pod was made for it"
+	for time.Now().Before(deadline) {
+		pods, err := b.client.CoreV1().Pods(b.environment).List(ctx, metav1.ListOptions{LabelSelector: batch.JobNameLabel + "=" + job})
+		if err != nil {
+			return "", fmt.Errorf("look for the job's pod: %w", err)
+		}
+		for _, pod := range pods.Items {
+			for _, status := range pod.Status.ContainerStatuses {
+				if status.State.Running != nil || status.State.Terminated != nil {
+					return pod.Name, nil
+				}
+				if waiting := status.State.Waiting; waiting != nil {
+					why = waiting.Reason + " " + waiting.Message
+				}
+			}
+			for _, condition := range pod.Status.Conditions {
+				if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
+					why = condition.Message
+				}
+			}
+		}
+		if err := pause(ctx); err != nil {
+			return "", err
+		}
+	}
+	return "", fmt.Errorf("the job %s did not start within %s: %s", job, jobStart, strings.TrimSpace(why))
+}
+
+// follow shows what the job says while it runs.
+func (b *Backups) follow(ctx context.Context, pod string, step progress.Step) (*speech, error) {
+	stream, err := b.client.CoreV1().Pods(b.environment).GetLogs(pod, &corev1.PodLogOptions{Follow: true}).Stream(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the log of pod %s: %w", pod, err)
+	}
+	defer stream.Close()
+	said := &speech{}
+	return said, said.read(stream, step.Detail)
+}
+
+// speech is what the backup program said: lines of JSON while it worked, at the
+// end its result, or an error and a hint in plain words.
+type speech struct {
+	last  map[string]any
+	plain []string
+}
+
+func (s *speech) read(from io.Reader, detail func(string)) error {
+	lines := bufio.NewScanner(from)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var fields map[string]any
+		if json.Unmarshal(lines.Bytes(), &fields) != nil {
+			s.plain = append(s.plain, lines.Text())
+			continue
+		}
+		if message, ok := fields["msg"].(string); ok {
+			s.last = fields
+			detail(message)
+		}
+	}
+	return lines.Err()
+}
+
+// explain says why the program failed in its own words.
+func (s *speech) explain(err error) error {
+	for i, line := range s.plain {
+		if why, ok := strings.CutPrefix(line, "backup: "); ok {
+			hint := strings.TrimSpace(strings.Join(s.plain[i+1:], " "))
+			if hint == "" {
+				return errors.New(why)
+			}
+			return fault.WithHint(errors.New(why), "%s", hint)
+		}
+	}
+	return err
+}
+
+// awaitJob waits for the Job's end and says whether it was a good one.
+func (b *Backups) awaitJob(ctx context.Context, name string) error {
+	for {
+		job, err := b.client.BatchV1().Jobs(b.environment).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return fmt.Errorf("look at Job %s: %w", name, err)
+		}
+		if ended(job) {
+			return failure(job)
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func ended(job *batch.Job) bool {
+	return job.Status.CompletionTime != nil || failure(job) != nil
+}
+
+// failure returns why a Job failed, if it did.
+func failure(job *batch.Job) error {
+	for _, condition := range job.Status.Conditions {
+		if condition.Type == batch.JobFailed && condition.Status == corev1.ConditionTrue {
+			return fmt.Errorf("the job failed: %s: %s", condition.Reason, condition.Message)
+		}
+	}
+	return nil
+}
+
+// pause is the time between two looks at the cluster.
+func pause(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(500 * time.Millisecond):
+		return nil
+	}
+}

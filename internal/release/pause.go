@@ -1,0 +1,164 @@
+package release
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	apps "k8s.io/api/apps/v1"
+	core "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"berth/internal/progress"
+)
+
+// pausedAnnotation keeps how many replicas a Deployment had before it was
+// paused, until it has them again. It outlives a berth that was killed.
+const pausedAnnotation = "berth/paused-replicas"
+
+// Pause stops an environment's application, so that nobody writes to its
+// database, does work, and brings the application back whatever became of the
+// work. It returns how long the application did not serve. Nobody else may
+// deploy meanwhile.
+func (c *Client) Pause(ctx context.Context, environment string, r progress.Reporter, work func(context.Context) error) (outage time.Duration, err error) {
+	if _, err := c.environment(environment); err != nil {
+		return 0, err
+	}
+	h, err := c.helm(environment)
+	if err != nil {
+		return 0, err
+	}
+	past, err := h.history()
+	if err != nil {
+		return 0, err
+	}
+	if len(past) == 0 {
+		return 0, notDeployed(environment)
+	}
+	err = c.locked(ctx, environment, func(ctx, held context.Context) error {
+		ws, err := workloads(past[len(past)-1].Manifest)
+		if err != nil {
+			return err
+		}
+		began := time.Now()
+		err = progress.Run(r, "Stop "+environment, func(step progress.Step) error {
+			return c.stop(ctx, environment, ws, step)
+		})
+		if err == nil {
+			err = work(ctx)
+		}
+		if context.Cause(held) != nil {
+			return err // somebody else is at work, and starts what they deploy
+		}
+		back := progress.Run(r, "Start "+environment, func(step progress.Step) error {
+			if err := c.resume(held, environment); err != nil {
+				return err
+			}
+			return (&rollout{
+				client: c.kube, namespace: environment, workloads: ws,
+				poll: c.pace.poll, deadline: c.pace.back, detail: step.Detail,
+			}).wait(held)
+		})
+		outage = time.Since(began)
+		return errors.Join(err, back)
+	})
+	return outage, err
+}
+
+// stop takes the application's pods away and waits until they have ended.
+// Databases, which are StatefulSets, stay.
+func (c *Client) stop(ctx context.Context, environment string, ws []workload, step progress.Step) error {
+	deployments := c.kube.AppsV1().Deployments(environment)
+	for _, w := range ws {
+		if w.Kind != "Deployment" {
+			continue
+		}
+		d, err := deployments.Get(ctx, w.Name, metav1.GetOptions{})
+		if err != nil {
+			return fmt.Errorf("look at %s: %w", w, err)
+		}
+		if d.Annotations[pausedAnnotation] != "" {
+			continue // by a run that was killed
+		}
+		replicas := int32(1)
+		if d.Spec.Replicas != nil {
+			replicas = *d.Spec.Replicas
+		}
+		if err := c.setReplicas(ctx, d, 0, strconv.Itoa(int(replicas))); err != nil {
+			return err
+		}
+	}
+	step.Detail("waiting for its pods to end")
+	for {
+		s, err := look(ctx, c.kube, environment)
+		if err != nil {
+			return err
+		}
+		left := 0
+		for i := range s.pods {
+			for _, w := range ws {
+				if w.Kind == "Deployment" && s.belongs(&s.pods[i], w.Name) && !finished(&s.pods[i]) {
+					left++
+				}
+			}
+		}
+		if left == 0 {
+			return nil
+		}
+		if err := sleep(ctx, c.pace.poll/4); err != nil {
+			return err
+		}
+	}
+}
+
+func finished(pod *core.Pod) bool {
+	return pod.Status.Phase == core.PodSucceeded || pod.Status.Phase == core.PodFailed
+}
+
+// resume gives paused Deployments their replicas back.
+func (c *Client) resume(ctx context.Context, environment string) error {
+	list, err := c.kube.AppsV1().Deployments(environment).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("look for what is paused: %w", err)
+	}
+	for i := range list.Items {
+		d := &list.Items[i]
+		was, paused := d.Annotations[pausedAnnotation]
+		if !paused {
+			continue
+		}
+		replicas, err := strconv.ParseInt(was, 10, 32)
+		if err != nil {
+			return fmt.Errorf("start deployment %s: its annotation %s is no number: %w", d.Name, pausedAnnotation, err)
+		}
+		if err := c.setReplicas(ctx, d, int32(replicas), ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setReplicas scales a Deployment and notes what it had before; empty removes
+// the note.
+func (c *Client) setReplicas(ctx context.Context, d *apps.Deployment, replicas int32, before string) error {
+	var note any
+	if before != "" {
+		note = before
+	}
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"annotations": map[string]any{pausedAnnotation: note}},
+		"spec":     map[string]any{"replicas": replicas},
+	})
+	if err != nil {
+		return err
+	}
+	_, err = c.kube.AppsV1().Deployments(d.Namespace).Patch(ctx, d.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: manager})
+	if err != nil {
+		return fmt.Errorf("scale deployment %s to %d: %w", d.Name, replicas, err)
+	}
+	return nil
+}
