@@ -1,0 +1,277 @@
+package fake
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/digitalocean/godo"
+)
+
+// Cluster is a cluster with what the API does not tell of it.
+type Cluster struct {
+	godo.KubernetesCluster
+	// Changed is when its making or upgrading began.
+	Changed time.Time `json:"fake_changed"`
+	// Deleted is when it was deleted. The API knows it no more, but its nodes
+	// still occupy the network for a while.
+	Deleted *time.Time `json:"fake_deleted,omitempty"`
+}
+
+// advance brings a cluster and its nodes to the present.
+func (c *Cluster) advance(now time.Time, delay time.Duration) {
+	if c.Status.State != godo.KubernetesClusterStatusRunning && !now.Before(c.Changed.Add(delay)) {
+		c.Status.State = godo.KubernetesClusterStatusRunning
+	}
+	for _, pool := range c.NodePools {
+		pool.Nodes = slices.DeleteFunc(pool.Nodes, func(n *godo.KubernetesNode) bool {
+			return n.Status.State == "deleting" && !now.Before(n.UpdatedAt.Add(delay))
+		})
+		for _, node := range pool.Nodes {
+			if node.Status.State == "provisioning" && !now.Before(node.CreatedAt.Add(delay)) {
+				node.Status.State = "running"
+				node.UpdatedAt = now.UTC()
+			}
+		}
+	}
+}
+
+func kubernetesVersion(slug string) *godo.KubernetesVersion {
+	number, _, _ := strings.Cut(slug, "-")
+	return &godo.KubernetesVersion{
+		Slug: slug, KubernetesVersion: number,
+		SupportedFeatures: []string{"cluster-autoscaler", "docr-integration", "ha-control-plane", "token-authentication"},
+	}
+}
+
+var clusterName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*[a-z0-9]$`)
+
+// cluster finds the cluster of the request's path.
+func (f *Fake) cluster(r *http.Request) (*Cluster, error) {
+	return find(f.account.Clusters, func(c *Cluster) bool { return c.ID == r.PathValue("cluster") && c.Deleted == nil })
+}
+
+func (f *Fake) routeKubernetes() {
+	const clusters = "/v2/kubernetes/clusters"
+	const single = clusters + "/{cluster}"
+
+	f.handle("GET "+clusters, list("kubernetes_clusters", func(*http.Request) []*godo.KubernetesCluster {
+		var all []*godo.KubernetesCluster
+		for _, c := range f.account.Clusters {
+			if c.Deleted == nil {
+				all = append(all, &c.KubernetesCluster)
+			}
+		}
+		return all
+	}))
+	f.handle("POST "+clusters, f.createCluster)
+	f.handle("GET "+single, f.withCluster(func(_ *http.Request, c *Cluster) (int, any, error) {
+		return http.StatusOK, map[string]any{"kubernetes_cluster": c.KubernetesCluster}, nil
+	}))
+	f.handle("PUT "+single, f.withCluster(f.updateCluster))
+	f.handle("DELETE "+single, f.withCluster(func(_ *http.Request, c *Cluster) (int, any, error) {
+		f.deleteCluster(c)
+		return http.StatusAccepted, nil, nil
+	}))
+	f.handle("GET "+single+"/user", f.withCluster(func(*http.Request, *Cluster) (int, any, error) {
+		return http.StatusOK, map[string]any{"kubernetes_cluster_user": godo.KubernetesClusterUser{
+			Username: "owner@example.com", Groups: []string{"k8saas:authenticated"},
+		}}, nil
+	}))
+	f.handle("GET "+single+"/upgrades", f.withCluster(func(_ *http.Request, c *Cluster) (int, any, error) {
+		newer := []*godo.KubernetesVersion{}
+		for _, version := range f.options.Versions {
+			if version == c.VersionSlug {
+				break
+			}
+			newer = append(newer, kubernetesVersion(version))
+		}
+		return http.StatusOK, map[string]any{"available_upgrade_versions": newer}, nil
+	}))
+	f.handle("POST "+single+"/upgrade", f.withCluster(f.upgradeCluster))
+	f.handle("GET "+single+"/credentials", f.withCluster(f.credentials))
+	f.handle("GET "+single+"/kubeconfig", f.withCluster(f.kubeconfig))
+
+	const associated = single + "/destroy_with_associated_resources"
+	f.handle("GET "+associated, f.withCluster(func(_ *http.Request, c *Cluster) (int, any, error) {
+		return http.StatusOK, f.associated(c), nil
+	}))
+	f.handle("DELETE "+associated+"/selective", f.withCluster(func(r *http.Request, c *Cluster) (int, any, error) {
+		var request godo.KubernetesClusterDeleteSelectiveRequest
+		if err := decode(r, &request); err != nil {
+			return 0, nil, err
+		}
+		known := f.associated(c)
+		for _, pair := range []struct {
+			asked []string
+			known []*godo.AssociatedResource
+		}{{request.LoadBalancers, known.LoadBalancers}, {request.Volumes, known.Volumes}, {request.VolumeSnapshots, known.VolumeSnapshots}} {
+			for _, id := range pair.asked {
+				if !slices.ContainsFunc(pair.known, func(a *godo.AssociatedResource) bool { return a.ID == id }) {
+					return 0, nil, unprocessable("resource %s is not associated with the cluster", id)
+				}
+			}
+		}
+		f.deleteAssociated(request.LoadBalancers, request.Volumes, request.VolumeSnapshots)
+		f.deleteCluster(c)
+		return http.StatusAccepted, nil, nil
+	}))
+	f.handle("DELETE "+associated+"/dangerous", f.withCluster(func(_ *http.Request, c *Cluster) (int, any, error) {
+		known := f.associated(c)
+		f.deleteAssociated(ids(known.LoadBalancers), ids(known.Volumes), ids(known.VolumeSnapshots))
+		f.deleteCluster(c)
+		return http.StatusAccepted, nil, nil
+	}))
+}
+
+// withCluster makes an endpoint out of one that works on a cluster.
+func (f *Fake) withCluster(work func(*http.Request, *Cluster) (int, any, error)) endpoint {
+	return func(r *http.Request) (int, any, error) {
+		c, err := f.cluster(r)
+		if err != nil {
+			return 0, nil, err
+		}
+		return work(r, c)
+	}
+}
+
+func (f *Fake) createCluster(r *http.Request) (int, any, error) {
+	var request godo.KubernetesClusterCreateRequest
+	if err := decode(r, &request); err != nil {
+		return 0, nil, err
+	}
+	version := request.VersionSlug
+	if version == "latest" {
+		version = f.options.Versions[0]
+	}
+	switch {
+	case !clusterName.MatchString(request.Name):
+		return 0, nil, unprocessable("validation error: name is invalid")
+	case slices.ContainsFunc(f.account.Clusters, func(c *Cluster) bool { return c.Name == request.Name && c.Deleted == nil }):
+		return 0, nil, unprocessable("a cluster with this name already exists")
+	case !knownRegion(request.RegionSlug):
+		return 0, nil, unprocessable("validation error: region %q is not available", request.RegionSlug)
+	case !slices.Contains(f.options.Versions, version):
+		return 0, nil, unprocessable("validation error: invalid version slug")
+	case len(request.NodePools) == 0:
+		return 0, nil, unprocessable("validation error: at least one node pool is required")
+	case request.VPCUUID != "" && !slices.ContainsFunc(f.account.VPCs, func(v *godo.VPC) bool { return v.ID == request.VPCUUID && v.RegionSlug == request.RegionSlug }):
+		return 0, nil, unprocessable("validation error: the VPC is not in the cluster's region")
+	}
+	now := f.options.Now().UTC()
+	id := newID()
+	c := &Cluster{Changed: now, KubernetesCluster: godo.KubernetesCluster{
+		ID: id, Name: request.Name, RegionSlug: request.RegionSlug, VersionSlug: version,
+		ClusterSubnet: orElse(request.ClusterSubnet, "10.108.0.0/16"), ServiceSubnet: orElse(request.ServiceSubnet, "10.109.0.0/19"),
+		Endpoint: "https://" + id + ".k8s.ondigitalocean.com", IPv4: documentationAddress(id),
+		Tags:    append([]string{"k8s", "k8s:" + id}, request.Tags...),
+		VPCUUID: request.VPCUUID,
+		// From 1.36 on a control plane is highly available unless told otherwise.
+		HA:                request.HA == nil && minor(version) >= 36 || request.HA != nil && *request.HA,
+		MaintenancePolicy: maintenance(request.MaintenancePolicy), AutoUpgrade: request.AutoUpgrade, SurgeUpgrade: request.SurgeUpgrade,
+		ControlPlaneFirewall: request.ControlPlaneFirewall, ClusterAutoscalerConfiguration: request.ClusterAutoscalerConfiguration,
+		RoutingAgent: request.RoutingAgent,
+		Status:       &godo.KubernetesClusterStatus{State: godo.KubernetesClusterStatusProvisioning},
+		CreatedAt:    now, UpdatedAt: now,
+	}}
+	for _, pool := range request.NodePools {
+		if _, err := f.addPool(r.Context(), c, pool); err != nil {
+			return 0, nil, err
+		}
+	}
+	f.account.Clusters = append(f.account.Clusters, c)
+	f.account.tagged(c.Tags)
+	f.assignToDefault(c.URN())
+	f.account.action("create", "kubernetes", now)
+	c.advance(now, f.options.Delay)
+	return http.StatusCreated, map[string]any{"kubernetes_cluster": c.KubernetesCluster}, nil
+}
+
+func (f *Fake) updateCluster(r *http.Request, c *Cluster) (int, any, error) {
+	var request godo.KubernetesClusterUpdateRequest
+	if err := decode(r, &request); err != nil {
+		return 0, nil, err
+	}
+	if request.HA != nil && c.HA && !*request.HA {
+		return 0, nil, unprocessable("high availability cannot be disabled")
+	}
+	now := f.options.Now().UTC()
+	c.Name = orElse(request.Name, c.Name)
+	if request.Tags != nil {
+		c.Tags = append([]string{"k8s", "k8s:" + c.ID}, slices.DeleteFunc(request.Tags, isOwnTag)...)
+		f.account.tagged(c.Tags)
+	}
+	if request.MaintenancePolicy != nil {
+		c.MaintenancePolicy = maintenance(request.MaintenancePolicy)
+	}
+	if request.AutoUpgrade != nil {
+		c.AutoUpgrade = *request.AutoUpgrade
+	}
+	c.SurgeUpgrade = c.SurgeUpgrade || request.SurgeUpgrade
+	c.HA = c.HA || request.HA != nil && *request.HA
+	c.UpdatedAt = now
+	return http.StatusAccepted, map[string]any{"kubernetes_cluster": c.KubernetesCluster}, nil
+}
+
+func (f *Fake) upgradeCluster(r *http.Request, c *Cluster) (int, any, error) {
+	var request godo.KubernetesClusterUpgradeRequest
+	if err := decode(r, &request); err != nil {
+		return 0, nil, err
+	}
+	// The list is newest first.
+	to, from := slices.Index(f.options.Versions, request.VersionSlug), slices.Index(f.options.Versions, c.VersionSlug)
+	if to < 0 || from >= 0 && to >= from {
+		return 0, nil, unprocessable("validation error: the cluster cannot be upgraded to %q", request.VersionSlug)
+	}
+	c.VersionSlug = request.VersionSlug
+	c.Changed = f.options.Now().UTC()
+	c.Status.State = godo.KubernetesClusterStatusUpgrading
+	return http.StatusAccepted, nil, nil
+}
+
+// deleteCluster deletes a cluster as the API does: at once for whoever asks, while
+// its nodes go in their own time. What Kubernetes made stays behind.
+func (f *Fake) deleteCluster(c *Cluster) {
+	now := f.options.Now().UTC()
+	c.Deleted = &now
+	f.unassign(c.URN())
+	f.account.action("destroy", "kubernetes", now)
+}
+
+// maintenance is the window that the API makes of a request's.
+func maintenance(asked *godo.KubernetesMaintenancePolicy) *godo.KubernetesMaintenancePolicy {
+	policy := godo.KubernetesMaintenancePolicy{StartTime: "00:00", Duration: "4h0m0s"}
+	if asked != nil {
+		policy.Day, policy.StartTime = asked.Day, orElse(asked.StartTime, policy.StartTime)
+	}
+	return &policy
+}
+
+func minor(version string) int {
+	n := 0
+	if parts := strings.SplitN(version, ".", 3); len(parts) > 1 {
+		for _, digit := range parts[1] {
+			n = n*10 + int(digit-'0')
+		}
+	}
+	return n
+}
+
+func isOwnTag(tag string) bool { return tag == "k8s" || strings.HasPrefix(tag, "k8s:") }
+
+func orElse(value, standard string) string {
+	if value == "" {
+		return standard
+	}
+	return value
+}
+
+func ids(resources []*godo.AssociatedResource) []string {
+	var all []string
+	for _, resource := range resources {
+		all = append(all, resource.ID)
+	}
+	return all
+}

@@ -1,0 +1,179 @@
+package fake_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/digitalocean/godo"
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/minio/minio-go/v7/pkg/lifecycle"
+
+	"berth/e2e/fakedo/fake"
+	"berth/internal/s3test"
+)
+
+// s3 is the real S3 server behind Spaces.
+var s3 *s3test.Server
+
+func TestMain(m *testing.M) {
+	var err error
+	if s3, err = s3test.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	status := m.Run()
+	if err := s3.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		status = 1
+	}
+	os.Exit(status)
+}
+
+func startSpaces(t *testing.T) *fake.Server {
+	return fake.Start(t, fake.Options{S3: "http://" + s3.Address, S3AccessKey: s3test.AccessKey, S3SecretKey: s3test.SecretKey})
+}
+
+func spacesClient(t *testing.T, server *fake.Server, access, secret string) *minio.Client {
+	t.Helper()
+	c, err := minio.New(strings.TrimPrefix(server.URL, "http://"), &minio.Options{Creds: credentials.NewStaticV4(access, secret, ""), Region: "us-east-1", MaxRetries: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// wantCode fails the test unless err is S3's error of this code.
+func wantCode(t *testing.T, err error, code string) {
+	t.Helper()
+	if got := minio.ToErrorResponse(err).Code; got != code {
+		t.Errorf("the error is %v, of code %q and not %s", err, got, code)
+	}
+}
+
+func TestKeysOfTheAPIOpenSpaces(t *testing.T) {
+	server := startSpaces(t)
+	ctx := t.Context()
+	access, secret := server.NewSpacesKey("first")
+	full := spacesClient(t, server, access, secret)
+	for _, name := range []string{"keys-mine", "keys-other"} {
+		if err := full.MakeBucket(ctx, name, minio.MakeBucketOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	api := client(t, server.URL, "token")
+	key := must[*godo.SpacesKey](t)(api.SpacesKeys.Create(ctx, &godo.SpacesKeyCreateRequest{Name: "cluster", Grants: []*godo.Grant{{Bucket: "keys-mine", Permission: godo.SpacesKeyReadWrite}}}))
+	for _, listed := range must[[]*godo.SpacesKey](t)(api.SpacesKeys.List(ctx, nil)) {
+		if listed.SecretKey != "" {
+			t.Error("a list of keys tells a secret")
+		}
+	}
+	limited := spacesClient(t, server, key.AccessKey, key.SecretKey)
+
+	// Bodies small and in several parts, names that want escaping, and metadata.
+	for name, size := range map[string]int{"small/ä b+c=d&e.txt": 100, "empty": 0, "large.bin": 12 << 20} {
+		content := bytes.Repeat([]byte("0123456789"), size/10)
+		if _, err := limited.PutObject(ctx, "keys-mine", name, bytes.NewReader(content), int64(len(content)), minio.PutObjectOptions{PartSize: 5 << 20, UserMetadata: map[string]string{"origin": "test"}}); err != nil {
+			t.Fatalf("put %s: %v", name, err)
+		}
+		object, err := limited.GetObject(ctx, "keys-mine", name, minio.GetObjectOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(object)
+		if err != nil || !bytes.Equal(got, content) {
+			t.Errorf("%s comes back as %d bytes, %v", name, len(got), err)
+		}
+		info, err := object.Stat()
+		if err != nil || info.UserMetadata["Origin"] != "test" {
+			t.Errorf("%s has the metadata %v, %v", name, info.UserMetadata, err)
+		}
+	}
+	count := 0
+	for object := range limited.ListObjects(ctx, "keys-mine", minio.ListObjectsOptions{Recursive: true}) {
+		if object.Err != nil {
+			t.Fatal(object.Err)
+		}
+		count++
+	}
+	if count != 3 {
+		t.Errorf("the list has %d objects", count)
+	}
+	if err := limited.RemoveObject(ctx, "keys-mine", "empty", minio.RemoveObjectOptions{}); err != nil {
+		t.Error(err)
+	}
+
+	// What the key is not for.
+	_, err := limited.PutObject(ctx, "keys-other", "x", strings.NewReader("x"), 1, minio.PutObjectOptions{})
+	wantCode(t, err, "AccessDenied")
+	wantCode(t, limited.RemoveBucket(ctx, "keys-mine"), "AccessDenied")
+	wantCode(t, limited.MakeBucket(ctx, "keys-third", minio.MakeBucketOptions{}), "AccessDenied")
+	_, err = limited.ListBuckets(ctx)
+	wantCode(t, err, "AccessDenied")
+	wantCode(t, limited.EnableVersioning(ctx, "keys-mine"), "AccessDenied")
+
+	// Keys that read, are wrong, unknown or deleted.
+	if _, _, err := api.SpacesKeys.Update(ctx, key.AccessKey, &godo.SpacesKeyUpdateRequest{Name: "cluster", Grants: []*godo.Grant{{Bucket: "keys-mine", Permission: godo.SpacesKeyRead}}}); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, limited.RemoveObject(ctx, "keys-mine", "large.bin", minio.RemoveObjectOptions{}), "AccessDenied")
+	if _, err := limited.StatObject(ctx, "keys-mine", "large.bin", minio.StatObjectOptions{}); err != nil {
+		t.Error(err)
+	}
+	_, err = spacesClient(t, server, key.AccessKey, "wrong").GetBucketVersioning(ctx, "keys-mine")
+	wantCode(t, err, "SignatureDoesNotMatch")
+	if _, err := api.SpacesKeys.Delete(ctx, key.AccessKey); err != nil {
+		t.Fatal(err)
+	}
+	_, err = limited.GetBucketVersioning(ctx, "keys-mine")
+	wantCode(t, err, "InvalidAccessKeyId")
+
+	answer, err := http.Get(server.URL + "/keys-mine/large.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusForbidden {
+		t.Errorf("without a key the answer is %d", answer.StatusCode)
+	}
+}
+
+func TestBucketSettings(t *testing.T) {
+	server := startSpaces(t)
+	ctx := t.Context()
+	access, secret := server.NewSpacesKey("first")
+	spaces := spacesClient(t, server, access, secret)
+	const bucket = "settings"
+	if err := spaces.MakeBucket(ctx, bucket, minio.MakeBucketOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := spaces.GetBucketLifecycle(ctx, bucket)
+	wantCode(t, err, "NoSuchLifecycleConfiguration")
+	rules := lifecycle.NewConfiguration()
+	rules.Rules = []lifecycle.Rule{{ID: "logs", Status: "Enabled", RuleFilter: lifecycle.Filter{Prefix: "logs/"}, Expiration: lifecycle.Expiration{Days: 90}}}
+	if err := spaces.SetBucketLifecycle(ctx, bucket, rules); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := spaces.GetBucketLifecycle(ctx, bucket); err != nil || len(got.Rules) != 1 || got.Rules[0].Expiration.Days != 90 {
+		t.Errorf("the rules are %+v, %v", got, err)
+	}
+	if err := spaces.EnableVersioning(ctx, bucket); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := spaces.GetBucketVersioning(ctx, bucket); err != nil || !got.Enabled() {
+		t.Errorf("the versioning is %+v, %v", got, err)
+	}
+	if err := spaces.RemoveBucket(ctx, bucket); err != nil {
+		t.Fatal(err)
+	}
+	account, err := server.Account()
+	if err != nil || len(account.Buckets) != 0 {
+		t.Errorf("the buckets are %v, %v", account.Buckets, err)
+	}
+}
