@@ -81,7 +81,7 @@ func (b *Builder) Push(ctx context.Context, reference string, r progress.Reporte
 		digest, err := b.push(ctx, reference, repository, step)
 		if err != nil {
 			registry, _, _ := strings.Cut(repository, "/")
-			return fault.WithHint(err, "log in with %s login %s, and check existing.registry in berth.yaml", b, registry)
+			return fault.WithHint(err, "log in with %s login %s, and check the registry in berth.yaml", b, registry)
 		}
 		byDigest = repository + "@" + digest
 		return nil
@@ -90,6 +90,21 @@ func (b *Builder) Push(ctx context.Context, reference string, r progress.Reporte
 		return "", fmt.Errorf("push %s with %s: %w", reference, b, err)
 	}
 	return byDigest, nil
+}
+
+// Publish builds an image with whatever builder there is and pushes it to a
+// registry, as "ghcr.io/me". The reference is by digest, so that what is
+// released is what runs, whatever is pushed later.
+func Publish(ctx context.Context, from provider.Build, registry string, r progress.Reporter) (byDigest string, err error) {
+	builder, err := Find(ctx)
+	if err != nil {
+		return "", err
+	}
+	reference, err := builder.Build(ctx, from, strings.TrimSuffix(registry, "/")+"/"+from.Name, nil, r)
+	if err != nil {
+		return "", err
+	}
+	return builder.Push(ctx, reference, r)
 }
 
 // tagAt is where the tag begins: at the colon behind the last slash, since one

@@ -103,23 +103,13 @@ func (e notPrepared) Error() string {
 
 func (e notPrepared) Is(target error) bool { return target == provider.ErrNotUp }
 
-// Publish builds an image and pushes it to the registry. The reference is by
-// digest, so that what was released is what runs, whatever is pushed later.
+// Publish builds an image and pushes it to the registry.
 func (p *Provider) Publish(ctx context.Context, b provider.Build, r progress.Reporter) (string, error) {
 	if p.config.Existing.Registry == "" {
 		return "", fault.WithHint(fault.Usage("there is no registry for the image of %s", b.Name),
 			"set existing.registry in berth.yaml")
 	}
-	builder, err := image.Find(ctx)
-	if err != nil {
-		return "", err
-	}
-	repository := strings.TrimSuffix(p.config.Existing.Registry, "/") + "/" + b.Name
-	reference, err := builder.Build(ctx, b, repository, nil, r)
-	if err != nil {
-		return "", err
-	}
-	return builder.Push(ctx, reference, r)
+	return image.Publish(ctx, b, p.config.Existing.Registry, r)
 }
 
 // Scale refuses: the nodes are not berth's.

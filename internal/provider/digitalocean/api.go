@@ -1,0 +1,187 @@
+package digitalocean
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/digitalocean/godo"
+	"github.com/hashicorp/go-retryablehttp"
+	"golang.org/x/oauth2"
+
+	"berth/internal/config"
+	"berth/internal/fault"
+)
+
+const (
+	// attempts is how often a request is sent before its failure counts.
+	attempts = 6
+	// patience bounds the wait that the API may ask for before a request is
+	// sent again. Its limit of requests is by the hour.
+	patience = 10 * time.Minute
+	// requestTime bounds one request.
+	requestTime = time.Minute
+)
+
+// newAPI returns a client of DigitalOcean's API that sends again what failed by
+// 429 or 5xx.
+func newAPI(c *config.Config) (*godo.Client, error) {
+	token := c.DotEnv[config.DigitalOceanToken]
+	if token == "" {
+		return nil, fault.WithHint(fault.Usage("there is no token for DigitalOcean"),
+			"make one at https://cloud.digitalocean.com/account/api/tokens and set %s in .env", config.DigitalOceanToken)
+	}
+	client := retryablehttp.NewClient()
+	client.Logger = nil
+	client.RetryMax = attempts - 1
+	client.RetryWaitMin, client.RetryWaitMax = time.Second, 30*time.Second
+	client.Backoff = backoff
+	client.CheckRetry = shouldRetry
+	// The last response says more than that the attempts are used up.
+	client.ErrorHandler = retryablehttp.PassthroughErrorHandler
+	client.HTTPClient.Timeout = requestTime
+	// Not by oauth2.NewClient: that would take a client from its context.
+	authorized := &http.Client{Transport: &oauth2.Transport{
+		Base:   client.StandardClient().Transport,
+		Source: oauth2.StaticTokenSource(&oauth2.Token{AccessToken: token}),
+	}}
+	options := []godo.ClientOpt{godo.SetUserAgent("berth")}
+	if address := c.DotEnv[config.DigitalOceanAPIURL]; address != "" {
+		options = append(options, godo.SetBaseURL(strings.TrimSuffix(address, "/")+"/"))
+	}
+	return godo.New(authorized, options...)
+}
+
+// backoff waits as long as the API asks for: by Retry-After, or by the time at
+// which its limit of requests is reset (a UNIX time),
+// https://docs.digitalocean.com/reference/api/reference/rate-limiting.
+func backoff(least, most time.Duration, attempt int, response *http.Response) time.Duration {
+	wait := retryablehttp.DefaultBackoff(least, most, attempt, response)
+	if response == nil || response.StatusCode != http.StatusTooManyRequests || response.Header.Get("Retry-After") != "" {
+		return wait
+	}
+	reset, err := strconv.ParseInt(response.Header.Get("Ratelimit-Reset"), 10, 64)
+	if err != nil {
+		return wait
+	}
+	return max(wait, time.Until(time.Unix(reset, 0)))
+}
+
+func shouldRetry(ctx context.Context, response *http.Response, err error) (bool, error) {
+	if response != nil && response.StatusCode == http.StatusTooManyRequests && backoff(0, 0, 0, response) > patience {
+		return false, nil
+	}
+	return retryablehttp.DefaultRetryPolicy(ctx, response, err)
+}
+
+// explain adds to an error of the API what mends it.
+func explain(err error) error {
+	var failed *godo.ErrorResponse
+	if !errors.As(err, &failed) || failed.Response == nil || failed.Response.Request == nil {
+		return err
+	}
+	request := failed.Response.Request
+	return explainStatus(err, failed.Response.StatusCode, request.Method, request.URL)
+}
+
+func explainStatus(err error, status int, method string, address *url.URL) error {
+	switch status {
+	case http.StatusUnauthorized:
+		return fault.WithHint(fmt.Errorf("DigitalOcean does not accept the token: %w", err),
+			"make a new one at https://cloud.digitalocean.com/account/api/tokens and set %s in .env", config.DigitalOceanToken)
+	case http.StatusForbidden:
+		if scope := scopeOf(method, address.Path); scope != "" {
+			return fault.WithHint(fmt.Errorf("the token lacks the scope %s: %w", scope, err),
+				"add it to the token at https://cloud.digitalocean.com/account/api/tokens; docs/digitalocean.md lists all that berth needs")
+		}
+	case http.StatusTooManyRequests:
+		return fault.WithHint(err, "the account's limit of requests is used up for this hour; run the command again later")
+	}
+	return err
+}
+
+// resources are the scopes' names by what a path of the API begins with, the
+// longer ones first: https://docs.digitalocean.com/reference/api/scopes.
+var resources = []struct{ path, scope string }{
+	{"/v2/kubernetes", "kubernetes"},
+	{"/v2/load_balancers", "load_balancer"},
+	{"/v2/volumes", "block_storage"},
+	{"/v2/snapshots", "block_storage_snapshot"},
+	{"/v2/spaces/keys", "spaces_key"},
+	{"/v2/projects", "project"},
+	{"/v2/domains", "domain"},
+	{"/v2/registr", "registry"},
+	{"/v2/databases", "database"},
+	{"/v2/vpcs", "vpc"},
+	{"/v2/tags", "tag"},
+	{"/v2/account", "account"},
+	{"/v2/sizes", "sizes"},
+	{"/v2/regions", "regions"},
+	{"/v2/actions", "actions"},
+}
+
+var verbs = map[string]string{
+	http.MethodGet: "read", http.MethodPost: "create", http.MethodPut: "update", http.MethodPatch: "update", http.MethodDelete: "delete",
+}
+
+// scopeOf names the scope that a request needs, or "".
+func scopeOf(method, path string) string {
+	if strings.HasPrefix(path, "/v2/kubernetes") && (strings.HasSuffix(path, "/kubeconfig") || strings.HasSuffix(path, "/credentials")) {
+		return "kubernetes:access_cluster"
+	}
+	for _, resource := range resources {
+		if strings.HasPrefix(path, resource.path) {
+			return resource.scope + ":" + verbs[method]
+		}
+	}
+	return ""
+}
+
+// apiError finds in Terraform's words the request that failed, as godo writes
+// it down.
+var apiError = regexp.MustCompile(`\b(GET|POST|PUT|PATCH|DELETE) (https?://\S+): ([0-9]{3})\b`)
+
+// explainText does for a text what explain does for an error.
+func explainText(err error, text string) error {
+	match := apiError.FindStringSubmatch(text)
+	if match == nil {
+		return err
+	}
+	address, parseErr := url.Parse(match[2])
+	status, numberErr := strconv.Atoi(match[3])
+	if parseErr != nil || numberErr != nil {
+		return err
+	}
+	return explainStatus(err, status, match[1], address)
+}
+
+// isNotFound reports whether the API has no such thing.
+func isNotFound(err error) bool { return hasStatus(err, http.StatusNotFound) }
+
+func hasStatus(err error, status int) bool {
+	var failed *godo.ErrorResponse
+	return errors.As(err, &failed) && failed.Response != nil && failed.Response.StatusCode == status
+}
+
+// all reads every page of a list.
+func all[T any](list func(*godo.ListOptions) ([]T, *godo.Response, error)) ([]T, error) {
+	var found []T
+	options := &godo.ListOptions{Page: 1, PerPage: 200}
+	for {
+		page, response, err := list(options)
+		if err != nil {
+			return nil, explain(err)
+		}
+		found = append(found, page...)
+		if response == nil || response.Links == nil || response.Links.IsLastPage() {
+			return found, nil
+		}
+		options.Page++
+	}
+}

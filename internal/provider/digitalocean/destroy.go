@@ -1,0 +1,217 @@
+package digitalocean
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"berth/internal/fault"
+	"berth/internal/progress"
+)
+
+// letGoTime bounds how long the cluster may take to give back its load
+// balancers itself. What it does not, the sweep removes.
+const letGoTime = 3 * time.Minute
+
+// Destroy implements provider.Provider. It keeps the Space, and a container
+// registry: what is in them cannot be made again.
+func (p *Provider) Destroy(ctx context.Context, r progress.Reporter) (kept []string, err error) {
+	unlock, err := p.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	w, err := p.open(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	in, err := p.prepare(ctx, w, r, func(*variables) {})
+	if err != nil {
+		return nil, err
+	}
+	orphans, err := p.recordOrphans(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	if in.found.cluster != nil {
+		if err := p.letGo(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.takeOver(ctx, w, in, r); err != nil {
+		return nil, err
+	}
+	// The cluster goes first: its network cannot go before all that is in it.
+	if err := p.removeAll(ctx, w, r, clusterAddress); err != nil {
+		return nil, err
+	}
+	if err := p.sweep(ctx, orphans, r); err != nil {
+		return nil, err
+	}
+	if err := p.removeAll(ctx, w, r); err != nil {
+		return nil, err
+	}
+	if err := p.dropLostKeys(ctx, in); err != nil {
+		return nil, err
+	}
+	if err := os.RemoveAll(p.folder()); err != nil {
+		return nil, fmt.Errorf("remove berth's folder: %w", err)
+	}
+	return p.kept(in, orphans), nil
+}
+
+func (p *Provider) kept(in *intent, o *orphans) []string {
+	var kept []string
+	if in.found.bucket {
+		kept = append(kept, fmt.Sprintf("Space %s in %s with the backups and logs in it; berth destroy --delete-backups removes it",
+			in.variables.Bucket, bucketRegion(in.variables.Region)))
+	}
+	if in.found.registry != nil {
+		kept = append(kept, "container registry "+in.found.registry.Name+" with its images; doctl registry delete removes it")
+	}
+	if in.found.domain != nil && !in.variables.CreateDomain {
+		kept = append(kept, "domain "+in.found.domain.Name+", which was there before")
+	}
+	for _, snapshot := range o.Snapshots {
+		kept = append(kept, "volume snapshot "+snapshot.Name)
+	}
+	return kept
+}
+
+// kept are the addresses of what a destroy leaves.
+var keptAddresses = []string{bucketAddress, registryAddress}
+
+// takeOver has Terraform know exactly what it shall remove: also what a dead
+// run has left behind, and nothing that shall stay.
+func (p *Provider) takeOver(ctx context.Context, w *workspace, in *intent, r progress.Reporter) error {
+	// A destroy takes no notice of import blocks.
+	if err := w.writeImports(nil); err != nil {
+		return fmt.Errorf("write what Terraform shall import: %w", err)
+	}
+	things, err := in.found.unknown(in.variables, in.known)
+	if err != nil {
+		return err
+	}
+	for _, thing := range things {
+		if slices.Contains(keptAddresses, thing.address) {
+			continue
+		}
+		if err := progress.Run(r, "Take over "+title(thing.address), func(progress.Step) error { return w.add(ctx, thing.address, thing.id) }); err != nil {
+			return err
+		}
+	}
+	for _, address := range keptAddresses {
+		if in.known.has(address) {
+			if err := progress.Run(r, "Keep "+title(address), func(progress.Step) error { return w.forget(ctx, address) }); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// removeAll removes what Terraform knows: only the targets and what depends on
+// them where there are any.
+func (p *Provider) removeAll(ctx context.Context, w *workspace, r progress.Reporter, targets ...string) error {
+	plan, err := w.plan(ctx, true, targets...)
+	if err != nil {
+		return err
+	}
+	for _, one := range plan.ResourceChanges {
+		if slices.Contains(keptAddresses, one.Address) && one.Change.Actions.Delete() {
+			return errors.Join(fmt.Errorf("the plan would remove %s, which is to be kept: nothing was changed", title(one.Address)), w.dropPlan())
+		}
+	}
+	if len(changes(plan)) == 0 {
+		return w.dropPlan()
+	}
+	return w.apply(ctx, r)
+}
+
+// letGo has Kubernetes give back load balancers and volumes, as far as the
+// cluster answers: its own controllers do it most cleanly.
+func (p *Provider) letGo(ctx context.Context, r progress.Reporter) error {
+	return progress.Run(r, "Give back load balancers and volumes", func(step progress.Step) error {
+		err := p.release(ctx, step)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			r.Note("the cluster did not give back everything by itself, so it is removed from outside: " + err.Error())
+		}
+		return nil
+	})
+}
+
+func (p *Provider) release(ctx context.Context, step progress.Step) error {
+	ctx, cancel := context.WithTimeout(ctx, letGoTime)
+	defer cancel()
+	cluster, err := p.Cluster(ctx)
+	if err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfig(cluster.REST)
+	if err != nil {
+		return err
+	}
+	claims, err := client.CoreV1().PersistentVolumeClaims("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for _, claim := range claims.Items {
+		err := client.CoreV1().PersistentVolumeClaims(claim.Namespace).Delete(ctx, claim.Name, metav1.DeleteOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	return p.poll(ctx, letGoTime, func(ctx context.Context) (bool, error) {
+		services, err := client.CoreV1().Services("").List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return false, err
+		}
+		left := 0
+		for _, service := range services.Items {
+			if service.Spec.Type != corev1.ServiceTypeLoadBalancer {
+				continue
+			}
+			left++
+			if service.DeletionTimestamp != nil {
+				continue
+			}
+			err := client.CoreV1().Services(service.Namespace).Delete(ctx, service.Name, metav1.DeleteOptions{})
+			if err != nil && !apierrors.IsNotFound(err) {
+				return false, err
+			}
+		}
+		step.Detail(fmt.Sprintf("%d load balancers are left", left))
+		return left == 0, nil
+	})
+}
+
+// RemoveBucket implements provider.BucketRemover.
+func (p *Provider) RemoveBucket(ctx context.Context, r progress.Reporter) (kept []string, err error) {
+	unlock, err := p.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	cluster, err := p.findCluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if cluster != nil {
+		return nil, fault.WithHint(fmt.Errorf("cluster %s is there and writes into the Space", cluster.Name), "berth destroy removes the cluster first")
+	}
+	err = progress.Run(r, "Remove the Space with the backups", func(step progress.Step) error {
+		return p.removeBucket(ctx, func(removed int) { step.Detail(fmt.Sprintf("%d objects removed", removed)) })
+	})
+	return nil, err
+}

@@ -1,0 +1,286 @@
+package digitalocean
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/digitalocean/godo"
+	"golang.org/x/sync/errgroup"
+
+	"berth/internal/fault"
+)
+
+// defaultPool is the tag by which Terraform's plugin finds the node pool that a
+// cluster was made with:
+// https://registry.terraform.io/providers/digitalocean/digitalocean/latest/docs/resources/kubernetes_cluster
+const defaultPool = "terraform:default-node-pool"
+
+// estate is what exists at DigitalOcean under the names that berth gives. A run
+// that died, or a create that timed out, leaves things there that Terraform
+// does not know.
+type estate struct {
+	cluster  *godo.KubernetesCluster
+	vpc      *godo.VPC
+	project  *godo.Project
+	bucket   bool
+	keys     []*godo.SpacesKey
+	registry *godo.Registry
+	domain   *godo.Domain
+	records  []godo.DomainRecord
+	database *godo.Database
+	schemas  []godo.DatabaseDB
+	ingress  *godo.LoadBalancer
+}
+
+// pool is the node pool that Terraform looks after; nil when there is none.
+func (e *estate) pool() *godo.KubernetesNodePool {
+	if e.cluster == nil {
+		return nil
+	}
+	for _, pool := range e.cluster.NodePools {
+		if slices.Contains(pool.Tags, defaultPool) {
+			return pool
+		}
+	}
+	return nil
+}
+
+// survey looks for everything that v describes.
+func (p *Provider) survey(ctx context.Context, v variables) (*estate, error) {
+	found := &estate{}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		if found.cluster, err = p.findCluster(ctx); err != nil || found.cluster == nil || v.Domain == nil {
+			return err
+		}
+		found.ingress, err = p.findIngress(ctx, found.cluster.ID)
+		return err
+	})
+	group.Go(func() (err error) {
+		found.vpc, err = find(func(o *godo.ListOptions) ([]*godo.VPC, *godo.Response, error) { return p.api.VPCs.List(ctx, o) },
+			func(vpc *godo.VPC) bool { return vpc.Name == v.Name })
+		return wrap("look for the network", err)
+	})
+	group.Go(func() (err error) {
+		projects, err := all(func(o *godo.ListOptions) ([]godo.Project, *godo.Response, error) { return p.api.Projects.List(ctx, o) })
+		for _, project := range projects {
+			if project.Name == v.Name {
+				found.project = &project
+			}
+		}
+		return wrap("look for the project", err)
+	})
+	group.Go(func() (err error) {
+		found.bucket, err = p.bucketExists(ctx, v.Bucket)
+		return err
+	})
+	group.Go(func() error {
+		keys, err := all(func(o *godo.ListOptions) ([]*godo.SpacesKey, *godo.Response, error) {
+			return p.api.SpacesKeys.List(ctx, o)
+		})
+		for _, key := range keys {
+			if key.Name == v.Name+"-cluster" && len(key.Grants) == 1 && key.Grants[0].Bucket == v.Bucket {
+				found.keys = append(found.keys, key)
+			}
+		}
+		return wrap("look for the Space's key", err)
+	})
+	if v.Registry != nil {
+		group.Go(func() error {
+			registry, _, err := p.api.Registry.Get(ctx)
+			if err == nil && registry != nil && registry.Name == *v.Registry {
+				found.registry = registry
+			}
+			if isNotFound(err) || hasStatus(err, 412) { // an account without one
+				return nil
+			}
+			return wrap("look for the container registry", explain(err))
+		})
+	}
+	if v.Domain != nil {
+		group.Go(func() error { return p.surveyDomain(ctx, *v.Domain, found) })
+	}
+	if v.PostgresSize != nil {
+		group.Go(func() error { return p.surveyDatabase(ctx, v.Name+"-postgres", found) })
+	}
+	return found, group.Wait()
+}
+
+func (p *Provider) surveyDomain(ctx context.Context, name string, found *estate) error {
+	domain, _, err := p.api.Domains.Get(ctx, name)
+	if isNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return wrap("look for the domain", explain(err))
+	}
+	found.domain = domain
+	found.records, err = all(func(o *godo.ListOptions) ([]godo.DomainRecord, *godo.Response, error) {
+		return p.api.Domains.RecordsByType(ctx, name, "A", o)
+	})
+	return wrap("look for DNS records", err)
+}
+
+func (p *Provider) surveyDatabase(ctx context.Context, name string, found *estate) error {
+	databases, err := all(func(o *godo.ListOptions) ([]godo.Database, *godo.Response, error) {
+		return p.api.Databases.List(ctx, o)
+	})
+	if err != nil {
+		return wrap("look for the PostgreSQL cluster", err)
+	}
+	for _, database := range databases {
+		if database.Name == name {
+			found.database = &database
+		}
+	}
+	if found.database == nil {
+		return nil
+	}
+	found.schemas, err = all(func(o *godo.ListOptions) ([]godo.DatabaseDB, *godo.Response, error) {
+		return p.api.Databases.ListDBs(ctx, found.database.ID, o)
+	})
+	return wrap("look for databases", err)
+}
+
+// findCluster returns the cluster by its name, or nil. It refuses one that
+// berth did not make.
+func (p *Provider) findCluster(ctx context.Context) (*godo.KubernetesCluster, error) {
+	name := p.config.DigitalOcean.Cluster
+	cluster, err := find(
+		func(o *godo.ListOptions) ([]*godo.KubernetesCluster, *godo.Response, error) {
+			return p.api.Kubernetes.List(ctx, o)
+		},
+		func(c *godo.KubernetesCluster) bool { return c.Name == name })
+	if err != nil {
+		return nil, wrap("look for the Kubernetes cluster", err)
+	}
+	if cluster != nil && !slices.Contains(cluster.Tags, mark) {
+		return nil, fault.WithHint(fmt.Errorf("berth did not make the Kubernetes cluster %s (%s): it has no tag %q", name, cluster.ID, mark),
+			"set another name under digitalocean.cluster in berth.yaml; or give the cluster the tag %s, which makes it berth's, to be destroyed too", mark)
+	}
+	return cluster, nil
+}
+
+// findIngress returns the load balancer of the ingress controller, or nil.
+func (p *Provider) findIngress(ctx context.Context, clusterID string) (*godo.LoadBalancer, error) {
+	balancers, err := all(func(o *godo.ListOptions) ([]godo.LoadBalancer, *godo.Response, error) {
+		return p.api.LoadBalancers.List(ctx, o)
+	})
+	for _, balancer := range balancers {
+		if balancer.Name == p.ingressName() && slices.Contains(balancer.Tags, clusterTag(clusterID)) {
+			return &balancer, nil
+		}
+	}
+	return nil, wrap("look for the load balancer", err)
+}
+
+// clusterTag is what DigitalOcean's controllers put on the load balancers and
+// volumes that they make for a cluster.
+func clusterTag(id string) string { return "k8s:" + id }
+
+// ingressName is the name that the load balancer is given.
+func (p *Provider) ingressName() string { return p.config.DigitalOcean.Cluster + "-ingress" }
+
+// found is one thing that exists, with the identifier that Terraform imports
+// it by.
+type foundThing struct{ address, id string }
+
+// unknown are the things that exist and are not in the state, in an order in
+// which they can be imported.
+func (e *estate) unknown(v variables, s state) ([]foundThing, error) {
+	var things []foundThing
+	add := func(address, id string) {
+		if !s.has(address) {
+			things = append(things, foundThing{address, id})
+		}
+	}
+	if e.vpc != nil {
+		if !s.has(vpcAddress) && !strings.Contains(e.vpc.Description, v.Name) {
+			return nil, notOurs("network (VPC)", v.Name)
+		}
+		add(vpcAddress, e.vpc.ID)
+	}
+	if e.cluster != nil {
+		add(clusterAddress, e.cluster.ID)
+	}
+	if e.bucket {
+		add(bucketAddress, bucketRegion(v.Region)+","+v.Bucket)
+	}
+	if e.project != nil {
+		if !s.has(projectAddress) && !strings.Contains(e.project.Description, v.Name) {
+			return nil, notOurs("project", v.Name)
+		}
+		add(projectAddress, e.project.ID)
+	}
+	if e.registry != nil {
+		add(registryAddress, e.registry.Name)
+	}
+	if e.database != nil {
+		add(databaseAddress, e.database.ID)
+		for _, schema := range e.schemas {
+			if slices.Contains(v.PostgresDatabases, schema.Name) {
+				add(fmt.Sprintf("%s.environment[%q]", databaseSchemaType, schema.Name), e.database.ID+","+schema.Name)
+			}
+		}
+	}
+	records, err := e.unknownRecords(v, s)
+	return append(things, records...), err
+}
+
+// unknownRecords are the DNS records that say already what they shall. A host
+// whose record says something else is in use by somebody.
+func (e *estate) unknownRecords(v variables, s state) ([]foundThing, error) {
+	if v.Domain == nil || v.IngressIP == nil {
+		return nil, nil
+	}
+	var things []foundThing
+	for _, host := range v.Hosts {
+		address := fmt.Sprintf("%s[%q]", recordAddress, host)
+		if s.has(address) {
+			continue
+		}
+		name := "@"
+		if host != *v.Domain {
+			name = strings.TrimSuffix(host, "."+*v.Domain)
+		}
+		for _, record := range e.records {
+			if record.Name != name {
+				continue
+			}
+			if record.Data != *v.IngressIP {
+				return nil, fault.WithHint(fmt.Errorf("%s has a DNS record already, which says %s", host, record.Data),
+					"remove that record if the host is to be served by this cluster, whose address is %s", *v.IngressIP)
+			}
+			things = append(things, foundThing{address, *v.Domain + "," + strconv.Itoa(record.ID)})
+		}
+	}
+	return things, nil
+}
+
+func notOurs(what, name string) error {
+	return fault.WithHint(fmt.Errorf("there is a %s called %s that berth did not make", what, name),
+		"set another name under digitalocean.cluster in berth.yaml")
+}
+
+// find returns the first of a list that is wanted, or nil.
+func find[T any](list func(*godo.ListOptions) ([]*T, *godo.Response, error), wanted func(*T) bool) (*T, error) {
+	found, err := all(list)
+	if err != nil {
+		return nil, err
+	}
+	if i := slices.IndexFunc(found, wanted); i >= 0 {
+		return found[i], nil
+	}
+	return nil, nil
+}
+
+func wrap(what string, err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

@@ -1,0 +1,242 @@
+package digitalocean
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/digitalocean/godo"
+	tfjson "github.com/hashicorp/terraform-json"
+
+	"berth/internal/progress"
+	"berth/internal/provider"
+)
+
+const (
+	// createTime bounds how long a cluster may take to come up.
+	createTime = 60 * time.Minute
+	// nodesTime bounds how long nodes may take to be ready.
+	nodesTime = 30 * time.Minute
+)
+
+// intent is what Terraform shall do: to what there is, by which variables.
+type intent struct {
+	found     *estate
+	known     state
+	variables variables
+}
+
+// Init implements provider.Provider.
+func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
+	unlock, err := p.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	w, err := p.open(ctx, r)
+	if err != nil {
+		return err
+	}
+	return p.converge(ctx, w, r, func(*variables) {})
+}
+
+// converge brings what there is to what the variables say, after change has had
+// its say in them, and waits until every node is ready.
+func (p *Provider) converge(ctx context.Context, w *workspace, r progress.Reporter, change func(*variables)) error {
+	in, err := p.prepare(ctx, w, r, change)
+	if err != nil {
+		return err
+	}
+	if err := p.dropLostKeys(ctx, in); err != nil {
+		return err
+	}
+	if in.found.cluster != nil && !in.known.has(clusterAddress) {
+		if err := progress.Run(r, "Go on with the Kubernetes cluster", func(step progress.Step) error {
+			return p.awaitRunning(ctx, in.found.cluster.ID, step)
+		}); err != nil {
+			return err
+		}
+	}
+	if err := p.change(ctx, w, in, r); err != nil {
+		return err
+	}
+	after, err := w.state(ctx)
+	if err != nil {
+		return err
+	}
+	cluster, err := p.awaitNodes(ctx, r)
+	if err != nil {
+		return err
+	}
+	return storeKey(ctx, cluster, after.text("bucket_access_key"), after.text("bucket_secret_key"))
+}
+
+// prepare looks at what there is and tells Terraform: the variables, and what
+// to import. It changes nothing at DigitalOcean.
+func (p *Provider) prepare(ctx context.Context, w *workspace, r progress.Reporter, change func(*variables)) (in *intent, err error) {
+	err = progress.Run(r, "Look at what is there", func(progress.Step) error {
+		if in, err = p.look(ctx, w, change); err != nil {
+			return err
+		}
+		if err := w.writeVariables(in.variables); err != nil {
+			return fmt.Errorf("write Terraform's variables: %w", err)
+		}
+		things, err := in.found.unknown(in.variables, in.known)
+		if err != nil {
+			return err
+		}
+		if err := w.writeImports(things); err != nil {
+			return fmt.Errorf("write what Terraform shall import: %w", err)
+		}
+		return w.untaint(ctx, in.known)
+	})
+	return in, err
+}
+
+// look gathers what there is and what is wanted, and changes nothing.
+func (p *Provider) look(ctx context.Context, w *workspace, change func(*variables)) (*intent, error) {
+	v := newVariables(p.config)
+	found, err := p.survey(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	known, err := w.state(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v.follow(known, found)
+	if found.ingress != nil && found.ingress.IP != "" {
+		v.IngressIP = &found.ingress.IP
+	}
+	// A domain that was there before is used and never removed.
+	v.CreateDomain = v.Domain != nil && (found.domain == nil || known.has(domainAddress))
+	change(&v)
+	return &intent{found, known, v}, nil
+}
+
+// dropLostKeys removes keys of the Space whose secret part nobody knows any
+// more: a create whose answer was lost leaves one.
+func (p *Provider) dropLostKeys(ctx context.Context, in *intent) error {
+	known := ""
+	if resource, ok := in.known.resources[keyAddress]; ok {
+		known, _ = resource.AttributeValues["access_key"].(string)
+	}
+	for _, key := range in.found.keys {
+		if key.AccessKey == known {
+			continue
+		}
+		if _, err := p.api.SpacesKeys.Delete(ctx, key.AccessKey); err != nil && !isNotFound(err) {
+			return wrap("remove a Space's key that is lost", explain(err))
+		}
+	}
+	return nil
+}
+
+// change plans and applies. A plan that would lose data is refused before
+// anything is changed.
+func (p *Provider) change(ctx context.Context, w *workspace, in *intent, r progress.Reporter) error {
+	var plan *tfjson.Plan
+	err := progress.Run(r, "Plan", func(progress.Step) (err error) {
+		if plan, err = w.plan(ctx, false); err != nil {
+			return err
+		}
+		return refuse(plan)
+	})
+	if err != nil {
+		return errors.Join(err, w.dropPlan())
+	}
+	todo := changes(plan)
+	if len(todo) == 0 && !onlyOutputs(plan) {
+		return w.dropPlan()
+	}
+	if len(todo) > 0 {
+		if err := p.announce(ctx, in, todo, r); err != nil {
+			return errors.Join(err, w.dropPlan())
+		}
+	}
+	return w.apply(ctx, r)
+}
+
+// announce says what is about to be done, and what everything costs then.
+func (p *Provider) announce(ctx context.Context, in *intent, todo []provider.Change, r progress.Reporter) error {
+	costs, _, err := p.price(ctx, in.variables, in.found)
+	if err != nil {
+		return err
+	}
+	for _, one := range todo {
+		r.Note(one.String())
+	}
+	plan := provider.Plan{Costs: costs}
+	r.Note(fmt.Sprintf("all of it costs about $%.2f a month; berth init --plan says what", plan.Monthly()))
+	return nil
+}
+
+// Plan implements provider.Planner.
+func (p *Provider) Plan(ctx context.Context, r progress.Reporter) (*provider.Plan, error) {
+	unlock, err := p.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	w, err := p.open(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	in, err := p.prepare(ctx, w, r, func(*variables) {})
+	if err != nil {
+		return nil, err
+	}
+	var planned *tfjson.Plan
+	if err := progress.Run(r, "Plan", func(progress.Step) (err error) {
+		planned, err = w.plan(ctx, false)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if err := w.dropPlan(); err != nil {
+		return nil, err
+	}
+	plan := &provider.Plan{Changes: changes(planned), Notes: append(warnings(planned), p.oddities(in)...)}
+	if err := refuse(planned); err != nil {
+		plan.Refused = err.Error()
+	}
+	costs, notes, err := p.price(ctx, in.variables, in.found)
+	plan.Costs, plan.Notes = costs, append(plan.Notes, notes...)
+	return plan, err
+}
+
+// oddities are what a plan of Terraform's does not show: node pools beside its
+// own.
+func (p *Provider) oddities(in *intent) []string {
+	var lines []string
+	mine := in.found.pool()
+	if in.found.cluster == nil || mine == nil {
+		return nil
+	}
+	for _, pool := range in.found.cluster.NodePools {
+		if pool.ID != mine.ID {
+			lines = append(lines, fmt.Sprintf("the cluster has another node pool, %s with %d × %s, which berth leaves alone; "+
+				"a berth scale --size that was interrupted leaves one, and the same command finishes it", pool.Name, pool.Count, pool.Size))
+		}
+	}
+	return lines
+}
+
+// awaitRunning waits until a cluster that is being made is there.
+func (p *Provider) awaitRunning(ctx context.Context, id string, step progress.Step) error {
+	return p.poll(ctx, createTime, func(ctx context.Context) (bool, error) {
+		cluster, _, err := p.api.Kubernetes.Get(ctx, id)
+		if err != nil {
+			return false, wrap("look at the Kubernetes cluster", explain(err))
+		}
+		switch status(cluster) {
+		case godo.KubernetesClusterStatusProvisioning:
+			step.Detail("waiting until it is made")
+			return false, nil
+		case godo.KubernetesClusterStatusError, godo.KubernetesClusterStatusDeleted:
+			return false, fmt.Errorf("the Kubernetes cluster is %s: %s", status(cluster), cluster.Status.Message)
+		}
+		return true, nil
+	})
+}

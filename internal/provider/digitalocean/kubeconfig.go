@@ -1,0 +1,107 @@
+package digitalocean
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/digitalocean/godo"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"berth/internal/fault"
+	"berth/internal/provider"
+)
+
+// kubeconfigSeconds is how long the credentials last that a command fetches
+// for itself, and leaves in a file for kubectl.
+const kubeconfigSeconds = 12 * 60 * 60
+
+// Cluster implements provider.Provider. The cluster is found by its name, and
+// its credentials are fetched anew each time.
+func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
+	cluster, err := p.findCluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d := p.config.DigitalOcean
+	switch {
+	case cluster == nil:
+		return nil, fault.WithHint(fmt.Errorf("there is no cluster %s at DigitalOcean: %w", d.Cluster, provider.ErrNotUp), "berth init makes it")
+	case status(cluster) == godo.KubernetesClusterStatusProvisioning:
+		return nil, fault.WithHint(fmt.Errorf("cluster %s is being made: %w", d.Cluster, provider.ErrNotUp), "berth init goes on with it")
+	case status(cluster) == godo.KubernetesClusterStatusDeleted:
+		return nil, fault.WithHint(fmt.Errorf("cluster %s is being removed: %w", d.Cluster, provider.ErrNotUp), "berth destroy goes on with it")
+	}
+	reach, err := p.fetchKubeconfig(ctx, cluster.ID)
+	if err != nil {
+		return nil, err
+	}
+	found := &provider.Cluster{
+		Name: d.Cluster, REST: reach, Kubeconfig: p.kubeconfig(),
+		StorageClass: d.StorageClass, IngressClass: d.IngressClass, Issuer: p.issuer(),
+	}
+	found.LoadBalancer = p.loadBalancer()
+	return found, nil
+}
+
+// status is a cluster's state, which young ones do not have yet.
+func status(cluster *godo.KubernetesCluster) godo.KubernetesClusterStatusState {
+	if cluster.Status == nil {
+		return godo.KubernetesClusterStatusProvisioning
+	}
+	return cluster.Status.State
+}
+
+// fetchKubeconfig writes the kubeconfig, with one context of the cluster's name.
+func (p *Provider) fetchKubeconfig(ctx context.Context, id string) (*rest.Config, error) {
+	fetched, _, err := p.api.Kubernetes.GetKubeConfigWithExpiry(ctx, id, kubeconfigSeconds)
+	if err != nil {
+		return nil, wrap("fetch the kubeconfig", explain(err))
+	}
+	file, err := clientcmd.Load(fetched.KubeconfigYAML)
+	if err != nil {
+		return nil, fmt.Errorf("read the kubeconfig that DigitalOcean gave: %w", err)
+	}
+	own, err := ownContext(file, p.config.DigitalOcean.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	text, err := clientcmd.Write(*own)
+	if err != nil {
+		return nil, fmt.Errorf("write the kubeconfig: %w", err)
+	}
+	if err := p.makeFolder(); err != nil {
+		return nil, err
+	}
+	if err := writePrivate(p.kubeconfig(), text); err != nil {
+		return nil, fmt.Errorf("write the kubeconfig: %w", err)
+	}
+	reach, err := clientcmd.NewDefaultClientConfig(*own, nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("read the kubeconfig that DigitalOcean gave: %w", err)
+	}
+	// A drain and the platform's checks ask many small questions; client-go's
+	// default of five a second would make them slow.
+	reach.QPS, reach.Burst = 50, 100
+	return reach, nil
+}
+
+// ownContext takes a file's current context alone, under a name of berth's.
+// What runs a program is refused: the file came over the network.
+func ownContext(file *clientcmdapi.Config, name string) (*clientcmdapi.Config, error) {
+	current, ok := file.Contexts[file.CurrentContext]
+	if !ok || file.Clusters[current.Cluster] == nil || file.AuthInfos[current.AuthInfo] == nil {
+		return nil, fmt.Errorf("the kubeconfig that DigitalOcean gave has no current context")
+	}
+	user := file.AuthInfos[current.AuthInfo]
+	if user.Exec != nil || user.AuthProvider != nil {
+		return nil, fmt.Errorf("the kubeconfig that DigitalOcean gave wants to run a program")
+	}
+	own := clientcmdapi.NewConfig()
+	own.Clusters[name] = file.Clusters[current.Cluster]
+	own.AuthInfos[name] = user
+	own.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
+	own.CurrentContext = name
+	return own, nil
+}

@@ -1,0 +1,325 @@
+package digitalocean
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/terraform-exec/tfexec"
+	tfjson "github.com/hashicorp/terraform-json"
+
+	"berth/internal/config"
+	"berth/internal/progress"
+	module "berth/terraform/digitalocean"
+)
+
+//go:embed wanted.tf
+var wantedOutputs []byte
+
+const (
+	stateFile     = "terraform.tfstate"
+	planFile      = "berth.tfplan"
+	variablesFile = "berth.auto.tfvars.json"
+	// lockTimeout is how long to wait for another who changes the same state.
+	lockTimeout = "60s"
+	// endTime is how long Terraform has to end after an interrupt: it first
+	// waits for the requests that are on their way.
+	endTime = 3 * time.Minute
+)
+
+// workspace is the folder in which Terraform works for one cluster: the module,
+// its variables and, unless a Space keeps it, the state. The state holds
+// secrets, so nobody else reads the folder or a file in it.
+type workspace struct {
+	dir  string
+	exec *tfexec.Terraform
+}
+
+// openWorkspace writes the module into a folder. Terraform is the program's
+// path.
+func openWorkspace(dir, program string, c *config.Config) (*workspace, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make Terraform's folder: %w", err)
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("close Terraform's folder to others: %w", err)
+	}
+	w := &workspace{dir: dir}
+	if err := w.writeModule(); err != nil {
+		return nil, fmt.Errorf("write Terraform's module: %w", err)
+	}
+	exec, err := tfexec.NewTerraform(dir, program)
+	if err != nil {
+		return nil, err
+	}
+	if err := exec.SetEnv(environment(c, os.Environ())); err != nil {
+		return nil, err
+	}
+	if err := exec.SetWaitDelay(endTime); err != nil {
+		return nil, err
+	}
+	w.exec = exec
+	return w, nil
+}
+
+// environment is what Terraform runs with: the caller's own, which says where
+// programs, proxies and plugin mirrors are, and the secrets, which must not be
+// in its arguments.
+func environment(c *config.Config, environ []string) map[string]string {
+	all := map[string]string{}
+	for _, entry := range environ {
+		if name, value, ok := strings.Cut(entry, "="); ok {
+			all[name] = value
+		}
+	}
+	all = tfexec.CleanEnv(all)
+	delete(all, "TF_DATA_DIR") // the plugins belong into the workspace
+	for _, name := range []string{
+		config.DigitalOceanToken, config.SpacesAccessKey, config.SpacesSecretKey, config.DigitalOceanAPIURL, config.SpacesEndpointURL,
+	} {
+		delete(all, name)
+		if value := c.DotEnv[name]; value != "" {
+			all[name] = value
+		}
+	}
+	// The plugin would take this one before the other.
+	delete(all, "DIGITALOCEAN_ACCESS_TOKEN")
+	return all
+}
+
+// writeModule replaces the module's files, so that none of an older berth stays.
+func (w *workspace) writeModule() error {
+	old, err := filepath.Glob(filepath.Join(w.dir, "*.tf"))
+	if err != nil {
+		return err
+	}
+	for _, path := range old {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	names, err := fs.Glob(module.Files, "*.tf")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		text, err := module.Files.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(w.path(name), text, 0o600); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(w.path("wanted.tf"), wantedOutputs, 0o600)
+}
+
+func (w *workspace) path(name string) string { return filepath.Join(w.dir, name) }
+
+// init makes the workspace ready: the plugin, and the backend where there is
+// one. It is quick when it has been done before.
+func (w *workspace) init(ctx context.Context) error {
+	// Terraform would make them readable by all.
+	for _, name := range []string{stateFile, stateFile + ".backup"} {
+		file, err := os.OpenFile(w.path(name), os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return err
+		}
+		file.Close()
+	}
+	if err := w.exec.Init(ctx, tfexec.Reconfigure(true)); err != nil {
+		return explainRun("initialize Terraform", err, nil)
+	}
+	return w.close()
+}
+
+// close takes from others what Terraform may have let them read.
+func (w *workspace) close() error {
+	entries, err := os.ReadDir(w.dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.Type().IsRegular() {
+			if err := os.Chmod(w.path(entry.Name()), 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *workspace) writeVariables(v variables) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writePrivate(w.path(variablesFile), append(text, '\n'))
+}
+
+// writePrivate replaces a file in one step.
+func writePrivate(path string, text []byte) error {
+	part := path + ".new"
+	if err := os.WriteFile(part, text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(part, path)
+}
+
+// state is what Terraform knows to be there.
+type state struct {
+	resources map[string]*tfjson.StateResource // by address
+	outputs   map[string]*tfjson.StateOutput
+}
+
+func (w *workspace) state(ctx context.Context) (state, error) {
+	s := state{resources: map[string]*tfjson.StateResource{}}
+	shown, err := w.exec.Show(ctx)
+	if err != nil {
+		return s, explainRun("read Terraform's state", err, nil)
+	}
+	if shown.Values == nil {
+		return s, nil
+	}
+	s.outputs = shown.Values.Outputs
+	if root := shown.Values.RootModule; root != nil {
+		for _, resource := range root.Resources {
+			if resource.Mode == tfjson.ManagedResourceMode {
+				s.resources[resource.Address] = resource
+			}
+		}
+	}
+	return s, nil
+}
+
+// has reports whether an address is in the state.
+func (s state) has(address string) bool {
+	_, ok := s.resources[address]
+	return ok
+}
+
+// id is the identifier of what an address stands for, or "".
+func (s state) id(address string) string {
+	if resource, ok := s.resources[address]; ok {
+		id, _ := resource.AttributeValues["id"].(string)
+		return id
+	}
+	return ""
+}
+
+// text is an output that is a text, or "".
+func (s state) text(name string) string {
+	if output, ok := s.outputs[name]; ok {
+		text, _ := output.Value.(string)
+		return text
+	}
+	return ""
+}
+
+// number is an output that is a number, or 0.
+func (s state) number(name string) int {
+	if output, ok := s.outputs[name]; ok {
+		switch number := output.Value.(type) {
+		case float64:
+			return int(number)
+		case json.Number:
+			if value, err := number.Int64(); err == nil {
+				return int(value)
+			}
+		}
+	}
+	return 0
+}
+
+// importsFile tells Terraform what exists already.
+const importsFile = "imports.tf"
+
+// importID is what identifiers are made of; nothing in them could be read as
+// Terraform's language.
+var importID = regexp.MustCompile(`^[A-Za-z0-9._,:-]+$`)
+
+// writeImports has the next plan take over what exists. Unlike the import
+// command that changes no state before the plan is applied.
+func (w *workspace) writeImports(things []foundThing) error {
+	var text strings.Builder
+	for _, thing := range things {
+		if !importID.MatchString(thing.id) {
+			return fmt.Errorf("%s has the identifier %q, which is none", title(thing.address), thing.id)
+		}
+		fmt.Fprintf(&text, "import {\n  to = %s\n  id = \"%s\"\n}\n\n", thing.address, thing.id)
+	}
+	return writePrivate(w.path(importsFile), []byte(text.String()))
+}
+
+// untaint tells Terraform that what holds data is good, although making it was
+// interrupted: it would make it anew. What is wrong with it shows in the wait
+// for its nodes.
+func (w *workspace) untaint(ctx context.Context, known state) error {
+	for address, resource := range known.resources {
+		if resource.Tainted && slices.Contains(protected, resource.Type) {
+			if err := w.exec.Untaint(ctx, address); err != nil {
+				return explainRun("go on with "+title(address), err, nil)
+			}
+		}
+	}
+	return w.close()
+}
+
+// add takes what exists into the state.
+func (w *workspace) add(ctx context.Context, address, id string) error {
+	err := w.exec.Import(ctx, address, id, tfexec.LockTimeout(lockTimeout))
+	return errors.Join(explainRun("import "+address, err, nil), w.close())
+}
+
+// forget takes an address out of the state and leaves the thing as it is.
+func (w *workspace) forget(ctx context.Context, address string) error {
+	err := w.exec.StateRm(ctx, address, tfexec.LockTimeout(lockTimeout))
+	return errors.Join(explainRun("keep "+address, err, nil), w.close())
+}
+
+// plan works out what must be done and keeps it in a file for apply.
+func (w *workspace) plan(ctx context.Context, destroy bool, targets ...string) (*tfjson.Plan, error) {
+	options := []tfexec.PlanOption{tfexec.Out(planFile), tfexec.Destroy(destroy), tfexec.LockTimeout(lockTimeout)}
+	for _, target := range targets {
+		options = append(options, tfexec.Target(target))
+	}
+	said := &events{reporter: progress.Discard}
+	_, err := w.exec.PlanJSON(ctx, said, options...)
+	w.exec.SetStdout(io.Discard)
+	if err := errors.Join(explainRun("plan", err, said), w.close()); err != nil {
+		return nil, err
+	}
+	plan, err := w.exec.ShowPlanFile(ctx, planFile)
+	if err != nil {
+		return nil, explainRun("read the plan", err, nil)
+	}
+	return plan, nil
+}
+
+// apply does what plan has worked out, each resource as a step of r.
+func (w *workspace) apply(ctx context.Context, r progress.Reporter) error {
+	said := &events{reporter: r}
+	err := w.exec.ApplyJSON(ctx, said, tfexec.DirOrPlan(planFile), tfexec.LockTimeout(lockTimeout))
+	w.exec.SetStdout(io.Discard)
+	err = explainRun("apply the plan", err, said)
+	said.end(err)
+	return errors.Join(err, w.close(), w.dropPlan())
+}
+
+// dropPlan removes the plan, which holds secrets as the state does.
+func (w *workspace) dropPlan() error {
+	if err := os.Remove(w.path(planFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
