@@ -10,7 +10,6 @@ import (
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/config/configmiddleware"
 	"go.opentelemetry.io/collector/exporter"
-	"go.opentelemetry.io/collector/exporter/otlphttpexporter"
 	noopmetric "go.opentelemetry.io/otel/metric/noop"
 	nooptrace "go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/zap"
@@ -19,7 +18,7 @@ import (
 // NewBucketFactory is the published awss3 exporter as a sink.
 func NewBucketFactory() exporter.Factory {
 	published := awss3exporter.NewFactory()
-	return factory(published, func(ctx context.Context, set exporter.Settings, cfg component.Config) (exporter.Logs, error) {
+	create := func(ctx context.Context, set exporter.Settings, cfg component.Config) (exporter.Logs, error) {
 		c := *cfg.(*awss3exporter.Config)
 		queue, retry := c.QueueSettings, c.BackOffConfig
 		c.QueueSettings, c.BackOffConfig = Queue{}, Retry{}
@@ -28,27 +27,7 @@ func NewBucketFactory() exporter.Factory {
 			return nil, err
 		}
 		return New(ctx, set, cfg, queue, retry, to)
-	})
-}
-
-// NewOTLPFactory is the published otlp_http exporter as a sink.
-func NewOTLPFactory() exporter.Factory {
-	published := otlphttpexporter.NewFactory()
-	return factory(published, func(ctx context.Context, set exporter.Settings, cfg component.Config) (exporter.Logs, error) {
-		c := *cfg.(*otlphttpexporter.Config)
-		queue, retry := c.QueueConfig, c.RetryConfig
-		c.QueueConfig, c.RetryConfig = Queue{}, Retry{}
-		WithAnswers(&c.ClientConfig)
-		to, err := published.CreateLogs(ctx, inner(set), &c)
-		if err != nil {
-			return nil, err
-		}
-		return New(ctx, set, cfg, queue, retry, to)
-	})
-}
-
-// factory makes a published exporter's type and configuration those of a sink.
-func factory(published exporter.Factory, create exporter.CreateLogsFunc) exporter.Factory {
+	}
 	return exporter.NewFactory(published.Type(), published.CreateDefaultConfig, exporter.WithLogs(create, published.LogsStability()))
 }
 
