@@ -34,14 +34,26 @@ const readyTimeout = 3 * time.Minute
 
 // part is one Helm release of the platform.
 type part struct {
-	title     string // for people: "Install the ingress controller"
+	title string // for people: "Install the ingress controller"
+	// chart is one of berth's own, or published one of others.
 	chart     string
+	published published
 	name      string // of the release
 	namespace string
 	// security is the Pod Security level that the namespace enforces. Empty
 	// leaves the namespace to whoever made it.
 	security string
 	values   map[string]any
+	// timeout bounds how long it may take to be ready; 0 is readyTimeout.
+	timeout time.Duration
+}
+
+// load returns the chart.
+func (p part) load() (*chart.Chart, error) {
+	if p.published != (published{}) {
+		return p.published.pull()
+	}
+	return charts.Load(p.chart)
 }
 
 // parts are what a cluster needs, in the order to install them.
@@ -56,6 +68,9 @@ func parts(cluster *provider.Cluster) []part {
 				"http":  in.HTTP, "https": in.HTTPS, "node": in.Node,
 			},
 		})
+	}
+	if cluster.LoadBalancer != nil {
+		all = append(all, behindLoadBalancer(cluster)...)
 	}
 	return all
 }
@@ -72,8 +87,11 @@ func Install(ctx context.Context, cluster *provider.Cluster, _ *config.Config, r
 			return install(ctx, cluster, client, p, step)
 		}); err != nil {
 			return fault.WithHint(fmt.Errorf("install %s: %w", p.name, err),
-				"see what it says: kubectl --kubeconfig %s -n %s logs deployment/%s", cluster.Kubeconfig, p.namespace, p.name)
+				"see what it says: kubectl --kubeconfig %s -n %s get pods,services,events", cluster.Kubeconfig, p.namespace)
 		}
+	}
+	if in := cluster.LoadBalancer; in != nil && in.Certificates {
+		return applyIssuers(ctx, cluster, r)
 	}
 	return nil
 }
@@ -88,15 +106,15 @@ func install(ctx context.Context, cluster *provider.Cluster, client kubernetes.I
 			return fmt.Errorf("make namespace %s: %w", p.namespace, err)
 		}
 	}
-	wanted, err := charts.Load(p.chart)
-	if err != nil {
-		return err
-	}
 	config, err := helm.Open(cluster.REST, p.namespace)
 	if err != nil {
 		return err
 	}
 	present, err := latest(config, p.name)
+	if err != nil || p.isPublished(present) {
+		return err
+	}
+	wanted, err := p.load()
 	if err != nil {
 		return err
 	}
@@ -121,7 +139,7 @@ func install(ctx context.Context, cluster *provider.Cluster, client kubernetes.I
 	upgrade.ForceConflicts = true
 	upgrade.MaxHistory = 5
 	upgrade.WaitStrategy = kube.StatusWatcherStrategy
-	upgrade.Timeout = readyTimeout
+	upgrade.Timeout = p.patience()
 	_, err = upgrade.RunWithContext(ctx, p.name, wanted, p.values)
 	return err
 }
@@ -133,7 +151,7 @@ func first(ctx context.Context, config *action.Configuration, p part, wanted *ch
 	install.ServerSideApply = true
 	install.ForceConflicts = true
 	install.WaitStrategy = kube.StatusWatcherStrategy
-	install.Timeout = readyTimeout
+	install.Timeout = p.patience()
 	_, err := install.RunWithContext(ctx, wanted, p.values)
 	return err
 }
@@ -166,6 +184,21 @@ func same(present *helmrelease.Release, wanted *chart.Chart, values map[string]a
 		}
 	}
 	return reflect.DeepEqual(present.Config, stored(values)) && reflect.DeepEqual(present.Chart.Values, wanted.Values)
+}
+
+// isPublished reports whether a release is of a published chart, which never
+// changes under its version, with these values: then it need not be fetched.
+func (p part) isPublished(present *helmrelease.Release) bool {
+	return present != nil && p.published != (published{}) && present.Info.Status == common.StatusDeployed &&
+		present.Chart != nil && present.Chart.Metadata != nil && present.Chart.Metadata.Version == p.published.version &&
+		reflect.DeepEqual(present.Config, stored(p.values))
+}
+
+func (p part) patience() time.Duration {
+	if p.timeout == 0 {
+		return readyTimeout
+	}
+	return p.timeout
 }
 
 // stored returns values as they come back from Helm's storage, which keeps
