@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -77,7 +76,7 @@ func (b *Backups) Install(ctx context.Context, bucket provider.Bucket, image str
 func (b *Backups) part(bucket provider.Bucket, image string) part {
 	settings := b.config.Environments[b.environment].Backup
 	destination := map[string]any{
-		"endpoint": bucket.Endpoint, "name": bucket.Name,
+		"endpoint": bucket.URL(), "name": bucket.Name,
 		"prefix": BackupPrefix(b.config.Name, b.environment), "secret": b.secret("bucket"),
 	}
 	if bucket.Region != "" {
@@ -97,7 +96,7 @@ func (b *Backups) part(bucket provider.Bucket, image string) part {
 		"retention": map[string]any{
 			"last": settings.Keep.Last, "daily": settings.Keep.Daily, "weekly": settings.Keep.Weekly, "monthly": settings.Keep.Monthly,
 		},
-		"networkPolicy": map[string]any{"bucketPort": port(bucket.Endpoint)},
+		"networkPolicy": map[string]any{"bucketPort": port(bucket.URL())},
 	}
 	if len(settings.Recipients) > 0 {
 		encryption := map[string]any{"recipients": settings.Recipients}
@@ -119,9 +118,6 @@ func (b *Backups) part(bucket provider.Bucket, image string) part {
 
 // port is the one that an endpoint listens on.
 func port(endpoint string) int {
-	if !strings.Contains(endpoint, "://") {
-		endpoint = "https://" + endpoint
-	}
 	u, err := url.Parse(endpoint)
 	if err != nil {
 		return 443 // the job says what is wrong with it

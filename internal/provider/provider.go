@@ -9,6 +9,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"k8s.io/client-go/rest"
 
@@ -126,6 +127,14 @@ type Bucket struct {
 	AccessKey, SecretKey   string
 	// CA is a PEM bundle to trust besides the system's; empty for none.
 	CA []byte
+}
+
+// URL is the endpoint with its scheme, which is https where none is named.
+func (b Bucket) URL() string {
+	if strings.Contains(b.Endpoint, "://") {
+		return b.Endpoint
+	}
+	return "https://" + b.Endpoint
 }
 
 // Check is one thing that a provider needs, and whether it is there.

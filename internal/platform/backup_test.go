@@ -1,0 +1,85 @@
+package platform
+
+import (
+	"strings"
+	"testing"
+
+	"helm.sh/helm/v4/pkg/chart/common/util"
+
+	"berth/charts"
+	"berth/internal/config"
+	"berth/internal/fault"
+	"berth/internal/provider"
+)
+
+// The chart's schema knows every value that it is given, in every combination.
+func TestTheScheduleFitsTheChart(t *testing.T) {
+	plain := config.Backup{Schedule: "17 3 * * *", Keep: config.Keep{Last: 7}}
+	sealed := plain
+	sealed.Recipients = []string{"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"}
+	here := provider.Bucket{Endpoint: "https://10.118.0.1:9000", Region: "us-east-1", Name: "berth", CA: []byte("PEM")}
+	there := provider.Bucket{Endpoint: "fra1.digitaloceanspaces.com", Name: "shop"}
+	for _, c := range []struct {
+		what     string
+		settings config.Backup
+		bucket   provider.Bucket
+		env      map[string]string
+		port     int
+		verify   any
+	}{
+		{"on this machine", plain, here, nil, 9000, nil},
+		{"in a Space, with a webhook", plain, there, map[string]string{config.BackupWebhook: "https://hooks.example.com/x"}, 443, nil},
+		{"encrypted, with the key", sealed, there, map[string]string{config.BackupIdentity: "AGE-SECRET-KEY-1"}, 443, nil},
+		{"encrypted, without the key", sealed, there, nil, 443, false},
+	} {
+		b := &Backups{environment: "production", config: &config.Config{
+			Name: "shop", DotEnv: c.env, Environments: map[string]config.Environment{"production": {Backup: c.settings}},
+		}}
+		p := b.part(c.bucket, "registry.example.com/backup:1")
+		chart, err := charts.Load(p.chart)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values, err := util.CoalesceValues(chart, stored(p.values))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := util.ValidateAgainstSchema(chart, values); err != nil {
+			t.Errorf("%s: %v", c.what, err)
+		}
+		if got := p.values["networkPolicy"].(map[string]any)["bucketPort"]; got != c.port {
+			t.Errorf("%s: port %v, want %d", c.what, got, c.port)
+		}
+		if got := p.values["verify"]; got != c.verify {
+			t.Errorf("%s: verify %v, want %v", c.what, got, c.verify)
+		}
+	}
+}
+
+func TestWhatTheJobSaid(t *testing.T) {
+	var shown []string
+	read := func(text string) *speech {
+		s := &speech{}
+		if err := s.read(strings.NewReader(text), func(detail string) { shown = append(shown, detail) }); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	// What it did is JSON, a line each; its result is JSON, too, over many.
+	s := read(`{"time":"2026-01-02T03:04:05Z","level":"INFO","msg":"dumping"}
+{"time":"2026-01-02T03:04:06Z","level":"INFO","msg":"backup run ended","backup":"20260102_030405_cafe"}
+{
+  "id": "20260102_030405_cafe"
+}
+`)
+	if s.last["backup"] != "20260102_030405_cafe" || strings.Join(shown, ", ") != "dumping, backup run ended" {
+		t.Errorf("got %v, shown %v", s.last, shown)
+	}
+	failure := read(`{"msg":"backup run failed","error":"x"}
+backup: the bucket refuses the key (AccessDenied)
+  check the bucket's access key and secret key
+`).explain(nil)
+	if failure == nil || failure.Error() != "the bucket refuses the key (AccessDenied)" || fault.Hint(failure) != "check the bucket's access key and secret key" {
+		t.Errorf("got %v, hint %q", failure, fault.Hint(failure))
+	}
+}
