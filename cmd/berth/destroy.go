@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -13,19 +14,28 @@ import (
 
 var errDeclined = errors.New("nothing was removed")
 
+type destroyOptions struct{ deleteBackups, noBackup bool }
+
 func (a *app) destroyCommand() *cobra.Command {
-	return &cobra.Command{
+	var o destroyOptions
+	command := &cobra.Command{
 		Use:   "destroy",
 		Short: "Remove what berth made on the provider, and nothing else",
 		Long: `Remove every environment with its data, what berth installed beside them, and
 the cluster where berth made it. Lists what goes and what stays, and asks for
-the cluster's name first. Without a terminal it needs --yes.`,
+the cluster's name first. Without a terminal it needs --yes.
+
+Databases that are backed up are so once more before, into the bucket, which
+stays.`,
 		Args: arguments(0),
-		RunE: func(command *cobra.Command, _ []string) error { return a.destroy(command.Context()) },
+		RunE: func(command *cobra.Command, _ []string) error { return a.destroy(command.Context(), o) },
 	}
+	command.Flags().BoolVar(&o.deleteBackups, "delete-backups", false, "remove the bucket with all backups too")
+	command.Flags().BoolVar(&o.noBackup, "no-backup", false, "make no last backup")
+	return command
 }
 
-func (a *app) destroy(ctx context.Context) error {
+func (a *app) destroy(ctx context.Context, o destroyOptions) error {
 	if !a.yes && !a.console.Interactive {
 		return fault.WithHint(
 			fault.Usage("destroy asks before it removes anything, and there is no terminal to ask on"),
@@ -35,17 +45,19 @@ func (a *app) destroy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	remover, keepsBucket := p.(provider.BucketRemover)
+	if o.deleteBackups && !keepsBucket {
+		return fault.Usage("--delete-backups is for the provider digitalocean: local has no bucket of its own to keep, and existing's is yours")
+	}
 	cluster, found, err := a.connect(ctx, c, p)
-	// A cluster of berth's own may be stopped and goes as a whole; one that is
-	// not must be there, or what is in it would be left behind unsaid.
-	if _, own := p.(provider.Stopper); err != nil && !(own && errors.Is(err, provider.ErrNotUp)) {
+	// A cluster of berth's own may be stopped or half gone and goes as a whole;
+	// one that is not must be there, or what is in it would be left behind
+	// unsaid.
+	if err != nil && (c.Provider == "existing" || !errors.Is(err, provider.ErrNotUp)) {
 		return err
 	}
-	name := c.Provider
-	if cluster != nil {
-		name = cluster.Name
-	}
-	a.printPlan(c, name)
+	name := clusterName(c, cluster)
+	a.printPlan(c, name, o)
 	if !a.yes {
 		sure, err := a.console.Type(ctx, name)
 		if err != nil {
@@ -57,28 +69,81 @@ func (a *app) destroy(ctx context.Context) error {
 	}
 	r := a.console.Reporter()
 	if cluster != nil {
-		for _, environment := range c.EnvironmentNames() {
-			scheduled, err := a.parts.backups(cluster, c, environment)
-			if err != nil {
-				return err
-			}
-			if err := scheduled.Remove(ctx, r); err != nil {
-				return err
-			}
-			if err := found.Remove(ctx, environment, r); err != nil {
-				return err
-			}
-		}
-		if err := a.parts.remove(ctx, cluster, c, r); err != nil {
+		if err := a.lastBackups(ctx, c, cluster, o); err != nil {
 			return err
+		}
+		if err := a.empty(ctx, c, cluster, found); err != nil {
+			if !keepsBucket || ctx.Err() != nil {
+				return err
+			}
+			// Nothing in it outlives the cluster, which goes from outside.
+			r.Note("the cluster could not be emptied and is removed as it is: " + err.Error())
 		}
 	}
 	kept, err := p.Destroy(ctx, r)
 	if err != nil {
 		return err
 	}
+	if o.deleteBackups {
+		if kept, err = remover.RemoveBucket(ctx, r); err != nil {
+			return err
+		}
+	}
 	a.printKept(kept)
 	return nil
+}
+
+// clusterName is what the operator calls the cluster, also when it is not up.
+func clusterName(c *config.Config, cluster *provider.Cluster) string {
+	switch {
+	case cluster != nil:
+		return cluster.Name
+	case c.Provider == "digitalocean":
+		return c.DigitalOcean.Cluster
+	}
+	return c.Provider
+}
+
+// lastBackups backs up once more what is backed up, where the bucket stays.
+func (a *app) lastBackups(ctx context.Context, c *config.Config, cluster *provider.Cluster, o destroyOptions) error {
+	if o.noBackup || o.deleteBackups || c.Provider == "local" {
+		return nil
+	}
+	for _, environment := range environmentsWithBackups(c) {
+		scheduled, err := a.parts.backups(cluster, c, environment)
+		if err != nil {
+			return err
+		}
+		since, err := scheduled.Installed(ctx)
+		if err != nil {
+			return fault.WithHint(fmt.Errorf("look for the backups of %s: %w", environment, err), "berth destroy --no-backup removes without a last backup")
+		}
+		if since.IsZero() {
+			continue
+		}
+		if _, err := scheduled.Safety(ctx, a.console.Reporter()); err != nil {
+			return fault.WithHint(fmt.Errorf("back up %s a last time: %w", environment, err), "berth destroy --no-backup removes without a last backup")
+		}
+	}
+	return nil
+}
+
+// empty removes all that berth has put into a cluster.
+func (a *app) empty(ctx context.Context, c *config.Config, cluster *provider.Cluster, found releases) error {
+	r := a.console.Reporter()
+	for _, environment := range c.EnvironmentNames() {
+		scheduled, err := a.parts.backups(cluster, c, environment)
+		if err != nil {
+			return err
+		}
+		if err := scheduled.Remove(ctx, r); err != nil {
+			return err
+		}
+		if err := found.Remove(ctx, environment, r); err != nil {
+			return err
+		}
+	}
+	return a.parts.remove(ctx, cluster, c, r)
 }
 
 func (a *app) printKept(kept []string) {
@@ -92,7 +157,7 @@ func (a *app) printKept(kept []string) {
 }
 
 // printPlan says before the question what the answer would mean.
-func (a *app) printPlan(c *config.Config, cluster string) {
+func (a *app) printPlan(c *config.Config, cluster string, o destroyOptions) {
 	a.console.Print("This removes for good from cluster %s:", cluster)
 	for _, environment := range c.EnvironmentNames() {
 		what := "its revisions and secrets"
@@ -106,6 +171,13 @@ func (a *app) printPlan(c *config.Config, cluster string) {
 	case "local":
 		a.console.Print("  the cluster itself with its nodes, volumes and bucket")
 		a.console.Print("It keeps berth.yaml, .env and installed packages.")
+	case "digitalocean":
+		a.console.Print("  the cluster itself with its nodes, network, load balancers and volumes")
+		if o.deleteBackups {
+			a.console.Print("  the Space %s with ALL BACKUPS and logs", c.DigitalOcean.Bucket)
+		} else {
+			a.console.Print("It keeps the Space %s with the backups, and container registries.", c.DigitalOcean.Bucket)
+		}
 	default:
 		a.console.Print("It keeps the cluster, its nodes, everything else in it, the bucket and the images.")
 	}

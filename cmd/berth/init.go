@@ -12,14 +12,23 @@ import (
 )
 
 func (a *app) initCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "init",
+	var o planOptions
+	command := &cobra.Command{
+		Use:   "init [--plan]",
 		Short: "Prepare the provider's cluster: nodes, bucket, ingress",
 		Long: `Prepare the cluster of berth.yaml's provider: make it or check that it is there,
 and install what every environment needs. Deploys nothing.`,
 		Args: arguments(0),
-		RunE: func(command *cobra.Command, _ []string) error { return a.init(command.Context()) },
+		RunE: func(command *cobra.Command, _ []string) error {
+			if o.plan {
+				return a.plan(command.Context(), o)
+			}
+			return a.init(command.Context())
+		},
 	}
+	command.Flags().BoolVar(&o.plan, "plan", false, "say what would change and what it costs a month, and change nothing")
+	command.Flags().BoolVar(&o.json, "json", false, "with --plan, write it as JSON")
+	return command
 }
 
 func (a *app) init(ctx context.Context) error {
@@ -30,9 +39,17 @@ func (a *app) init(ctx context.Context) error {
 	if err := a.askForPackages(ctx, p); err != nil {
 		return err
 	}
+	if err := a.askForMoney(ctx, p); err != nil {
+		return err
+	}
 	cluster, err := a.prepare(ctx, c, p)
 	if err != nil {
 		return err
+	}
+	if namer, ok := p.(provider.Namer); ok {
+		if err := namer.MakeRecords(ctx, a.console.Reporter()); err != nil {
+			return err
+		}
 	}
 	a.console.Print("Cluster %s is ready. Look at it with:\n  kubectl --kubeconfig %s --context %s get nodes",
 		cluster.Name, cluster.Kubeconfig, cluster.Name)

@@ -15,6 +15,7 @@ import (
 	"berth/internal/platform"
 	"berth/internal/progress"
 	"berth/internal/provider"
+	"berth/internal/provider/digitalocean"
 	"berth/internal/provider/existing"
 	"berth/internal/provider/local"
 	"berth/internal/release"
@@ -103,6 +104,8 @@ func openProvider(c *config.Config) (provider.Provider, error) {
 	switch c.Provider {
 	case "local":
 		return local.New(c)
+	case "digitalocean":
+		return digitalocean.New(c)
 	case "existing":
 		return existing.New(c)
 	}

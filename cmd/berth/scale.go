@@ -40,14 +40,13 @@ func (a *app) scale(ctx context.Context, o scaleOptions) error {
 	case o.nodesGiven && o.Nodes < 1:
 		return fault.WithHint(fault.Usage("--nodes must be 1 or more; it is %d", o.Nodes), "berth down stops the cluster")
 	}
-	if o.Size != "" {
-		if _, err := config.ParseSize(o.Size); err != nil {
-			return fault.Usage("--size %w", err)
-		}
-	}
 	c, p, err := a.open("")
 	if err != nil {
 		return err
+	}
+	// DigitalOcean has more sizes than these, and says itself which.
+	if _, err := config.ParseSize(o.Size); err != nil && o.Size != "" && c.Provider != "digitalocean" {
+		return fault.Usage("--size %w", err)
 	}
 	if _, _, err := a.connect(ctx, c, p); err != nil {
 		return err

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"berth/internal/config"
+	"berth/internal/console"
+	"berth/internal/progress"
+	"berth/internal/provider"
+)
+
+// cloud is a provider that makes things which cost money.
+type cloud struct {
+	fakeProvider
+	planned *provider.Plan
+}
+
+func (c cloud) Plan(context.Context, progress.Reporter) (*provider.Plan, error) {
+	return c.planned, c.call("plan")
+}
+
+func (c cloud) MakeRecords(context.Context, progress.Reporter) error { return c.call("records") }
+
+func (c cloud) RemoveBucket(context.Context, progress.Reporter) ([]string, error) {
+	return []string{"the registry"}, c.call("remove bucket")
+}
+
+const cloudy = tiny + `
+provider: digitalocean
+digitalocean: {bucket: tiny-backups, registry: ghcr.io/me}
+`
+
+// inCloud runs a command against a provider of w's in a cloud.
+func (w *world) inCloud(t *testing.T, planned *provider.Plan, args ...string) result {
+	t.Helper()
+	dir := t.TempDir()
+	text := strings.Replace(cloudy, "[tiny.localhost]}", "[tiny.localhost], database: postgres}", 1)
+	if err := os.WriteFile(filepath.Join(dir, config.File), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	a := &app{streams: console.Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, parts: w.parts()}
+	a.parts.provider = func(*config.Config) (provider.Provider, error) { return cloud{fakeProvider{w}, planned}, nil }
+	status := run(t.Context(), append([]string{"--dir", dir}, args...), a)
+	return result{status, out.String(), errs.String()}
+}
+
+var twoNodes = &provider.Plan{
+	Changes: []provider.Change{
+		{Action: "make", What: "the network"},
+		{Action: "change", What: "the Kubernetes cluster", Details: []string{"node_pool.node_count: 5 -> 2"}},
+	},
+	Costs: []provider.Cost{
+		{What: "nodes s-2vcpu-4gb", Count: 2, Each: 24, Dollars: 48, From: "API"},
+		{What: "load balancer", Count: 1, Each: 15, Dollars: 15, From: "price list of 2025"},
+	},
+	Notes: []string{"volumes cost extra"},
+}
+
+func TestInitPlanSaysWhatItCostsAndChangesNothing(t *testing.T) {
+	w := newWorld()
+	got := w.inCloud(t, twoNodes, "init", "--plan")
+	w.wantCalls(t, "plan")
+	if want := `   make the network
+   change the Kubernetes cluster
+       node_pool.node_count: 5 -> 2
+
+COSTS A MONTH           COUNT  EACH    TOGETHER  FROM
+nodes s-2vcpu-4gb       2      $24.00  $48.00    API
+load balancer           1      $15.00  $15.00    price list of 2025
+together, before taxes                 $63.00
+
+ ! volumes cost extra
+`; got.out != want || got.status != succeeded {
+		t.Errorf("status %d, stdout is\n%s", got.status, got.out)
+	}
+
+	got = w.inCloud(t, twoNodes, "init", "--plan", "--json")
+	var read struct {
+		Monthly float64 `json:"monthly"`
+		Changes []provider.Change
+	}
+	if err := json.Unmarshal([]byte(got.out), &read); err != nil || read.Monthly != 63 || len(read.Changes) != 2 {
+		t.Errorf("%v: %s", err, got.out)
+	}
+}
+
+func TestAPlanThatWouldBeRefusedFails(t *testing.T) {
+	w := newWorld()
+	got := w.inCloud(t, &provider.Plan{Refused: "this would replace the Kubernetes cluster"}, "init", "--plan")
+	got.wants(t, failed, "berth init would refuse: this would replace the Kubernetes cluster")
+}
+
+func TestOnlyCloudsPlan(t *testing.T) {
+	newWorld().berth(t, "init", "--plan").wants(t, misused, "the provider local costs nothing and plans nothing")
+}
+
+func TestInitMakesDNSRecordsLast(t *testing.T) {
+	w := newWorld()
+	w.inCloud(t, nil, "init").wants(t, succeeded, "is ready")
+	w.wantCalls(t, "init", "install", "records")
+}
+
+func TestInitAsksAPersonBeforeItSpends(t *testing.T) {
+	w := newWorld()
+	status, seen := w.inTerminal(t, "n", cloud{fakeProvider{w}, twoNodes}, "init")
+	if status != failed || !strings.Contains(seen, "Go on, at about $63.00 a month?") || !strings.Contains(seen, "nothing was made") {
+		t.Errorf("status %d: %s", status, seen)
+	}
+	w.wantCalls(t, "plan")
+}
+
+func TestDestroyInACloudBacksUpFirstAndKeepsTheBucket(t *testing.T) {
+	w := newWorld()
+	w.scheduled = time.Now()
+	got := w.inCloud(t, nil, "destroy", "--yes")
+	got.wants(t, succeeded, "It keeps the Space tiny-backups with the backups")
+	w.wantCalls(t, "safety backup of production", "unschedule backups of staging", "remove staging",
+		"unschedule backups of production", "remove production", "remove platform", "destroy")
+}
+
+func TestDestroyStopsWhenTheLastBackupFails(t *testing.T) {
+	w := newWorld()
+	w.scheduled = time.Now()
+	w.fail["safety backup of production"] = errors.New("the bucket is away")
+	w.inCloud(t, nil, "destroy", "--yes").wants(t, failed, "berth destroy --no-backup removes without a last backup")
+	w.wantCalls(t, "safety backup of production")
+
+	w.calls = nil
+	w.inCloud(t, nil, "destroy", "--yes", "--no-backup").wants(t, succeeded, "Kept:")
+}
+
+func TestDestroyMayRemoveTheBackups(t *testing.T) {
+	w := newWorld()
+	got := w.inCloud(t, nil, "destroy", "--yes", "--delete-backups")
+	got.wants(t, succeeded, "with ALL BACKUPS")
+	w.wantCalls(t, "remove staging", "remove production", "remove platform", "destroy", "remove bucket")
+	newWorld().berth(t, "destroy", "--yes", "--delete-backups").wants(t, misused, "is for the provider digitalocean")
+}
+
+func TestDestroyGoesOnWithAClusterThatIsHalfGone(t *testing.T) {
+	w := newWorld()
+	w.fail["remove staging"] = errors.New("the API server does not answer")
+	w.inCloud(t, nil, "destroy", "--yes", "--no-backup").wants(t, succeeded, "is removed as it is")
+	w.wantCalls(t, "remove staging", "destroy")
+
+	w = newWorld()
+	w.cluster = nil
+	w.inCloud(t, nil, "destroy", "--yes").wants(t, succeeded, "from cluster tiny")
+	w.wantCalls(t, "destroy")
+}
