@@ -109,7 +109,7 @@ func (f *Fake) routeDatabases() {
 			return 0, nil, unprocessable("database name is not available")
 		}
 		d.DBNames = append(d.DBNames, request.Name)
-		return http.StatusCreated, map[string]any{"db": godo.DatabaseDB{Name: request.Name}}, nil
+		return http.StatusCreated, map[string]any{"db": godo.DatabaseDB(request)}, nil
 	}))
 	f.handle("GET "+dbs+"/{db}", f.withDatabase(func(r *http.Request, d *Database) (int, any, error) {
 		if !slices.Contains(d.DBNames, r.PathValue("db")) {
