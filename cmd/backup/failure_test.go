@@ -232,7 +232,7 @@ func (s *site) remove(t *testing.T, id string) {
 func wrap(t *testing.T, script string) string {
 	t.Helper()
 	bin := t.TempDir()
-	for _, program := range []string{"psql", "pg_dumpall", "initdb", "postgres"} {
+	for _, program := range []string{"psql", "pg_dumpall", "pg_restore", "initdb", "postgres"} {
 		if err := os.Symlink(filepath.Join(postgres.Bin, program), filepath.Join(bin, program)); err != nil {
 			t.Fatal(err)
 		}

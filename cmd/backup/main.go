@@ -1,5 +1,5 @@
-// Command backup makes, verifies and restores backups of a PostgreSQL database
-// in an S3 bucket. It runs in the cluster's CronJob and by hand; settings come
+// Command backup makes, verifies and restores backups of a PostgreSQL or SQLite
+// database in an S3 bucket. It runs in the cluster's CronJob and by hand; settings come
 // by the environment. See docs/backups.md.
 package main
 
@@ -32,7 +32,7 @@ func main() {
 // meant.
 func run(ctx context.Context, arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
-		Use: "backup", Short: "Back up a PostgreSQL database into a bucket, and know that it restores",
+		Use: "backup", Short: "Back up a database into a bucket, and know that it restores",
 		SilenceErrors: true, SilenceUsage: true, Version: backup.Version,
 	}
 	root.SetArgs(arguments)
@@ -125,10 +125,10 @@ func tell(ctx context.Context, job *backup.Job, report backup.Report) {
 		failed(report.WriteMetrics(path))
 	}
 	if gateway := os.Getenv("PUSHGATEWAY_URL"); gateway != "" {
-		failed(report.PushMetrics(ctx, gateway, job.Database.Name()))
+		failed(report.PushMetrics(ctx, gateway, job.Name()))
 	}
 	if webhook := os.Getenv("WEBHOOK_URL"); webhook != "" && report.Err != nil {
-		failed(report.Notify(ctx, webhook, job.Database.Name()))
+		failed(report.Notify(ctx, webhook, job.Name()))
 	}
 	fields := []any{"success", report.Err == nil, "seconds", report.Finished.Sub(report.Started).Seconds()}
 	if report.Manifest != nil {
@@ -201,10 +201,10 @@ func restoreCommand() *cobra.Command {
 			}
 			if !yes {
 				fmt.Fprintf(command.ErrOrStderr(), "Restore %s (%s, %d rows) over database %q? Stop its writers first. Type the database's name: ",
-					entry.ID, entry.State(), entry.Rows(), job.Database.Name())
+					entry.ID, entry.State(), entry.Rows(), job.Name())
 				// The end of the input is an answer, too: no.
 				answer, _ := bufio.NewReader(command.InOrStdin()).ReadString('\n')
-				if strings.TrimSuffix(answer, "\n") != job.Database.Name() {
+				if strings.TrimSuffix(answer, "\n") != job.Name() {
 					return fault.WithHint(fault.Usage("not confirmed, nothing was done"), "type the database's name, or give --yes")
 				}
 			}
@@ -223,7 +223,7 @@ func restoreCommand() *cobra.Command {
 func getCommand() *cobra.Command {
 	var output string
 	command := &cobra.Command{
-		Use: "get [ID]", Short: "Download a backup as SQL", Args: atMostOneID,
+		Use: "get [ID]", Short: "Download a backup: SQL, or the file that it is of", Args: atMostOneID,
 		RunE: func(command *cobra.Command, arguments []string) error {
 			job, err := newJob(command.ErrOrStderr(), false)
 			if err != nil {

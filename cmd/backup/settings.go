@@ -15,6 +15,7 @@ import (
 	"filippo.io/age"
 
 	"berth/internal/backup"
+	"berth/internal/backup/sqlite"
 	"berth/internal/config"
 	"berth/internal/fault"
 )
@@ -83,14 +84,15 @@ func fromS3cfg(o *backup.BucketOptions) error {
 func newJob(logs io.Writer, withDatabase bool) (*backup.Job, error) {
 	job := &backup.Job{
 		Scratch: os.Getenv("BACKUP_SCRATCH"), Bin: os.Getenv("PG_BIN"),
-		Log: slog.New(slog.NewJSONHandler(logs, nil)), Now: time.Now,
+		Engine: sqlite.Engine{},
+		Log:    slog.New(slog.NewJSONHandler(logs, nil)), Now: time.Now,
 	}
 	var err error
 	if job.Bucket, err = newBucket(); err != nil {
 		return nil, err
 	}
 	if withDatabase {
-		if job.Database, err = backup.ParseDatabase(os.Getenv("DATABASE_URL")); err != nil {
+		if err := setDatabase(job); err != nil {
 			return nil, err
 		}
 	}
@@ -112,6 +114,23 @@ func newJob(logs io.Writer, withDatabase bool) (*backup.Job, error) {
 		}
 	}
 	return job, nil
+}
+
+// setDatabase reads what is backed up, and how.
+func setDatabase(job *backup.Job) (err error) {
+	text := os.Getenv("DATABASE_URL")
+	var isFile bool
+	if job.File, isFile, err = backup.ParseFile(text); isFile || err != nil {
+		return err
+	}
+	if job.Database, err = backup.ParseDatabase(text); err != nil {
+		return err
+	}
+	job.Format, err = backup.ParseFormat(setting("BACKUP_FORMAT", string(backup.Plain)))
+	if err != nil {
+		return fmt.Errorf("BACKUP_FORMAT: %w", err)
+	}
+	return nil
 }
 
 func retention() (r backup.Retention, err error) {

@@ -1,5 +1,5 @@
-// Package backup keeps dumps of a PostgreSQL database in an S3 bucket, and
-// counts one only when it has been restored.
+// Package backup keeps dumps of a PostgreSQL database, or copies of a SQLite
+// one, in an S3 bucket, and counts one only when it has been restored.
 //
 // [Job.Run] streams pg_dump through zstd, and age where a recipient is named,
 // into the bucket in parallel parts; nothing touches a disk. What passes is read
@@ -7,11 +7,13 @@
 // [Manifest], which is written last, so that a dump without one never counts.
 // [Job.Verify] restores a dump into a PostgreSQL of its own and reads that
 // one's dump in the same way. [Job.Restore] does so in the live server, beside
-// the database, and then swaps the two names in one transaction.
+// the database, and then swaps the two names in one transaction. pg_dump's own
+// archives (format.go) pass through pg_restore to be read in the same way, and a
+// SQLite database (file.go) is copied, checked and replaced by SQLite.
 //
 // The objects of one backup in the bucket, below the prefix:
 //
-//	<id>.sql.zst[.age]          the dump
+//	<id>.sql.zst[.age]          the dump; .dump if it is an archive, .sqlite
 //	<id>.globals.sql.zst[.age]  roles and tablespaces, without passwords
 //	<id>.manifest.json          what they hold
 //	<id>.verified.json          what restoring them gave
@@ -25,6 +27,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -43,8 +46,14 @@ var Version = "dev"
 // A Job is a bucket, the database that is backed up into it, and how.
 type Job struct {
 	Bucket *Bucket
-	// Database is nil where only the bucket is used.
+	// Database is nil where only the bucket is used, and for SQLite.
 	Database *Database
+	// Format is what dumps of Database are made in; empty stands for Plain.
+	Format Format
+	// File is the path of a SQLite database, which is backed up instead.
+	File string
+	// Engine reads backups of SQLite; nil where there are none.
+	Engine Engine
 	// Recipients can decrypt the dumps; without any they are not encrypted.
 	Recipients []age.Recipient
 	// RecipientNames are the same for people to read.
@@ -60,10 +69,20 @@ type Job struct {
 	Now func() time.Time
 }
 
+// Name is what the database is called.
+func (j *Job) Name() string {
+	if j.File != "" {
+		return filepath.Base(j.File)
+	}
+	return j.Database.Name()
+}
+
 var (
 	// ErrDamaged is in the chain of errors that say that what is in the bucket
 	// is not what was put there, or does not restore to it.
 	ErrDamaged = errors.New("the backup is damaged")
+	// ErrUnsound is in the chain when a SQLite database is not in order.
+	ErrUnsound = errors.New("the database is not sound")
 	// ErrBusy is in the chain when another run holds the database.
 	ErrBusy = errors.New("another backup or restore of this database is running")
 	// ErrNone is in the chain when there is no such backup.

@@ -97,14 +97,15 @@ func (d *Database) environ(inherited []string) []string {
 }
 
 // DatabaseInfo is what a new database needs to be like the one that was dumped.
+// SQLite's are nothing but a file, and have a name and a size.
 type DatabaseInfo struct {
 	Name     string `json:"name"`
-	Owner    string `json:"owner"`
-	Encoding string `json:"encoding"`
-	Collate  string `json:"collate"`
-	Ctype    string `json:"ctype"`
+	Owner    string `json:"owner,omitempty"`
+	Encoding string `json:"encoding,omitempty"`
+	Collate  string `json:"collate,omitempty"`
+	Ctype    string `json:"ctype,omitempty"`
 	// Provider of the locale: "c" of libc, "i" of ICU, "b" built in.
-	Provider string `json:"provider"`
+	Provider string `json:"provider,omitempty"`
 	// Locale of ICU or of the built-in provider.
 	Locale string `json:"locale,omitempty"`
 	// Bytes is the size on the server's disk.
@@ -237,7 +238,7 @@ func (s *snapshot) queryTables(ctx context.Context) error {
 	}
 	var schema, table string
 	_, err = pgx.ForEachRow(rows, []any{&schema, &table}, func() error {
-		s.tables[tableName(schema, table)] = true
+		s.tables[TableName(schema, table)] = true
 		return nil
 	})
 	if err != nil {

@@ -9,19 +9,20 @@ import (
 	"path/filepath"
 )
 
-// Get writes the SQL of a backup to w, decrypted and decompressed. That it was
+// Get writes the dump of a backup to w, decrypted and decompressed: SQL, or the
+// archive or database file that it is. That it was
 // all, and what was put there, is known only when Get returns nil.
 func (j *Job) Get(ctx context.Context, id string, w io.Writer) error {
 	entry, err := j.Find(ctx, id)
 	if err != nil {
 		return err
 	}
-	sql, err := j.unseal(ctx, entry.Dump)
+	dump, err := j.unseal(ctx, entry.Dump)
 	if err != nil {
 		return err
 	}
-	defer sql.Close()
-	if _, err := io.Copy(w, sql); err != nil {
+	defer dump.Close()
+	if _, err := io.Copy(w, dump); err != nil {
 		return fmt.Errorf("get %s: %w", entry.ID, err)
 	}
 	return nil

@@ -20,8 +20,10 @@ type Manifest struct {
 	Database      DatabaseInfo `json:"database"`
 	ServerVersion string       `json:"serverVersion"`
 	ClientVersion string       `json:"clientVersion"`
+	Format        Format       `json:"format,omitempty"`
 	Dump          Object       `json:"dump"`
-	Globals       Object       `json:"globals"`
+	// Globals is empty for SQLite, which has none.
+	Globals Object `json:"globals,omitzero"`
 	// Recipients are the age recipients that can decrypt; none: not encrypted.
 	Recipients []string `json:"recipients,omitempty"`
 	Contents
@@ -34,11 +36,11 @@ type Object struct {
 	// Bytes and SHA256 are of the object as it lies in the bucket.
 	Bytes  int64  `json:"bytes"`
 	SHA256 string `json:"sha256"`
-	// PlainBytes is the size of the SQL in it.
+	// PlainBytes is the size of what is in it.
 	PlainBytes int64 `json:"plainBytes"`
 }
 
-// Contents is what a dump holds, as [scanner] reads it.
+// Contents is what a dump holds, as [scanner] reads it from SQL.
 type Contents struct {
 	// Tables are by qualified name, quoted where SQL wants it.
 	Tables map[string]Table `json:"tables"`
@@ -51,7 +53,7 @@ type Contents struct {
 }
 
 // A Table is how many rows a table has, and the sum of their xxHash64 values:
-// the same whatever order they come in.
+// the same whatever order they come in. A [Digest] makes it.
 type Table struct {
 	Rows     int64  `json:"rows"`
 	Checksum string `json:"checksum"`
@@ -116,7 +118,11 @@ func (m Manifest) validate(id string) error {
 	if m.ID != id {
 		return fmt.Errorf("%w: it is of %q", ErrDamaged, m.ID)
 	}
-	for _, object := range []Object{m.Dump, m.Globals} {
+	objects := []Object{m.Dump, m.Globals}
+	if m.Format == SQLite {
+		objects = objects[:1]
+	}
+	for _, object := range objects {
 		if !strings.HasPrefix(object.Name, id+".") || strings.Contains(object.Name, "/") {
 			return fmt.Errorf("%w: it names the object %q", ErrDamaged, object.Name)
 		}

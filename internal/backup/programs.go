@@ -92,11 +92,14 @@ func (p programs) fit(major int) error {
 		"install the programs of the server's version: apt-get install postgresql-client-%d", major)
 }
 
-// command is one of the programs, which talks to a database and writes to
-// nothing yet. It is ended with the context.
+// command is one of the programs, which talks to a database, or to none, and
+// writes to nothing yet. It is ended with the context.
 func (p programs) command(ctx context.Context, d *Database, program string, arguments ...string) (*exec.Cmd, *tail) {
 	command := exec.CommandContext(ctx, filepath.Join(p.bin, program), arguments...)
-	command.Env = d.environ(os.Environ())
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
+	if d != nil {
+		command.Env = d.environ(os.Environ())
+	}
 	command.WaitDelay = 10 * time.Second
 	// Should this be killed, the kernel ends the program: it holds locks.
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
@@ -127,12 +130,13 @@ func (t *tail) explain(program string, err error) error {
 	return fmt.Errorf("%s: %w", program, err)
 }
 
-// dump runs pg_dump and copies what it writes to w. It fails unless pg_dump
-// has ended well and what came is a whole dump.
-func (p programs) dump(stopped context.Context, d *Database, w io.Writer, arguments ...string) (Contents, int64, error) {
+// dump runs pg_dump, copies what it writes to w, and returns what that holds and
+// its size. It fails unless pg_dump has ended well and what came is a whole dump.
+func (p programs) dump(stopped context.Context, d *Database, f Format, w io.Writer, arguments ...string) (_ Contents, size int64, _ error) {
 	ctx, cancel := context.WithCancel(stopped)
 	defer cancel()
-	arguments = append([]string{"--format=plain", "--encoding=UTF8", "--no-password", "--lock-wait-timeout=300000"}, arguments...)
+	// zstd compresses an archive as it does SQL, and sees more of it at once.
+	arguments = append([]string{"--format=" + string(f), "--compress=0", "--encoding=UTF8", "--no-password", "--lock-wait-timeout=300000"}, arguments...)
 	command, said := p.command(ctx, d, "pg_dump", arguments...)
 	output, err := startPiped(command)
 	if err != nil {
@@ -140,11 +144,21 @@ func (p programs) dump(stopped context.Context, d *Database, w io.Writer, argume
 	}
 	defer output.Close()
 	scanner := newScanner()
-	_, copyErr := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(scanner, w)}, output, make([]byte, pipeSize/2))
+	var reading io.Writer = scanner
+	converted := func() error { return nil }
+	if f == Custom {
+		archive := p.scanArchive(ctx, scanner)
+		reading, converted = archive, archive.Close
+	}
+	size, copyErr := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(reading, w)}, output, make([]byte, pipeSize/2))
 	if copyErr != nil {
 		cancel() // pg_dump would wait for a reader.
 	}
 	exit := said.explain("pg_dump", command.Wait())
+	if exit != nil {
+		cancel() // pg_restore would complain of what is missing.
+	}
+	convertErr := converted()
 	if stopped.Err() != nil {
 		return Contents{}, 0, context.Cause(stopped)
 	}
@@ -154,11 +168,14 @@ func (p programs) dump(stopped context.Context, d *Database, w io.Writer, argume
 	if exit != nil {
 		return Contents{}, 0, exit
 	}
+	if convertErr != nil {
+		return Contents{}, 0, convertErr
+	}
 	contents, err := scanner.finish()
 	if err != nil {
 		return Contents{}, 0, fmt.Errorf("pg_dump: %w", err)
 	}
-	return contents, scanner.bytes, nil
+	return contents, size, nil
 }
 
 // pipeSize is what a pipe to or from a program holds: with the usual 64 KB the

@@ -9,12 +9,15 @@ import (
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
+
+	"berth/internal/fault"
 )
 
 // A Restored says what a restore has done.
 type Restored struct {
 	ID string `json:"id"`
-	// Kept is the database that served before, under its new name.
+	// Kept is the database that served before, under its new name; of SQLite a
+	// file beside it, or nothing if there was none.
 	Kept string `json:"kept"`
 	// Safety is the backup that was made of it first.
 	Safety string `json:"safety,omitempty"`
@@ -48,29 +51,46 @@ func (j *Job) Restore(ctx context.Context, id string, o RestoreOptions) (*Restor
 	if entry.Damaged() {
 		return nil, fmt.Errorf("restore %s: %w: %s", entry.ID, ErrDamaged, entry.Verified.Problem)
 	}
+	if (entry.Format == SQLite) != (j.File != "") {
+		return nil, fault.Usage("restore %s: it is of %q, which is not the kind of database that DATABASE_URL names", entry.ID, entry.Database.Name)
+	}
 	m := &entry.Manifest
 	r := &Restored{ID: m.ID, Rows: m.Rows()}
+	restore := j.restoreServer
+	if m.Format == SQLite {
+		restore = j.restoreFile
+	}
+	if err := restore(ctx, m, r, o); err != nil {
+		return nil, fmt.Errorf("restore %s: %w", m.ID, err)
+	}
+	r.Seconds = j.Now().Sub(started).Seconds()
+	j.Log.Info("restored", "backup", m.ID, "rows", r.Rows, "kept", r.Kept, "seconds", r.Seconds, "swapSeconds", r.SwapSeconds)
+	return r, nil
+}
+
+// restoreServer restores a dump into the database's server.
+func (j *Job) restoreServer(ctx context.Context, m *Manifest, r *Restored, o RestoreOptions) error {
 	maintenance := j.Database.named("postgres")
 	lock, err := maintenance.connect(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer lock.Close(context.WithoutCancel(ctx))
 	if err := lockRestores(ctx, lock, j.Database.Name()); err != nil {
-		return nil, err
+		return err
 	}
 	var major int
 	if err := lock.QueryRow(ctx, "SELECT current_setting('server_version_num')::int / 10000").Scan(&major); err != nil {
-		return nil, fmt.Errorf("ask the server for its version: %w", err)
+		return fmt.Errorf("ask the server for its version: %w", err)
 	}
 	p, err := findPrograms(ctx, j.Bin, max(major, majorOf(m.ClientVersion)))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if !o.NoSafetyBackup {
 		safety, err := j.Run(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("make a safety backup first: %w", err)
+			return fmt.Errorf("make a safety backup first: %w", err)
 		}
 		r.Safety = safety.ID
 	}
@@ -78,9 +98,9 @@ func (j *Job) Restore(ctx context.Context, id string, o RestoreOptions) (*Restor
 	// One that an interrupted restore of the same backup has left.
 	drop := "DROP DATABASE IF EXISTS " + pgx.Identifier{fresh.Name()}.Sanitize() + " WITH (FORCE)"
 	if _, err := lock.Exec(ctx, drop); err != nil {
-		return nil, fmt.Errorf("remove what an earlier restore has left: %w", err)
+		return fmt.Errorf("remove what an earlier restore has left: %w", err)
 	}
-	r.Kept = sideName(j.Database.Name(), "_before_"+newID(started))
+	r.Kept = sideName(j.Database.Name(), "_before_"+newID(j.Now()))
 	if err := j.restoreAndSwap(ctx, p, lock, fresh, m, r, o); err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 		defer cancel()
@@ -95,11 +115,9 @@ func (j *Job) Restore(ctx context.Context, id string, o RestoreOptions) (*Restor
 			serves = "which database serves cannot be asked"
 		}
 		_, dropErr := lock.Exec(ctx, drop)
-		return nil, errors.Join(fmt.Errorf("restore %s: %w; %s", m.ID, err, serves), askErr, dropErr)
+		return errors.Join(fmt.Errorf("%w; %s", err, serves), askErr, dropErr)
 	}
-	r.Seconds = j.Now().Sub(started).Seconds()
-	j.Log.Info("restored", "backup", m.ID, "rows", r.Rows, "kept", r.Kept, "seconds", r.Seconds, "swapSeconds", r.SwapSeconds)
-	return r, nil
+	return nil
 }
 
 func (j *Job) restoreAndSwap(ctx context.Context, p programs, lock *pgx.Conn, fresh *Database, m *Manifest, r *Restored, o RestoreOptions) error {

@@ -109,7 +109,11 @@ func (j *Job) Prune(ctx context.Context, r Retention) (*Pruned, error) {
 			continue
 		}
 		// The manifest goes first: from then on the rest does not count.
-		for _, name := range []string{entry.ID + ".manifest.json", entry.ID + ".verified.json", entry.Globals.Name, entry.Dump.Name} {
+		names := []string{entry.ID + ".manifest.json", entry.ID + ".verified.json", entry.Dump.Name}
+		if entry.Globals.Name != "" {
+			names = append(names, entry.Globals.Name)
+		}
+		for _, name := range names {
 			if err := j.Bucket.remove(ctx, name); err != nil {
 				return pruned, fmt.Errorf("prune %s: %w", entry.ID, err)
 			}

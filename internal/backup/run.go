@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"time"
@@ -20,35 +21,84 @@ func (j *Job) Run(ctx context.Context) (*Manifest, error) {
 	if _, err := j.Bucket.list(ctx); err != nil {
 		return nil, err
 	}
-	s, err := j.Database.begin(ctx)
+	store := j.storeServer
+	if j.File != "" {
+		store = j.storeFile
+	}
+	err := store(ctx, m)
+	if err == nil {
+		m.Seconds = j.Now().Sub(m.Started).Seconds()
+		err = j.Bucket.putJSON(ctx, m.ID+".manifest.json", m)
+	}
 	if err != nil {
+		err = fmt.Errorf("back up %s: %w", j.Name(), err)
+		if m.Dump.Name != "" {
+			// Without its manifest the dump would be swept later. Now is better.
+			err = errors.Join(err, j.discard(ctx, m.ID+".manifest.json", m.Globals.Name, m.Dump.Name))
+		}
 		return nil, err
-	}
-	defer s.close()
-	p, err := findPrograms(ctx, j.Bin, s.major)
-	if err != nil {
-		return nil, err
-	}
-	m.Database, m.ServerVersion, m.ClientVersion = s.info, s.version, p.version
-	j.Log.Info("dumping", "backup", m.ID, "database", s.info.Name, "databaseBytes", s.info.Bytes, "serverVersion", s.version)
-
-	if m.Dump, m.Contents, err = j.uploadDump(ctx, p, s, m.ID+j.extension()); err != nil {
-		return nil, fmt.Errorf("back up %s: %w", s.info.Name, err)
-	}
-	if err := j.finish(ctx, p, m); err != nil {
-		// Without its manifest the dump would be swept later. Now is better.
-		return nil, errors.Join(fmt.Errorf("back up %s: %w", s.info.Name, err), j.discard(ctx, m.ID+".manifest.json", m.Dump.Name))
 	}
 	j.Log.Info("backup made", "backup", m.ID, "tables", len(m.Tables), "rows", m.Rows(),
 		"plainBytes", m.Dump.PlainBytes, "bytes", m.Dump.Bytes, "seconds", m.Seconds)
 	return m, nil
 }
 
-// uploadDump streams a dump of the snapshot into the bucket.
-func (j *Job) uploadDump(ctx context.Context, p programs, s *snapshot, name string) (_ Object, _ Contents, err error) {
+// storeServer puts a dump of the database into the bucket, and the globals of
+// its server, and notes them in the manifest.
+func (j *Job) storeServer(ctx context.Context, m *Manifest) error {
+	s, err := j.Database.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	p, err := findPrograms(ctx, j.Bin, s.major)
+	if err != nil {
+		return err
+	}
+	m.Database, m.ServerVersion, m.ClientVersion, m.Format = s.info, s.version, p.version, j.Format
+	if m.Format == "" {
+		m.Format = Plain
+	}
+	j.Log.Info("dumping", "backup", m.ID, "database", s.info.Name, "databaseBytes", s.info.Bytes, "serverVersion", s.version)
+	m.Dump, err = j.upload(ctx, m, func(ctx context.Context, w io.Writer) (plain int64, err error) {
+		if m.Contents, plain, err = p.dump(ctx, j.Database, m.Format, w, "--snapshot="+s.name); err != nil {
+			return 0, err
+		}
+		for _, table := range slices.Sorted(maps.Keys(s.tables)) {
+			if _, there := m.Tables[table]; !there {
+				return 0, fmt.Errorf("pg_dump left out table %s", table)
+			}
+		}
+		return plain, nil
+	})
+	if err != nil {
+		return err
+	}
+	return j.storeGlobals(ctx, p, m)
+}
+
+// storeGlobals adds what all databases of the server share.
+func (j *Job) storeGlobals(ctx context.Context, p programs, m *Manifest) error {
+	globals, err := p.globals(ctx, j.Database)
+	if err != nil {
+		return err
+	}
+	data, err := j.sealBytes(globals)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(data)
+	m.Globals = Object{Name: m.ID + j.sealedName(".globals.sql"), Bytes: int64(len(data)), SHA256: hex.EncodeToString(sum[:]), PlainBytes: int64(len(globals))}
+	return j.Bucket.put(ctx, m.Globals.Name, data)
+}
+
+// upload seals what fill writes and streams it into the bucket. It returns the
+// object when that is there, or nothing is.
+func (j *Job) upload(ctx context.Context, m *Manifest, fill func(context.Context, io.Writer) (plain int64, err error)) (_ Object, err error) {
+	name := m.ID + j.sealedName(m.Format.extension())
 	u, err := j.Bucket.upload(ctx, name)
 	if err != nil {
-		return Object{}, Contents{}, err
+		return Object{}, err
 	}
 	defer func() {
 		if err == nil {
@@ -60,49 +110,24 @@ func (j *Job) uploadDump(ctx context.Context, p programs, s *snapshot, name stri
 	}()
 	w, err := j.seal(u)
 	if err != nil {
-		return Object{}, Contents{}, err
+		return Object{}, err
 	}
 	// The context of the upload ends with its first failure, and pg_dump with it.
-	contents, plain, err := p.dump(u.ctx, j.Database, w, "--snapshot="+s.name)
+	plain, err := fill(u.ctx, w)
 	if cause := context.Cause(u.ctx); cause != nil {
 		err = cause
 	}
 	if err != nil {
 		_ = w.Close() // Only its goroutines matter now.
-		return Object{}, Contents{}, err
-	}
-	for _, table := range slices.Sorted(maps.Keys(s.tables)) {
-		if _, there := contents.Tables[table]; !there {
-			_ = w.Close()
-			return Object{}, Contents{}, fmt.Errorf("pg_dump left out table %s", table)
-		}
+		return Object{}, err
 	}
 	if err := w.Close(); err != nil {
-		return Object{}, Contents{}, err
+		return Object{}, err
 	}
 	j.Log.Info("dumped, completing the upload", "plainBytes", plain, "bytes", u.bytes)
 	o, err := u.complete()
 	o.PlainBytes = plain
-	return o, contents, err
-}
-
-// finish adds the globals and then the manifest, with which the backup counts.
-func (j *Job) finish(ctx context.Context, p programs, m *Manifest) error {
-	globals, err := p.globals(ctx, j.Database)
-	if err != nil {
-		return err
-	}
-	data, err := j.sealBytes(globals)
-	if err != nil {
-		return err
-	}
-	sum := sha256.Sum256(data)
-	m.Globals = Object{Name: m.ID + ".globals" + j.extension(), Bytes: int64(len(data)), SHA256: hex.EncodeToString(sum[:]), PlainBytes: int64(len(globals))}
-	if err := j.Bucket.put(ctx, m.Globals.Name, data); err != nil {
-		return err
-	}
-	m.Seconds = j.Now().Sub(m.Started).Seconds()
-	return j.Bucket.putJSON(ctx, m.ID+".manifest.json", m)
+	return o, err
 }
 
 // discard removes objects that do not count, even when the run was stopped.
@@ -110,6 +135,9 @@ func (j *Job) discard(ctx context.Context, names ...string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	for _, name := range names {
+		if name == "" {
+			continue // It was not reached.
+		}
 		if err := j.Bucket.remove(ctx, name); err != nil {
 			return err
 		}

@@ -18,17 +18,16 @@ import (
 // "\." alone. A row never spans lines, as COPY escapes line ends; a quoted name
 // may. Without that header a COPY is text, in the body of a function say.
 type scanner struct {
-	bytes  int64
 	tables map[string]Table
-	large  digest
-	values digest // of sequences
+	large  Digest
+	values Digest // of sequences
 	schema *xxhash.Digest
 
 	rest   []byte // the beginning of a line whose end has not come yet
 	state  scanState
 	copied []byte // the COPY statement so far
 	table  string
-	rows   digest
+	rows   Digest
 	closed bool
 }
 
@@ -41,25 +40,26 @@ const (
 	inRows
 )
 
-// digest is a checksum of lines in any order.
-type digest struct {
-	lines int64
-	sum   uint64
+// A Digest is a checksum of rows in any order.
+type Digest struct {
+	rows int64
+	sum  uint64
 }
 
-func (d *digest) add(line []byte) {
-	d.lines++
-	d.sum += xxhash.Sum64(line)
+// Add counts a row in.
+func (d *Digest) Add(row []byte) {
+	d.rows++
+	d.sum += xxhash.Sum64(row)
 }
 
-func (d digest) table() Table { return Table{d.lines, fmt.Sprintf("%016x", d.sum)} }
+// Table returns what has been counted.
+func (d Digest) Table() Table { return Table{d.rows, fmt.Sprintf("%016x", d.sum)} }
 
 func newScanner() *scanner {
 	return &scanner{tables: map[string]Table{}, schema: xxhash.New()}
 }
 
 func (s *scanner) Write(p []byte) (int, error) {
-	s.bytes += int64(len(p))
 	n := len(p)
 	if len(s.rest) > 0 {
 		end := bytes.IndexByte(p, '\n')
@@ -99,10 +99,10 @@ var (
 func (s *scanner) line(line []byte) {
 	if s.state == inRows {
 		if !bytes.Equal(line, endOfRows) {
-			s.rows.add(line)
+			s.rows.Add(line)
 			return
 		}
-		s.tables[s.table] = s.rows.table()
+		s.tables[s.table] = s.rows.Table()
 		s.state = inText
 		return
 	}
@@ -110,10 +110,10 @@ func (s *scanner) line(line []byte) {
 	case s.state == inCopy:
 		s.copied = append(append(s.copied, '\n'), line...)
 	case bytes.HasPrefix(line, largeBegin):
-		s.large.add(line)
+		s.large.Add(line)
 		return
 	case bytes.HasPrefix(line, setValue):
-		s.values.add(line)
+		s.values.Add(line)
 		return
 	case bytes.HasPrefix(line, dataHeader) && bytes.Contains(line, tableData):
 		s.state = inHeader
@@ -131,7 +131,7 @@ func (s *scanner) line(line []byte) {
 	}
 	if s.state == inCopy && bytes.HasSuffix(line, copyEnds) {
 		s.table = qualifiedName(string(s.copied[len(copyBegins):]))
-		s.rows = digest{}
+		s.rows = Digest{}
 		s.state = inRows
 	}
 	for _, prefix := range versions {
@@ -148,7 +148,7 @@ func (s *scanner) line(line []byte) {
 func qualifiedName(text string) string {
 	schema, rest := identifier(text)
 	table, _ := identifier(strings.TrimPrefix(rest, "."))
-	return tableName(schema, table)
+	return TableName(schema, table)
 }
 
 // identifier cuts one identifier, quoted or not, off the beginning of text.
@@ -175,8 +175,8 @@ func identifier(text string) (name, rest string) {
 
 var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 
-// tableName is how a table is called in manifests.
-func tableName(schema, table string) string {
+// TableName is how a table is called in manifests.
+func TableName(schema, table string) string {
 	quote := func(name string) string {
 		if plainName.MatchString(name) {
 			return name
@@ -189,10 +189,10 @@ func tableName(schema, table string) string {
 // finish returns what the dump holds, or an error if it was cut off.
 func (s *scanner) finish() (Contents, error) {
 	if s.state == inRows {
-		return Contents{}, fmt.Errorf("the dump ends within table %s, after %d rows", s.table, s.rows.lines)
+		return Contents{}, fmt.Errorf("the dump ends within table %s, after %d rows", s.table, s.rows.rows)
 	}
 	if !s.closed {
 		return Contents{}, errors.New("the dump has no closing line: it was cut off")
 	}
-	return Contents{Tables: s.tables, LargeObjects: s.large.table(), Sequences: s.values.table(), Schema: fmt.Sprintf("%016x", s.schema.Sum64())}, nil
+	return Contents{Tables: s.tables, LargeObjects: s.large.Table(), Sequences: s.values.Table(), Schema: fmt.Sprintf("%016x", s.schema.Sum64())}, nil
 }

@@ -17,12 +17,12 @@ import (
 	"berth/internal/fault"
 )
 
-// extension is what the names of sealed files end with.
-func (j *Job) extension() string {
+// sealedName is what a file is called once it is sealed.
+func (j *Job) sealedName(name string) string {
 	if len(j.Recipients) > 0 {
-		return ".sql.zst.age"
+		return name + ".zst.age"
 	}
-	return ".sql.zst"
+	return name + ".zst"
 }
 
 // seal compresses and, with recipients, encrypts what is written to it.

@@ -9,7 +9,7 @@ import (
 )
 
 // Verify restores a backup into a PostgreSQL of its own, dumps what came out
-// and compares. The result stands beside the manifest; a backup that turns out
+// and compares; one of SQLite it reads and compares. The result stands beside the manifest; a backup that turns out
 // to be damaged is marked so, and returned with an error. Whatever else goes
 // wrong says nothing of the backup and changes nothing.
 func (j *Job) Verify(ctx context.Context, id string) (*Verification, error) {
@@ -21,7 +21,11 @@ func (j *Job) Verify(ctx context.Context, id string) (*Verification, error) {
 	started := j.Now()
 	j.Log.Info("verifying", "backup", m.ID)
 	v := &Verification{ID: m.ID}
-	err = j.verify(ctx, m, v)
+	if m.Format == SQLite {
+		err = j.verifyFile(ctx, m, v)
+	} else {
+		err = j.verifyDump(ctx, m, v)
+	}
 	v.Time, v.Seconds = j.Now().UTC(), j.Now().Sub(started).Seconds()
 	if err != nil {
 		err = fmt.Errorf("verify %s: %w", m.ID, err)
@@ -41,7 +45,14 @@ func (j *Job) Verify(ctx context.Context, id string) (*Verification, error) {
 	return v, nil
 }
 
-func (j *Job) verify(ctx context.Context, m *Manifest, v *Verification) (err error) {
+// note takes down what was restored.
+func (v *Verification) note(version string, c Contents, m *Manifest) {
+	v.ServerVersion, v.Tables, v.Rows = version, len(c.Tables), c.Rows()
+	v.SameSchema = c.Schema == m.Schema
+}
+
+// verifyDump restores a dump into a PostgreSQL server in the scratch folder.
+func (j *Job) verifyDump(ctx context.Context, m *Manifest, v *Verification) (err error) {
 	p, err := findPrograms(ctx, j.Bin, majorOf(m.ServerVersion))
 	if err != nil {
 		return err
@@ -67,8 +78,7 @@ func (j *Job) verify(ctx context.Context, m *Manifest, v *Verification) (err err
 	if err != nil {
 		return err
 	}
-	v.ServerVersion, v.Tables, v.Rows = p.version, len(contents.Tables), contents.Rows()
-	v.SameSchema = contents.Schema == m.Schema
+	v.note(p.version, contents, m)
 	return nil
 }
 
@@ -90,7 +100,7 @@ func (j *Job) restoreInto(ctx context.Context, p programs, maintenance, target *
 	if err := createDatabase(ctx, maintenance, target.Name(), m.Database); err != nil {
 		return Contents{}, err
 	}
-	sql, err := j.unseal(ctx, m.Dump)
+	sql, err := j.openSQL(ctx, m)
 	if err != nil {
 		return Contents{}, err
 	}
@@ -104,7 +114,7 @@ func (j *Job) restoreInto(ctx context.Context, p programs, maintenance, target *
 		return Contents{}, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	j.Log.Info("restored, comparing", "backup", m.ID, "seconds", time.Since(begun).Seconds())
-	contents, _, err := p.dump(ctx, target, io.Discard)
+	contents, _, err := p.dump(ctx, target, Plain, io.Discard)
 	if err != nil {
 		return Contents{}, fmt.Errorf("read what was restored: %w", err)
 	}

@@ -1,0 +1,198 @@
+// Package sqlite copies and reads SQLite databases for package backup. It is
+// apart because it holds SQLite itself, which only the backup job needs.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+	"modernc.org/sqlite"
+
+	"berth/internal/backup"
+)
+
+// Engine is SQLite.
+type Engine struct{}
+
+// location is the URI of a file, with parameters of SQLite and pragmas.
+func location(path, parameters string) string {
+	return "file:" + url.PathEscape(path) + "?" + parameters
+}
+
+// Copy copies a database by SQLite's online backup: of one moment, while others
+// read and write it. What is at the destination is replaced in one transaction,
+// which those who have it open see as they see any other; interrupted, it is
+// what it was before. See https://www.sqlite.org/backup.html.
+func (Engine) Copy(ctx context.Context, from, to string) error {
+	// mode=rw keeps SQLite from making a database where there is none.
+	db, err := sql.Open("sqlite", location(from, "mode=rw&_pragma=busy_timeout(30000)"))
+	if err != nil {
+		return fmt.Errorf("open %s: %w", from, err)
+	}
+	defer db.Close()
+	c, err := db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", from, err)
+	}
+	defer c.Close()
+	err = c.Raw(func(driver any) error {
+		source, ok := driver.(interface {
+			NewBackup(string) (*sqlite.Backup, error)
+		})
+		if !ok {
+			return errors.New("the driver has no online backup")
+		}
+		copying, err := source.NewBackup(location(to, "_pragma=busy_timeout(30000)"))
+		if err != nil {
+			return err
+		}
+		// All pages at once: a writer between two steps would make it begin anew.
+		_, err = copying.Step(-1)
+		return errors.Join(err, copying.Finish())
+	})
+	if err != nil {
+		return fmt.Errorf("copy %s to %s: %w", from, to, err)
+	}
+	return nil
+}
+
+// Read checks a database that nobody writes to (PRAGMA integrity_check), and
+// returns SQLite's version and what is in it. An error of a database that is not
+// sound wraps [backup.ErrUnsound].
+func (Engine) Read(ctx context.Context, path string) (version string, c backup.Contents, err error) {
+	// Immutable: the copy has no write-ahead log and must get none.
+	db, err := sql.Open("sqlite", location(path, "mode=ro&immutable=1"))
+	if err != nil {
+		return "", c, fmt.Errorf("open %s: %w", path, err)
+	}
+	defer db.Close()
+	version, c, err = read(ctx, db)
+	if err != nil {
+		return "", c, fmt.Errorf("read %s: %w", path, err)
+	}
+	return version, c, nil
+}
+
+func read(ctx context.Context, db *sql.DB) (version string, c backup.Contents, err error) {
+	if err := db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err != nil {
+		return "", c, err
+	}
+	var found string
+	if err := db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&found); err != nil {
+		return "", c, unsound(ctx, err)
+	}
+	if found != "ok" {
+		return "", c, fmt.Errorf("%w: %s", backup.ErrUnsound, found)
+	}
+	schema := xxhash.New()
+	definitions, err := count(ctx, db, "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name", func(row []byte) { _, _ = schema.Write(row) }) // never fails
+	if err != nil {
+		return "", c, unsound(ctx, err)
+	}
+	c = backup.Contents{Schema: fmt.Sprintf("%016x", schema.Sum64()), Tables: make(map[string]backup.Table, definitions)}
+	// A virtual table keeps its rows in shadow tables, which are counted.
+	names, err := texts(ctx, db, "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow') AND name <> 'sqlite_schema'")
+	if err != nil {
+		return "", c, unsound(ctx, err)
+	}
+	for _, name := range names {
+		columns, err := texts(ctx, db, "SELECT name FROM pragma_table_info(?)", name)
+		if err != nil {
+			return "", c, unsound(ctx, err)
+		}
+		for i, column := range columns {
+			columns[i] = "+" + quote(column) // As it is stored: the driver would make times of what is declared so.
+		}
+		var rows backup.Digest
+		if _, err := count(ctx, db, "SELECT "+strings.Join(columns, ", ")+" FROM "+quote(name), rows.Add); err != nil {
+			return "", c, unsound(ctx, fmt.Errorf("table %s: %w", name, err))
+		}
+		c.Tables[backup.TableName("main", name)] = rows.Table()
+	}
+	return version, c, nil
+}
+
+// unsound is an error of reading a file that nobody else has open: whatever
+// SQLite has against it, but for the caller's giving up.
+func unsound(ctx context.Context, err error) error {
+	var code *sqlite.Error
+	if ctx.Err() == nil && errors.As(err, &code) {
+		return fmt.Errorf("%w: %w", backup.ErrUnsound, err)
+	}
+	return err
+}
+
+func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+func texts(ctx context.Context, db *sql.DB, query string, arguments ...any) (all []string, err error) {
+	rows, err := db.QueryContext(ctx, query, arguments...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, err
+		}
+		all = append(all, text)
+	}
+	return all, rows.Err()
+}
+
+// count passes each row of a query to add, in bytes that tell every value from
+// every other, and returns how many there were.
+func count(ctx context.Context, db *sql.DB, query string, add func([]byte)) (n int, err error) {
+	rows, err := db.QueryContext(ctx, query)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		return 0, err
+	}
+	values, into := make([]any, len(columns)), make([]any, len(columns))
+	for i := range values {
+		into[i] = &values[i]
+	}
+	var row []byte
+	for ; rows.Next(); n++ {
+		if err := rows.Scan(into...); err != nil {
+			return n, err
+		}
+		row = row[:0]
+		for _, value := range values {
+			if row, err = appendValue(row, value); err != nil {
+				return n, err
+			}
+		}
+		add(row)
+	}
+	return n, rows.Err()
+}
+
+// appendValue appends a value's type, its length where types do not tell it,
+// and the value.
+func appendValue(row []byte, value any) ([]byte, error) {
+	switch v := value.(type) {
+	case nil:
+		return append(row, 'n'), nil
+	case int64:
+		return binary.BigEndian.AppendUint64(append(row, 'i'), uint64(v)), nil
+	case float64:
+		return binary.BigEndian.AppendUint64(append(row, 'f'), math.Float64bits(v)), nil
+	case string:
+		return append(binary.BigEndian.AppendUint64(append(row, 't'), uint64(len(v))), v...), nil
+	case []byte:
+		return append(binary.BigEndian.AppendUint64(append(row, 'b'), uint64(len(v))), v...), nil
+	}
+	return nil, fmt.Errorf("a value of type %T", value)
+}
