@@ -3,6 +3,15 @@ resource "digitalocean_project" "main" {
   description = "The cluster ${var.name} and what belongs to it"
   purpose     = "Web Application"
   environment = var.project_environment
+
+  # When it is destroyed, the provider moves what was in it to the default
+  # project, which fails for what is gone by then. So it goes first.
+  depends_on = [
+    digitalocean_kubernetes_cluster.main,
+    digitalocean_spaces_bucket.main,
+    digitalocean_domain.main,
+    digitalocean_database_cluster.main,
+  ]
 }
 
 # Apart from the project itself: DigitalOcean adds the load balancers and volumes

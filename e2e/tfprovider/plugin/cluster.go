@@ -79,7 +79,7 @@ func createCluster(ctx context.Context, c *clients, planned object) (object, err
 		return got.Status.State == godo.KubernetesClusterStatusRunning, nil
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = errors.New("timeout waiting to create cluster")
+		return nil, errors.New("error creating Kubernetes cluster: Timeout waiting to create cluster")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("error creating Kubernetes cluster: %w", err)

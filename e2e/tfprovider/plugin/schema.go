@@ -30,9 +30,10 @@ type schema struct {
 }
 
 type block struct {
-	Attributes map[string]*attribute   `json:"attributes"`
-	Blocks     map[string]*nestedBlock `json:"block_types"`
-	Deprecated bool                    `json:"deprecated"`
+	Attributes  map[string]*attribute   `json:"attributes"`
+	Blocks      map[string]*nestedBlock `json:"block_types"`
+	Description string                  `json:"description"`
+	Deprecated  bool                    `json:"deprecated"`
 }
 
 type attribute struct {
@@ -76,7 +77,7 @@ func (s *schema) protocol() (*tfprotov5.Schema, error) {
 }
 
 func (b *block) protocol() (*tfprotov5.SchemaBlock, error) {
-	out := &tfprotov5.SchemaBlock{Deprecated: b.Deprecated}
+	out := &tfprotov5.SchemaBlock{Description: b.Description, Deprecated: b.Deprecated}
 	for _, name := range sorted(b.Attributes) {
 		a := b.Attributes[name]
 		//lint:ignore SA1019 Terraform prints types in this form alone, and nothing else reads it.
