@@ -8,7 +8,8 @@
 // verification. Then a dump is restored by psql from a local file and by
 // "backup restore" out of the bucket, into the same server.
 //
-// CPU is of the programs, not of the servers; memory is the largest sum of the
+// CPU is of the programs; that of the S3 server stands apart, though it shares
+// the machine's cores, and PostgreSQL's is not counted. Memory is the largest sum of the
 // resident sizes of a way's processes; disk is what lay in its temporary folder.
 package main
 
@@ -56,6 +57,7 @@ var ways = []way{
 	{name: "original: pg_dump | gzip, s3cmd put",
 		script: `pg_dump --dbname="$DATABASE_URL" | gzip >"$TMPDIR/dump.sql.gz"; s3cmd --quiet --config="$S3CMD" put "$TMPDIR/dump.sql.gz" "s3://$BUCKET_NAME/dump.sql.gz"`},
 	{name: "backup run", script: `backup run --verify=false >/dev/null 2>>"$LOG"`},
+	{name: "backup run, BACKUP_FORMAT=custom", script: `BACKUP_PREFIX=custom/ BACKUP_FORMAT=custom backup run --verify=false >/dev/null 2>>"$LOG"`},
 	{name: "psql, from a local file",
 		prepare: `[ -e "$PLAIN" ] || pg_dump --dbname="$DATABASE_URL" >"$PLAIN"; psql --quiet --dbname="$SERVER_URL" --command='DROP DATABASE IF EXISTS restored' --command='CREATE DATABASE restored'`,
 		script:  `psql --no-psqlrc --quiet --output=/dev/null --dbname="$RESTORED_URL" --file="$PLAIN"`},
@@ -83,7 +85,7 @@ func run(ctx context.Context, scale, rounds int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s3.Stop()) }()
-	b := &bench{folder: folder}
+	b := &bench{folder: folder, s3: s3.PID()}
 	if err := b.prepare(ctx, postgres, s3, scale); err != nil {
 		return err
 	}
@@ -104,22 +106,23 @@ func run(ctx context.Context, scale, rounds int) (err error) {
 		}
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "wall s\tCPU s\tmemory MB\tdisk MB\tin the bucket MB\t\t")
+	fmt.Fprintln(table, "wall s\tCPU s\tS3 server's CPU s\tmemory MB\tdisk MB\tin the bucket MB\t\t")
 	for i, w := range ways {
 		slices.SortFunc(results[i], func(a, b measurement) int { return int(a.wall - b.wall) })
 		m := results[i][len(results[i])/2]
-		fmt.Fprintf(table, "%.1f\t%.1f\t%d\t%d\t%d\t  %s\t\n", m.wall.Seconds(), m.cpu.Seconds(), m.memory>>20, m.disk>>20, m.stored>>20, w.name)
+		fmt.Fprintf(table, "%.2f\t%.1f\t%.1f\t%d\t%d\t%d\t  %s\t\n", m.wall.Seconds(), m.cpu.Seconds(), m.s3.Seconds(), m.memory>>20, m.disk>>20, m.stored>>20, w.name)
 	}
 	loading, err := b.loading()
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(table, "%.1f\t\t\t\t\t  of that, loading it\t\n", loading)
+	fmt.Fprintf(table, "%.2f\t\t\t\t\t\t  of that, loading it\t\n", loading)
 	return table.Flush()
 }
 
 type bench struct {
 	folder string
+	s3     int // the S3 server's process
 	env    []string
 	bucket string
 	seen   int64 // what takeStored has found of backups so far
@@ -166,7 +169,7 @@ func (b *bench) prepare(ctx context.Context, postgres *postgrestest.Server, s3 *
 }
 
 type measurement struct {
-	wall, cpu            time.Duration
+	wall, cpu, s3        time.Duration
 	memory, disk, stored int64
 }
 
@@ -189,6 +192,7 @@ func (b *bench) measure(ctx context.Context, w way) (m measurement, err error) {
 		}
 	}
 	command := shell(w.script)
+	s3 := cpuTime(b.s3)
 	begun := time.Now()
 	if err := command.Start(); err != nil {
 		return m, err
@@ -200,7 +204,7 @@ func (b *bench) measure(ctx context.Context, w way) (m measurement, err error) {
 	for {
 		select {
 		case err := <-done:
-			m.wall = time.Since(begun)
+			m.wall, m.s3 = time.Since(begun), cpuTime(b.s3)-s3
 			m.cpu = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
 			if err != nil {
 				log, _ := os.ReadFile(filepath.Join(b.folder, "log")) // there or not

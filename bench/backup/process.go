@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // residentSize is the memory of all processes of a group, in bytes. Those that
@@ -31,6 +32,27 @@ func residentSize(group int) (total int64) {
 		}
 	}
 	return total
+}
+
+// cpuTime is what a process has used of the processors so far.
+func cpuTime(pid int) time.Duration {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0
+	}
+	// proc(5): after the name in brackets come state, …, utime and stime, in
+	// hundredths of a second.
+	text := string(data)
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
+	if len(fields) < 13 {
+		return 0
+	}
+	user, userErr := strconv.ParseInt(fields[11], 10, 64)
+	system, systemErr := strconv.ParseInt(fields[12], 10, 64)
+	if userErr != nil || systemErr != nil {
+		return 0
+	}
+	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
 // sizeOf is the size of a file, or of all files below a folder, in bytes.

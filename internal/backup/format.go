@@ -44,24 +44,14 @@ func (f Format) extension() string {
 // toSQL runs pg_restore, which writes an archive as SQL: what pg_dump would have
 // written at once, so that it can be read and restored in the same way. Unlike
 // "pg_restore --list" this reads all of the archive, and fails where it is cut
-// off. It returns the archive's own error before pg_restore's.
+// off.
 func (p programs) toSQL(ctx context.Context, archive io.Reader, sql io.Writer) error {
-	command, said := p.command(ctx, nil, "pg_restore", "--file=-")
-	source := &reader{Reader: archive}
-	command.Stdin, command.Stdout = source, sql
-	err := command.Run()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if source.err != nil {
-		return source.err
-	}
-	if err := said.explain("pg_restore", err); err != nil {
+	if err := p.feed(ctx, nil, archive, sql, "pg_restore", "--file=-"); err != nil {
 		return err
 	}
 	// Nothing should be left, and whoever writes must not be kept waiting; the
 	// end is where the object's checksum is judged.
-	_, err = io.Copy(io.Discard, archive)
+	_, err := io.Copy(io.Discard, archive)
 	return err
 }
 

@@ -242,43 +242,59 @@ func (p programs) globals(ctx context.Context, d *Database) ([]byte, error) {
 
 // load feeds SQL to psql, which stops at the first error. What it reads is
 // checked by whoever gives it.
-func (p programs) load(stopped context.Context, d *Database, sql io.Reader, stopAtError bool) error {
-	ctx, cancel := context.WithCancel(stopped)
-	defer cancel()
+func (p programs) load(ctx context.Context, d *Database, sql io.Reader, stopAtError bool) error {
 	arguments := []string{"--no-psqlrc", "--no-password", "--quiet", "--output=/dev/null"}
 	if stopAtError {
 		arguments = append(arguments, "--set=ON_ERROR_STOP=1")
 	}
-	command, said := p.command(ctx, d, "psql", arguments...)
-	input, err := command.StdinPipe()
+	return p.feed(ctx, d, sql, io.Discard, "psql", arguments...)
+}
+
+// feed runs a program between an input and an output. It returns an error of
+// those before one of the program, which may be but what follows from it.
+func (p programs) feed(stopped context.Context, d *Database, input io.Reader, output io.Writer, program string, arguments ...string) error {
+	ctx, cancel := context.WithCancel(stopped)
+	defer cancel()
+	command, said := p.command(ctx, d, program, arguments...)
+	stdin, err := command.StdinPipe()
 	if err != nil {
-		return fmt.Errorf("psql: %w", err)
+		return fmt.Errorf("%s: %w", program, err)
 	}
-	if file, ok := input.(*os.File); ok {
+	if file, ok := stdin.(*os.File); ok {
 		if raw, err := file.SyscallConn(); err == nil {
 			_ = raw.Control(widen) // The pipe works as it is, too.
 		}
 	}
-	if err := command.Start(); err != nil {
-		return fmt.Errorf("psql: %w", err)
+	stdout, err := startPiped(command)
+	if err != nil {
+		return fmt.Errorf("%s: %w", program, err)
 	}
-	source := &reader{Reader: sql}
-	_, copyErr := io.CopyBuffer(struct{ io.Writer }{input}, source, make([]byte, 256<<10))
-	if source.err != nil {
-		// psql must not take the end of what came for the end of the dump.
-		cancel()
-		_ = command.Wait() // It was ended from here.
-		if stopped.Err() != nil {
-			return context.Cause(stopped)
+	written := make(chan error, 1)
+	go func() {
+		_, err := io.CopyBuffer(struct{ io.Writer }{output}, stdout, make([]byte, pipeSize/2))
+		if err != nil {
+			cancel() // The program would wait for a reader.
 		}
-		return source.err
+		written <- errors.Join(err, stdout.Close())
+	}()
+	source := &reader{Reader: input}
+	_, copyErr := io.CopyBuffer(struct{ io.Writer }{stdin}, source, make([]byte, pipeSize/2))
+	var closeErr error
+	if source.err != nil {
+		cancel() // It must not take the end of what came for the end of all.
+	} else {
+		closeErr = stdin.Close()
 	}
-	closeErr := input.Close()
-	exit := said.explain("psql", command.Wait())
-	if stopped.Err() != nil {
+	writeErr := <-written
+	exit := said.explain(program, command.Wait())
+	switch {
+	case stopped.Err() != nil:
 		return context.Cause(stopped)
-	}
-	if exit != nil {
+	case source.err != nil:
+		return source.err
+	case writeErr != nil:
+		return writeErr
+	case exit != nil:
 		return exit // It is the cause of the other two.
 	}
 	return errors.Join(copyErr, closeErr)
