@@ -50,6 +50,14 @@ rollback: bin/berth ## Go back: ENV=production [REV=3]
 history: bin/berth ## List an environment's revisions: ENV=production
 	bin/berth history $(call need,ENV) $(ARGS)
 
+.PHONY: backup
+backup: bin/berth ## Back production up at once, and verify the backup
+	bin/berth backup now $(ARGS)
+
+.PHONY: restore
+restore: bin/berth ## Bring a backup back: [ID=20261123_051436_6038]
+	bin/berth backup restore $(ID) $(ARGS)
+
 .PHONY: status
 status: bin/berth ## Show the cluster and its environments at a glance
 	bin/berth status $(ARGS)

@@ -48,6 +48,7 @@ var steps = []struct {
 	{"Scale", testScale},
 	{"NodeRemoval", testNodeRemoval},
 	{"Size", testSize},
+	{"Backups", testBackups},
 	{"Healing", testHealing},
 	{"Security", testSecurity},
 	{"DownAndUp", testDownAndUp},
