@@ -53,7 +53,7 @@ func TestWrongVariablesAreRefused(t *testing.T) {
 	wrong := map[string]string{
 		"name": `"Berth"`, "region": `"frankfurt"`, "vpc_ip_range": `"10.0.0.0/8"`, "kubernetes_version": `"1.36.2-do.0"`,
 		"maintenance_day": `"Sunday"`, "maintenance_start": `"25:00"`, "node_size": `"big"`, "node_count": "0", "max_nodes": "1.5",
-		"tags": `["terraform:default-node-pool"]`, "bucket_region": `"nowhere"`, "bucket_undelete_days": "0",
+		"tags": `["terraform:default-node-pool"]`, "bucket": `"Backups"`, "bucket_region": `"nowhere"`, "bucket_undelete_days": "0",
 		"logs_prefix": `"/logs"`, "logs_days": "0", "project_environment": `"production"`, "domain": `"localhost"`, "hosts": `["*"]`,
 		"ingress_ip": `"300.1.1.1"`, "registry": `"-"`, "registry_tier": `"gold"`, "postgres_size": `"huge"`, "postgres_version": `"17.2"`,
 		"postgres_nodes": "4", "postgres_databases": `["Production"]`,

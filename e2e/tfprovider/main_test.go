@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -128,10 +129,13 @@ func newBucket(t *testing.T) string {
 	return strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-"))
 }
 
-// variables writes the values that the next commands take.
+// variables writes the values that the next commands take, and a bucket of the
+// test's own.
 func (s *stage) variables(lines ...string) {
 	s.t.Helper()
-	lines = append(lines, fmt.Sprintf("bucket = %q", newBucket(s.t)))
+	if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, "bucket = ") }) {
+		lines = append(lines, fmt.Sprintf("bucket = %q", newBucket(s.t)))
+	}
 	if err := os.WriteFile(filepath.Join(s.folder, "terraform.tfvars"), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
