@@ -29,6 +29,10 @@ func TestManifestNamesItsOwnObjects(t *testing.T) {
 	if err := good.validate(id); err != nil {
 		t.Error(err)
 	}
+	file := Manifest{ID: id, Format: SQLite, Dump: Object{Name: id + ".sqlite.zst"}}
+	if err := file.validate(id); err != nil {
+		t.Error(err)
+	}
 	for _, change := range []func(*Manifest){
 		func(m *Manifest) { m.ID = "20260304_050607_0a1c" },
 		func(m *Manifest) { m.Dump.Name = "20260304_050607_0a1c.sql.zst" },
@@ -67,6 +71,23 @@ func TestParseDatabase(t *testing.T) {
 	for _, bad := range []string{"host=db password=geheim", "mysql://app:geheim@db/app", "postgres://app:geheim@db:port/app", "postgres://app:geheim@db/app?sslmode=maybe", "postgres://app:geheim@%zz/app"} {
 		if _, err := ParseDatabase(bad); err == nil || strings.Contains(err.Error(), "geheim") {
 			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+// SQLite's URLs are those of the application.
+func TestParseFile(t *testing.T) {
+	for text, want := range map[string]string{
+		"sqlite:////data/app.db": "/data/app.db", "sqlite:///app.db": "app.db", "postgres://app@db/app": "", "": "",
+	} {
+		path, ok, err := ParseFile(text)
+		if err != nil || path != want || ok != (want != "") {
+			t.Errorf("%q is %q, %v, %v", text, path, ok, err)
+		}
+	}
+	for _, bad := range []string{"sqlite://", "sqlite:///", "sqlite://app.db", "sqlite:///:memory:", "sqlite:////data/app.db?mode=ro"} {
+		if _, _, err := ParseFile(bad); err == nil {
+			t.Errorf("%q is taken", bad)
 		}
 	}
 }

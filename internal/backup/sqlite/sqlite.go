@@ -14,6 +14,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"berth/internal/backup"
 )
@@ -74,6 +75,10 @@ func (Engine) Read(ctx context.Context, path string) (version string, c backup.C
 	}
 	defer db.Close()
 	version, c, err = read(ctx, db)
+	var code *sqlite.Error
+	if errors.As(err, &code) && (code.Code()&0xff == sqlite3.SQLITE_CORRUPT || code.Code()&0xff == sqlite3.SQLITE_NOTADB) {
+		err = fmt.Errorf("%w: %w", backup.ErrUnsound, err)
+	}
 	if err != nil {
 		return "", c, fmt.Errorf("read %s: %w", path, err)
 	}
@@ -86,7 +91,7 @@ func read(ctx context.Context, db *sql.DB) (version string, c backup.Contents, e
 	}
 	var found string
 	if err := db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&found); err != nil {
-		return "", c, unsound(ctx, err)
+		return "", c, err
 	}
 	if found != "ok" {
 		return "", c, fmt.Errorf("%w: %s", backup.ErrUnsound, found)
@@ -94,39 +99,29 @@ func read(ctx context.Context, db *sql.DB) (version string, c backup.Contents, e
 	schema := xxhash.New()
 	definitions, err := count(ctx, db, "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name", func(row []byte) { _, _ = schema.Write(row) }) // never fails
 	if err != nil {
-		return "", c, unsound(ctx, err)
+		return "", c, err
 	}
 	c = backup.Contents{Schema: fmt.Sprintf("%016x", schema.Sum64()), Tables: make(map[string]backup.Table, definitions)}
 	// A virtual table keeps its rows in shadow tables, which are counted.
 	names, err := texts(ctx, db, "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow') AND name <> 'sqlite_schema'")
 	if err != nil {
-		return "", c, unsound(ctx, err)
+		return "", c, err
 	}
 	for _, name := range names {
 		columns, err := texts(ctx, db, "SELECT name FROM pragma_table_info(?)", name)
 		if err != nil {
-			return "", c, unsound(ctx, err)
+			return "", c, err
 		}
 		for i, column := range columns {
 			columns[i] = "+" + quote(column) // As it is stored: the driver would make times of what is declared so.
 		}
 		var rows backup.Digest
 		if _, err := count(ctx, db, "SELECT "+strings.Join(columns, ", ")+" FROM "+quote(name), rows.Add); err != nil {
-			return "", c, unsound(ctx, fmt.Errorf("table %s: %w", name, err))
+			return "", c, fmt.Errorf("table %s: %w", name, err)
 		}
 		c.Tables[backup.TableName("main", name)] = rows.Table()
 	}
 	return version, c, nil
-}
-
-// unsound is an error of reading a file that nobody else has open: whatever
-// SQLite has against it, but for the caller's giving up.
-func unsound(ctx context.Context, err error) error {
-	var code *sqlite.Error
-	if ctx.Err() == nil && errors.As(err, &code) {
-		return fmt.Errorf("%w: %w", backup.ErrUnsound, err)
-	}
-	return err
 }
 
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
