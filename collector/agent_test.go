@@ -104,13 +104,7 @@ func newNode(t *testing.T, sinks map[string]map[string]any, change ...func(confi
 	for _, change := range change {
 		change(config)
 	}
-	text, err := yaml.Marshal(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(n.config, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeConfig(t, n.config, config)
 	t.Cleanup(func() {
 		n.kill()
 		if t.Failed() {
@@ -118,6 +112,17 @@ func newNode(t *testing.T, sinks map[string]map[string]any, change ...func(confi
 		}
 	})
 	return n
+}
+
+func writeConfig(t *testing.T, path string, config map[string]any) {
+	t.Helper()
+	text, err := yaml.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // chartConfig is the configuration in the chart's golden file.
@@ -181,17 +186,24 @@ func (n *node) start() {
 // launch runs the agent.
 func (n *node) launch() {
 	n.t.Helper()
-	n.process = exec.Command(binary, "--config="+n.config)
-	n.process.Env = append(os.Environ(), append([]string{
-		"NODE_NAME=node-1",
-		"AWS_EC2_METADATA_DISABLED=true", "AWS_REQUEST_CHECKSUM_CALCULATION=when_required", "AWS_RESPONSE_CHECKSUM_VALIDATION=when_required",
-	}, n.environment...)...)
+	n.process = n.command("--config=" + n.config)
 	n.process.Stdout, n.process.Stderr = &n.output, &n.output
 	// Should the test be killed, the kernel stops the agent.
 	n.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := n.process.Start(); err != nil {
 		n.t.Fatal(err)
 	}
+}
+
+// command is the agent's program, in the environment that the chart gives it.
+func (n *node) command(args ...string) *exec.Cmd {
+	command := exec.Command(binary, args...)
+	command.Env = append(os.Environ(), "NODE_NAME=node-1",
+		"OTLP_LOGS_ENDPOINT=https://otlp.example.com", "OTLP_LOGS_API_KEY=key",
+		"FRAMES_LOGS_ENDPOINT=https://frames.example.com", "FRAMES_LOGS_SOURCE_ID=source-1", "FRAMES_LOGS_API_KEY=key",
+		"AWS_EC2_METADATA_DISABLED=true", "AWS_REQUEST_CHECKSUM_CALCULATION=when_required", "AWS_RESPONSE_CHECKSUM_VALIDATION=when_required")
+	command.Env = append(command.Env, n.environment...)
+	return command
 }
 
 // kill ends the agent as the kernel does when memory is short.

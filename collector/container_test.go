@@ -70,7 +70,7 @@ func (c *container) rotate() {
 		c.compress(path)
 	}
 	current := filepath.Join(c.folder, "0.log")
-	if err := os.Rename(current, current+"."+time.Now().UTC().Format("20060102-150405.000")); err != nil {
+	if err := os.Rename(current, current+"."+time.Now().UTC().Format("20060102-150405.000000000")); err != nil {
 		c.t.Error(err)
 	}
 	before := c.file

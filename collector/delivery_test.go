@@ -10,14 +10,13 @@ import (
 	"time"
 )
 
-// All sinks are away while a thousand lines come each second, the agent is killed
-// five times meanwhile, and the log is rotated and compressed under its hands:
-// when they are back, every line arrives at each, whole.
+// A thousand lines come each second while the agent is killed five times, and the
+// log is rotated and compressed under its hands. One sink takes lines, one is
+// away and one refuses the key: in the end every line is at each, whole.
 func TestNothingIsLost(t *testing.T) {
 	t.Parallel()
-	frames, otlp := newAggregator(t), newAggregator(t)
+	frames, otlp := newAggregator(t), newAggregator(t).open()
 	settings, folder := bucket(t)
-	// The bucket's server stays, but does not know the bucket's keys yet.
 	n := newNode(t, map[string]map[string]any{"frames": frames.asFrames(), "otlp_http": otlp.asOTLP(), "awss3": settings})
 	n.environment = []string{"AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=wrong"}
 	c := n.container("production", "realworld-7d9c6bf5d-x2k4q", "realworld")
@@ -36,7 +35,6 @@ func TestNothingIsLost(t *testing.T) {
 	n.environment = []string{"AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=" + secretKey}
 	n.launch()
 	frames.open()
-	otlp.open()
 
 	inBucket := func() map[string]int {
 		messages := map[string]int{}

@@ -33,16 +33,18 @@ type aggregator struct {
 	// answer, if set, is asked before a request is taken: a status other than 200
 	// refuses it.
 	answer func(*http.Request, []byte) (status int, text string)
+	// retryAfter is the header of refusals.
+	retryAfter string
 	// messages counts the lines that were taken, by their bodies.
 	messages map[string]int
 	// records are those of OTLP.
 	records []received
 	// frames are the lines of frames, as they came.
 	frames []string
-	// bodies are the requests that were taken, and everything that was sent.
+	// raw is all that was sent, and largest the size of the largest request of
+	// frames.
 	raw     bytes.Buffer
 	largest int
-	headers http.Header
 }
 
 // received is a record with its resource.
@@ -97,9 +99,11 @@ func (a *aggregator) take(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.raw.Write(body)
-	a.headers = r.Header.Clone()
 	if a.answer != nil {
 		if status, text := a.answer(r, body); status != http.StatusOK {
+			if a.retryAfter != "" {
+				w.Header().Set("Retry-After", a.retryAfter)
+			}
 			http.Error(w, text, status)
 			return
 		}
@@ -178,7 +182,7 @@ func refuse(status int, text string) func(*http.Request, []byte) (int, string) {
 	return func(*http.Request, []byte) (int, string) { return status, text }
 }
 
-// frames and otlp are the settings of sinks at an aggregator.
+// asFrames and asOTLP are the settings of sinks at an aggregator.
 func (a *aggregator) asFrames() map[string]any {
 	return map[string]any{"endpoint": "http://" + a.address, "source_id": "source-1", "api_key": "key-of-the-source"}
 }

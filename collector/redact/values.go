@@ -85,7 +85,9 @@ func valueAfter(text string, from int, scheme, line bool) (begin, end int) {
 	for begin < len(text) && (text[begin] == ' ' || text[begin] == '\t') {
 		begin++
 	}
-	// Lists and objects: Go prints and marshals headers as such.
+	// Lists and objects: Go prints and marshals headers as such, and its %#v has
+	// the type before them.
+	begin += len(goType(text[begin:]))
 	if begin < len(text) && !strings.HasPrefix(text[begin:], Mark) {
 		if close := strings.IndexByte("[{", text[begin]); close >= 0 {
 			if end := strings.IndexByte(text[begin:], "]}"[close]); end >= 0 {
@@ -122,6 +124,17 @@ func valueAfter(text string, from int, scheme, line bool) (begin, end int) {
 		return begin, begin
 	}
 	return begin, end
+}
+
+// goType returns the type that a value in Go's syntax begins with, which is one
+// of those that headers and forms have.
+func goType(text string) string {
+	for _, of := range []string{"[]string", "[]interface {}", "map[string]string", "map[string]interface {}"} {
+		if strings.HasPrefix(text, of+"{") {
+			return of
+		}
+	}
+	return ""
 }
 
 // quoted returns how long a value is that ends with the same quote as it began.
