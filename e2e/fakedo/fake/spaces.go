@@ -27,7 +27,7 @@ type Bucket struct {
 }
 
 // NewSpacesKey makes a key, as the control panel does; without grants it is one
-// with full access to all Spaces.
+// with full access to all Spaces. A state file has it from the next change on.
 func (f *Fake) NewSpacesKey(name string, grants ...*godo.Grant) (accessKey, secretKey string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -87,28 +87,25 @@ func (f *Fake) serveSpaces(w http.ResponseWriter, r *http.Request) {
 		writeS3Error(w, err)
 		return
 	}
-	if s.bucket != "" && s.key == "" && (s.has("lifecycle") || s.has("versioning") || s.has("location")) {
-		f.serveBucketSettings(w, s)
+	if s.bucket != "" && (s.has("lifecycle") || s.has("versioning") || s.has("location")) {
+		if err := f.serveBucketSettings(w, s); err != nil {
+			writeS3Error(w, err)
+		}
 		return
 	}
-	status, err := f.forward(w, s)
-	if err != nil {
+	if err := f.forward(w, s); err != nil {
 		writeS3Error(w, err)
-		return
-	}
-	if s.key == "" && len(s.query) == 0 && status/100 == 2 {
-		f.noteBucket(s)
 	}
 }
 
-// noteBucket keeps the list of Spaces up to date.
-func (f *Fake) noteBucket(s s3Request) {
+// noteBucket keeps the list of Spaces up to date with what the S3 server did.
+func (f *Fake) noteBucket(s s3Request) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch s.Method {
 	case http.MethodPut:
 		if slices.ContainsFunc(f.account.Buckets, func(b *Bucket) bool { return b.Name == s.bucket }) {
-			return
+			return nil
 		}
 		f.account.Buckets = append(f.account.Buckets, &Bucket{Name: s.bucket, Region: s.region, Created: f.options.Now().UTC()})
 		f.assignToDefault("do:space:" + s.bucket)
@@ -116,9 +113,9 @@ func (f *Fake) noteBucket(s s3Request) {
 		f.account.Buckets = slices.DeleteFunc(f.account.Buckets, func(b *Bucket) bool { return b.Name == s.bucket })
 		f.unassign("do:space:" + s.bucket)
 	default:
-		return
+		return nil
 	}
-	_ = f.account.save(f.options.StateFile) // The next request that changes anything says so.
+	return f.account.save(f.options.StateFile)
 }
 
 // authorize checks a request's key, signature and grants.
@@ -162,61 +159,79 @@ func granted(key *godo.SpacesKey, s s3Request) bool {
 }
 
 // serveBucketSettings answers for what the S3 server behind may not support.
-func (f *Fake) serveBucketSettings(w http.ResponseWriter, s s3Request) {
+func (f *Fake) serveBucketSettings(w http.ResponseWriter, s s3Request) *s3Error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	bucket, err := find(f.account.Buckets, func(b *Bucket) bool { return b.Name == s.bucket })
 	if err != nil {
-		writeS3Error(w, &s3Error{http.StatusNotFound, "NoSuchBucket", "the bucket does not exist"})
-		return
+		return &s3Error{http.StatusNotFound, "NoSuchBucket", "the bucket does not exist"}
 	}
-	var body []byte
-	if s.Method == http.MethodPut {
-		if body, err = readPayload(s.Request); err != nil {
-			writeS3Error(w, &s3Error{http.StatusBadRequest, "IncompleteBody", err.Error()})
-			return
+	if s.Method == http.MethodPut || s.Method == http.MethodDelete {
+		if err := bucket.set(s); err != nil {
+			return &s3Error{http.StatusBadRequest, "MalformedXML", err.Error()}
 		}
+		if err := f.account.save(f.options.StateFile); err != nil {
+			return &s3Error{http.StatusInternalServerError, "InternalError", err.Error()}
+		}
+		if s.Method == http.MethodDelete {
+			w.WriteHeader(http.StatusNoContent)
+		}
+		return nil
 	}
-	w.Header().Set("Content-Type", "application/xml")
+	const namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
+	var document string
 	switch {
 	case s.has("location"):
-		fmt.Fprintf(w, `<LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/">%s</LocationConstraint>`, bucket.Region)
-	case s.has("versioning") && s.Method == http.MethodPut:
-		var document struct{ Status string }
-		if err := xml.Unmarshal(body, &document); err != nil {
-			writeS3Error(w, &s3Error{http.StatusBadRequest, "MalformedXML", err.Error()})
-			return
-		}
-		bucket.Versioning = document.Status
+		document = fmt.Sprintf("<LocationConstraint xmlns=%q>%s</LocationConstraint>", namespace, bucket.Region)
 	case s.has("versioning"):
 		status := ""
 		if bucket.Versioning != "" {
 			status = "<Status>" + bucket.Versioning + "</Status>"
 		}
-		fmt.Fprintf(w, `<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">%s</VersioningConfiguration>`, status)
-	case s.Method == http.MethodPut:
-		bucket.Lifecycle = string(body)
-	case s.Method == http.MethodDelete:
-		bucket.Lifecycle = ""
-		w.WriteHeader(http.StatusNoContent)
+		document = fmt.Sprintf("<VersioningConfiguration xmlns=%q>%s</VersioningConfiguration>", namespace, status)
 	case bucket.Lifecycle == "":
-		writeS3Error(w, &s3Error{http.StatusNotFound, "NoSuchLifecycleConfiguration", "the bucket has no lifecycle configuration"})
+		return &s3Error{http.StatusNotFound, "NoSuchLifecycleConfiguration", "the bucket has no lifecycle configuration"}
 	default:
-		_, _ = io.WriteString(w, bucket.Lifecycle) // The client has gone otherwise.
+		document = bucket.Lifecycle
 	}
-	if s.Method != http.MethodGet {
-		_ = f.account.save(f.options.StateFile) // The next request that changes anything says so.
+	w.Header().Set("Content-Type", "application/xml")
+	_, _ = io.WriteString(w, document) // The client has gone otherwise.
+	return nil
+}
+
+// set changes a bucket's versioning or its lifecycle rules.
+func (b *Bucket) set(s s3Request) error {
+	if s.Method == http.MethodDelete {
+		b.Lifecycle = ""
+		return nil
 	}
+	body, err := readPayload(s.Request)
+	if err != nil {
+		return err
+	}
+	if s.has("lifecycle") {
+		b.Lifecycle = string(body)
+		return nil
+	}
+	var document struct{ Status string }
+	if err := xml.Unmarshal(body, &document); err != nil {
+		return err
+	}
+	if document.Status != "Enabled" && document.Status != "Suspended" {
+		return fmt.Errorf("versioning cannot be %q", document.Status)
+	}
+	b.Versioning = document.Status
+	return nil
 }
 
 // spacesTransport passes answers on as they are.
 var spacesTransport = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 16}
 
 // forward sends a request to the S3 server with that one's own keys.
-func (f *Fake) forward(w http.ResponseWriter, s s3Request) (status int, failed *s3Error) {
+func (f *Fake) forward(w http.ResponseWriter, s s3Request) *s3Error {
 	target, err := url.Parse(f.options.S3)
 	if err != nil {
-		return 0, &s3Error{http.StatusInternalServerError, "InternalError", err.Error()}
+		return &s3Error{http.StatusInternalServerError, "InternalError", err.Error()}
 	}
 	target.Path = "/" + s.bucket
 	if s.key != "" {
@@ -225,7 +240,7 @@ func (f *Fake) forward(w http.ResponseWriter, s s3Request) (status int, failed *
 	target.RawQuery = s.URL.RawQuery
 	out, err := http.NewRequestWithContext(s.Context(), s.Method, target.String(), s.Body)
 	if err != nil {
-		return 0, &s3Error{http.StatusBadRequest, "InvalidRequest", err.Error()}
+		return &s3Error{http.StatusBadRequest, "InvalidRequest", err.Error()}
 	}
 	out.ContentLength = s.ContentLength
 	out.Header = s.Header.Clone()
@@ -238,7 +253,7 @@ func (f *Fake) forward(w http.ResponseWriter, s s3Request) (status int, failed *
 	}
 	payload, err := unchunk(out)
 	if err != nil {
-		return 0, &s3Error{http.StatusBadRequest, "IncompleteBody", err.Error()}
+		return &s3Error{http.StatusBadRequest, "IncompleteBody", err.Error()}
 	}
 	defer payload.Close()
 	if out.ContentLength == 0 {
@@ -246,15 +261,20 @@ func (f *Fake) forward(w http.ResponseWriter, s s3Request) (status int, failed *
 	}
 	answer, err := spacesTransport.RoundTrip(signer.SignV4(*out, f.options.S3AccessKey, f.options.S3SecretKey, "", "us-east-1"))
 	if err != nil {
-		return 0, &s3Error{http.StatusBadGateway, "ServiceUnavailable", err.Error()}
+		return &s3Error{http.StatusBadGateway, "ServiceUnavailable", err.Error()}
 	}
 	defer answer.Body.Close()
+	if s.bucket != "" && s.key == "" && len(s.query) == 0 && answer.StatusCode/100 == 2 {
+		if err := f.noteBucket(s); err != nil {
+			return &s3Error{http.StatusInternalServerError, "InternalError", err.Error()}
+		}
+	}
 	for name, values := range answer.Header {
 		w.Header()[name] = values
 	}
 	w.WriteHeader(answer.StatusCode)
 	_, _ = io.Copy(w, answer.Body) // One of the two has gone; the client notices.
-	return answer.StatusCode, nil
+	return nil
 }
 
 // s3Error is an error in S3's own form.

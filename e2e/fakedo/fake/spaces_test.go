@@ -2,8 +2,10 @@ package fake_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -175,5 +177,37 @@ func TestBucketSettings(t *testing.T) {
 	account, err := server.Account()
 	if err != nil || len(account.Buckets) != 0 {
 		t.Errorf("the buckets are %v, %v", account.Buckets, err)
+	}
+}
+
+// Other clients put the bucket, and DigitalOcean's the region as well, into the
+// host's name.
+func TestBucketInTheHost(t *testing.T) {
+	server := startSpaces(t)
+	ctx := t.Context()
+	access, secret := server.NewSpacesKey("first")
+	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, strings.TrimPrefix(server.URL, "http://"))
+	}
+	transport := &http.Transport{DialContext: dial}
+	defer transport.CloseIdleConnections()
+	spaces, err := minio.New("fra1.localhost", &minio.Options{
+		Creds: credentials.NewStaticV4(access, secret, ""), Region: "us-east-1", BucketLookup: minio.BucketLookupDNS, Transport: transport,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := spaces.MakeBucket(ctx, "in-the-host", minio.MakeBucketOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := spaces.PutObject(ctx, "in-the-host", "a/b", strings.NewReader("content"), 7, minio.PutObjectOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := spaces.StatObject(ctx, "in-the-host", "a/b", minio.StatObjectOptions{}); err != nil || info.Size != 7 {
+		t.Errorf("the object is %+v, %v", info, err)
+	}
+	account, err := server.Account()
+	if err != nil || len(account.Buckets) != 1 || account.Buckets[0].Region != "fra1" {
+		t.Errorf("the buckets are %+v, %v", account.Buckets, err)
 	}
 }
