@@ -186,7 +186,7 @@ func TestSecretsReachNoSink(t *testing.T) {
 // The Deployment of a pod comes from the API server.
 func TestDeploymentOfPods(t *testing.T) {
 	t.Parallel()
-	const pod = `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"realworld-7d9c6bf5d-x2k4q","namespace":"production","uid":"` + uid + `","resourceVersion":"1","creationTimestamp":"2026-08-20T10:00:00Z",
+	const pod = `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"realworld-7d9c6bf5d-x2k4q","namespace":"production","uid":"` + uid + `","resourceVersion":"1","creationTimestamp":"2026-08-20T10:00:00Z","labels":{"pod-template-hash":"7d9c6bf5d"},
 		"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"realworld-7d9c6bf5d","uid":"1","controller":true}]},"spec":{"nodeName":"node-1"},"status":{"podIP":"10.0.0.1","startTime":"2026-08-20T10:00:00Z"}}`
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

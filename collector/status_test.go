@@ -83,7 +83,7 @@ func TestFullQueueIsCounted(t *testing.T) {
 	t.Parallel()
 	away, there := newAggregator(t), newAggregator(t).open()
 	small := away.asFrames()
-	small["sending_queue"] = map[string]any{"queue_size": 200_000, "batch": map[string]any{"min_size": 50_000, "max_size": 50_000}}
+	small["sending_queue"] = map[string]any{"queue_size": 200_000, "batch": map[string]any{"min_size": 50_000}}
 	n := newNode(t, map[string]map[string]any{"frames": small, "otlp_http": there.asOTLP()})
 	c := n.container("production", "realworld-0", "realworld")
 	n.start()

@@ -110,6 +110,19 @@ func (r *logReceiver) Shutdown(ctx context.Context) error {
 // of the process, each is delivered at least once.
 func (r *logReceiver) emit(_ context.Context, tokens [][]byte, attributes map[string]any, _ int64, _ []int64) error {
 	path, _ := attributes[attrs.LogFilePath].(string)
+	for size, begin, i := 0, 0, 0; i < len(tokens); i++ {
+		size += len(tokens[i])
+		// Long records go by few, so that no request of a sink is much too large.
+		if size >= maxRecord || i == len(tokens)-1 {
+			r.pass(tokens[begin:i+1], path)
+			begin, size = i+1, 0
+		}
+	}
+	return nil
+}
+
+// pass gives records to the next component until it takes them.
+func (r *logReceiver) pass(tokens [][]byte, path string) {
 	const longest = 5 * time.Second
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, longest) {
 		// Whoever refuses records may have changed them: each attempt has its own.
@@ -122,9 +135,9 @@ func (r *logReceiver) emit(_ context.Context, tokens [][]byte, attributes map[st
 		err := r.next.ConsumeLogs(ctx, logs)
 		r.report.EndLogsOp(operation, "container", count, err)
 		if err == nil {
-			return nil
+			return
 		}
-		// The memory limiter refuses, or the disk is full. To return would
+		// The memory limiter refuses, or the disk is full. To give up would
 		// move the offset, so there is nothing but to try again; should the
 		// process be stopped meanwhile, the lines are read again.
 		r.log.Warn("log lines are not taken; trying again", zap.Error(err), zap.Int("lines", count))
