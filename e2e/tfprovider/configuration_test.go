@@ -327,3 +327,19 @@ func TestBucketKeepsItsContent(t *testing.T) {
 		t.Errorf("the buckets are %v", buckets)
 	}
 }
+
+// Another name replaces nothing that holds data.
+func TestRenaming(t *testing.T) {
+	s := newStage(t, fake.Options{}, configuration(t))
+	s.variables(`postgres_size = "db-s-1vcpu-1gb"`)
+	s.apply()
+	s.variables(`postgres_size = "db-s-1vcpu-1gb"`, `name = "other"`)
+	for address, change := range s.plan() {
+		if change != "update" {
+			t.Errorf("%s would %s", address, change)
+		}
+	}
+	s.variables(`postgres_size = "db-s-1vcpu-1gb"`, `bucket = "another-bucket"`)
+	_, err := s.Plan(t.Context())
+	failed(t, err, "A Space cannot be renamed")
+}

@@ -45,6 +45,14 @@ resource "digitalocean_spaces_bucket" "main" {
       }
     }
   }
+
+  lifecycle {
+    # The provider would note another name and leave the Space as it is.
+    postcondition {
+      condition     = self.id == var.bucket
+      error_message = "A Space cannot be renamed: ${self.id} would not become ${var.bucket}."
+    }
+  }
 }
 
 # What the cluster gets: this Space and no other.

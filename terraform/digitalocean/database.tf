@@ -18,6 +18,11 @@ resource "digitalocean_database_cluster" "main" {
       hour = var.maintenance_start
     }
   }
+
+  lifecycle {
+    # Another name would replace the database by an empty one.
+    ignore_changes = [name]
+  }
 }
 
 # The cluster's nodes, and nobody else, can reach it.

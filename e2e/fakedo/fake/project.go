@@ -146,6 +146,17 @@ func (f *Fake) assign(p *Project, urn string) godo.ProjectResource {
 		Links: &godo.ProjectResourceLinks{Self: "https://api.digitalocean.com/v2/" + urn},
 	}
 	p.Resources = append(p.Resources, resource)
+	// These two know their project.
+	for _, d := range f.account.Databases {
+		if urn == databaseURN(d.ID) {
+			d.ProjectID = p.ID
+		}
+	}
+	for _, b := range f.account.LoadBalancers {
+		if urn == b.URN() {
+			b.ProjectID = p.ID
+		}
+	}
 	return resource
 }
 
