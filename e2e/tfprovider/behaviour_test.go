@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,7 +112,10 @@ func TestWhatReplacesACluster(t *testing.T) {
 // A cluster that takes longer than Terraform waits for it is nowhere in the
 // state. The next run fails for its name, and an import mends it.
 func TestTimeoutLosesTheCluster(t *testing.T) {
-	s := newStage(t, fake.Options{Delay: 3 * time.Second}, bare("1.36.2-do.0", "s-2vcpu-4gb", "timeouts {\n    create = \"200ms\"\n  }"))
+	// The cluster takes until the clock is put forward.
+	var later atomic.Int64
+	now := func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
+	s := newStage(t, fake.Options{Delay: time.Hour, Now: now}, bare("1.36.2-do.0", "s-2vcpu-4gb", "timeouts {\n    create = \"200ms\"\n  }"))
 	failed(t, s.Apply(t.Context()), "Timeout waiting to create cluster")
 	state, err := s.Show(t.Context())
 	if err != nil {
@@ -126,9 +130,7 @@ func TestTimeoutLosesTheCluster(t *testing.T) {
 	}
 	failed(t, s.Apply(t.Context()), "422", "already exists")
 
-	for s.account().Clusters[0].Status.State != godo.KubernetesClusterStatusRunning {
-		time.Sleep(50 * time.Millisecond)
-	}
+	later.Store(int64(2 * time.Hour))
 	// Import finds the default pool by its tag, and puts it there where there
 	// is one pool alone.
 	if err := s.fake.Change(func(a *fake.Account) { a.Clusters[0].NodePools[0].Tags = nil }); err != nil {
