@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
 	"berth/internal/fault"
 	"berth/internal/progress"
@@ -49,9 +48,12 @@ func (p *Provider) Destroy(ctx context.Context, r progress.Reporter) (kept []str
 	if err := p.takeOver(ctx, w, in, r); err != nil {
 		return nil, err
 	}
-	// The cluster goes first: its network cannot go before all that is in it.
-	if err := p.removeAll(ctx, w, r, clusterAddress); err != nil {
-		return nil, err
+	// The cluster goes before its network, which cannot go with all that is in
+	// it, and the project before the cluster: it cannot give back what is gone.
+	for _, target := range []string{projectAddress, clusterAddress} {
+		if err := p.removeAll(ctx, w, r, target); err != nil {
+			return nil, err
+		}
 	}
 	if err := p.sweep(ctx, orphans, r); err != nil {
 		return nil, err
@@ -154,11 +156,7 @@ func (p *Provider) letGo(ctx context.Context, r progress.Reporter) error {
 func (p *Provider) release(ctx context.Context, step progress.Step) error {
 	ctx, cancel := context.WithTimeout(ctx, letGoTime)
 	defer cancel()
-	cluster, err := p.Cluster(ctx)
-	if err != nil {
-		return err
-	}
-	client, err := kubernetes.NewForConfig(cluster.REST)
+	client, err := p.client(ctx)
 	if err != nil {
 		return err
 	}

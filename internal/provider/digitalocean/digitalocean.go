@@ -16,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -28,6 +27,7 @@ import (
 	"berth/internal/image"
 	"berth/internal/progress"
 	"berth/internal/provider"
+	"berth/internal/terraform"
 )
 
 // The compiler checks what the commands ask for by type.
@@ -92,15 +92,19 @@ func (p *Provider) lock() (unlock func(), err error) {
 
 // open prepares Terraform's workspace.
 func (p *Provider) open(ctx context.Context, r progress.Reporter) (*workspace, error) {
+	if _, _, err := spaceKeys(p.config); err != nil {
+		return nil, err
+	}
+	cache, err := terraform.Cache()
+	if err != nil {
+		return nil, err
+	}
+	program, err := terraform.Program(ctx, cache, r)
+	if err != nil {
+		return nil, err
+	}
 	var w *workspace
-	err := progress.Run(r, "Prepare Terraform", func(progress.Step) error {
-		if _, _, err := spaceKeys(p.config); err != nil {
-			return err
-		}
-		program, err := findTerraform()
-		if err != nil {
-			return err
-		}
+	err = progress.Run(r, "Prepare Terraform", func(progress.Step) error {
 		if err := p.makeFolder(); err != nil {
 			return err
 		}
@@ -176,15 +180,4 @@ func (p *Provider) poll(ctx context.Context, limit time.Duration, look func(cont
 		case <-time.After(p.pause):
 		}
 	}
-}
-
-// findTerraform returns the path of terraform, or of tofu.
-func findTerraform() (string, error) {
-	for _, name := range []string{"terraform", "tofu"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path, nil
-		}
-	}
-	return "", fault.WithHint(errors.New("there is neither terraform nor tofu"),
-		"install one of them: https://developer.hashicorp.com/terraform/install or https://opentofu.org/docs/intro/install")
 }

@@ -26,6 +26,7 @@ type estate struct {
 	cluster  *godo.KubernetesCluster
 	vpc      *godo.VPC
 	project  *godo.Project
+	projects []string // the identifiers of all projects
 	bucket   bool
 	keys     []*godo.SpacesKey
 	registry *godo.Registry
@@ -68,6 +69,7 @@ func (p *Provider) survey(ctx context.Context, v variables) (*estate, error) {
 	group.Go(func() (err error) {
 		projects, err := all(func(o *godo.ListOptions) ([]godo.Project, *godo.Response, error) { return p.api.Projects.List(ctx, o) })
 		for _, project := range projects {
+			found.projects = append(found.projects, project.ID)
 			if project.Name == v.Name {
 				found.project = &project
 			}

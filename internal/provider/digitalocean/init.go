@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/digitalocean/godo"
@@ -89,6 +90,13 @@ func (p *Provider) prepare(ctx context.Context, w *workspace, r progress.Reporte
 		if err := w.writeImports(things); err != nil {
 			return fmt.Errorf("write what Terraform shall import: %w", err)
 		}
+		// The plugin takes a project that is gone for an error, not for gone.
+		if id := in.known.id(projectAddress); id != "" && !slices.Contains(in.found.projects, id) {
+			if err := w.forget(ctx, projectAddress); err != nil {
+				return err
+			}
+			delete(in.known.resources, projectAddress)
+		}
 		return w.untaint(ctx, in.known)
 	})
 	return in, err
@@ -154,6 +162,9 @@ func (p *Provider) change(ctx context.Context, w *workspace, in *intent, r progr
 		if err := p.announce(ctx, in, todo, r); err != nil {
 			return errors.Join(err, w.dropPlan())
 		}
+	}
+	if err := p.shrink(ctx, in, r); err != nil {
+		return errors.Join(err, w.dropPlan())
 	}
 	return w.apply(ctx, r)
 }

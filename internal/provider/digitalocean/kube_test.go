@@ -27,7 +27,7 @@ import (
 )
 
 // kube is as much of an API server as draining and waiting need. Its nodes are
-// those of the account's clusters. It has one Deployment, whose pods come back
+// those of the account's cluster shop. It has one Deployment, whose pods come back
 // on another node a moment after they were evicted, under a disruption budget
 // of one.
 type kube struct {
@@ -99,7 +99,7 @@ func (k *kube) addPod(node string, ready time.Time) {
 	k.pods = append(k.pods, &pod{fmt.Sprintf("web-%d", k.made), node, ready})
 }
 
-// nodes are the names of the running nodes of all clusters.
+// nodes are the names of the cluster's running nodes.
 func (k *kube) nodes() []string {
 	var names []string
 	account, err := k.account.Account()
@@ -107,7 +107,7 @@ func (k *kube) nodes() []string {
 		panic(err) // it is in memory
 	}
 	for _, cluster := range account.Clusters {
-		if cluster.Deleted != nil {
+		if cluster.Deleted != nil || cluster.Name != "shop" {
 			continue
 		}
 		for _, pool := range cluster.NodePools {

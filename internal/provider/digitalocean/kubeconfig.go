@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/digitalocean/godo"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -43,6 +44,19 @@ func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
 	}
 	found.LoadBalancer = p.loadBalancer()
 	return found, nil
+}
+
+// client connects to the cluster's API server.
+func (p *Provider) client(ctx context.Context) (kubernetes.Interface, error) {
+	cluster, err := p.Cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(cluster.REST)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the API server: %w", err)
+	}
+	return client, nil
 }
 
 // status is a cluster's state, which young ones do not have yet.

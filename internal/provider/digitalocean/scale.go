@@ -31,13 +31,9 @@ func (p *Provider) Scale(ctx context.Context, wanted provider.Scale, r progress.
 		return err
 	}
 	defer unlock()
-	cluster, err := p.Cluster(ctx)
+	client, err := p.client(ctx)
 	if err != nil {
 		return err
-	}
-	client, err := kubernetes.NewForConfig(cluster.REST)
-	if err != nil {
-		return fmt.Errorf("connect to the API server: %w", err)
 	}
 	w, err := p.open(ctx, r)
 	if err != nil {
@@ -52,11 +48,6 @@ func (p *Provider) Scale(ctx context.Context, wanted provider.Scale, r progress.
 			return err
 		}
 		if err := p.resize(ctx, client, wanted, known, r); err != nil {
-			return err
-		}
-	}
-	if wanted.Nodes > 0 {
-		if err := p.shrink(ctx, client, wanted.Nodes, r); err != nil {
 			return err
 		}
 	}
@@ -217,16 +208,17 @@ func (p *Provider) retire(ctx context.Context, client kubernetes.Interface, clus
 	})
 }
 
-// shrink removes the newest nodes until count are left, each drained first.
-// Terraform would leave the choice, and the drain, to DigitalOcean.
-func (p *Provider) shrink(ctx context.Context, client kubernetes.Interface, count int, r progress.Reporter) error {
-	cluster, err := p.findCluster(ctx)
-	if err != nil || cluster == nil {
-		return err
-	}
-	pool := (&estate{cluster: cluster}).pool()
+// shrink removes the newest nodes until as many are left as are wanted, each
+// drained first. Terraform would leave the choice, and the drain, to
+// DigitalOcean.
+func (p *Provider) shrink(ctx context.Context, in *intent, r progress.Reporter) error {
+	count, cluster, pool := in.variables.NodeCount, in.found.cluster, in.found.pool()
 	if pool == nil || pool.AutoScale || pool.Count <= count {
 		return nil
+	}
+	client, err := p.client(ctx)
+	if err != nil {
+		return err
 	}
 	staying := slices.DeleteFunc(slices.Clone(pool.Nodes), func(n *godo.KubernetesNode) bool { return n.Status != nil && n.Status.State == "deleting" })
 	nodes := slices.SortedStableFunc(slices.Values(staying), func(a, b *godo.KubernetesNode) int { return a.CreatedAt.Compare(b.CreatedAt) })

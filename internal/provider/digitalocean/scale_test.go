@@ -6,25 +6,10 @@ import (
 	"testing"
 
 	"github.com/digitalocean/godo"
-	"k8s.io/client-go/kubernetes"
 
 	"berth/e2e/fakedo/fake"
 	"berth/internal/provider"
 )
-
-// client connects to the cluster.
-func (w *world) client(t *testing.T) kubernetes.Interface {
-	t.Helper()
-	cluster, err := w.Cluster(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := kubernetes.NewForConfig(cluster.REST)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
-}
 
 // wantPool checks that the cluster has one node pool, of this size and count,
 // which is Terraform's, that all pods run on it, and that none was missed
@@ -53,7 +38,7 @@ func TestASizeChangesByANewPool(t *testing.T) {
 	w := start(t)
 	before := w.makeCluster(t, mark)
 	w.kube.deploy()
-	if err := w.resize(t.Context(), w.client(t), provider.Scale{Size: "s-4vcpu-8gb"}, state{}, w.said); err != nil {
+	if err := w.resize(t.Context(), w.connect(t), provider.Scale{Size: "s-4vcpu-8gb"}, state{}, w.said); err != nil {
 		t.Fatal(err)
 	}
 	w.wantPool(t, "s-4vcpu-8gb", 2)
@@ -65,7 +50,7 @@ func TestASizeChangesByANewPool(t *testing.T) {
 	}
 	// Again: nothing is left to do.
 	requests := len(w.do.Requests())
-	if err := w.resize(t.Context(), w.client(t), provider.Scale{Size: "s-4vcpu-8gb"}, state{}, w.said); err != nil {
+	if err := w.resize(t.Context(), w.connect(t), provider.Scale{Size: "s-4vcpu-8gb"}, state{}, w.said); err != nil {
 		t.Fatal(err)
 	}
 	for _, request := range w.do.Requests()[requests:] {
@@ -78,7 +63,7 @@ func TestASizeChangesByANewPool(t *testing.T) {
 func TestASizeAndACountAtOnce(t *testing.T) {
 	w := start(t)
 	w.makeCluster(t, mark)
-	if err := w.resize(t.Context(), w.client(t), provider.Scale{Size: "s-4vcpu-8gb", Nodes: 3}, state{}, w.said); err != nil {
+	if err := w.resize(t.Context(), w.connect(t), provider.Scale{Size: "s-4vcpu-8gb", Nodes: 3}, state{}, w.said); err != nil {
 		t.Fatal(err)
 	}
 	w.wantPool(t, "s-4vcpu-8gb", 3)
@@ -102,7 +87,7 @@ func TestAnInterruptedSizeIsFinished(t *testing.T) {
 			w := start(t)
 			w.makeCluster(t, mark)
 			w.kube.deploy()
-			client := w.client(t)
+			client := w.connect(t)
 			w.do.Inject(c.fault)
 			scale := provider.Scale{Size: "s-4vcpu-8gb"}
 			if err := w.resize(t.Context(), client, scale, state{}, w.said); err == nil {
@@ -121,7 +106,7 @@ func TestAnInterruptedSizeCanBeTakenBack(t *testing.T) {
 	w := start(t)
 	w.makeCluster(t, mark)
 	w.kube.deploy()
-	client := w.client(t)
+	client := w.connect(t)
 	w.do.Inject(fake.Fault{Method: "DELETE", Path: "/v2/kubernetes/clusters/*/node_pools/*", Status: 422})
 	if err := w.resize(t.Context(), client, provider.Scale{Size: "s-4vcpu-8gb"}, state{}, w.said); err == nil {
 		t.Fatal("the fault did not show")
@@ -141,7 +126,7 @@ func TestPoolsOfOthersAreLeftAlone(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.resize(t.Context(), w.client(t), provider.Scale{Size: "s-4vcpu-8gb"}, state{}, w.said); err != nil {
+	if err := w.resize(t.Context(), w.connect(t), provider.Scale{Size: "s-4vcpu-8gb"}, state{}, w.said); err != nil {
 		t.Fatal(err)
 	}
 	var sizes []string
@@ -159,7 +144,8 @@ func TestFewerNodesAreDrainedFirst(t *testing.T) {
 	cluster := w.makeCluster(t, mark)
 	w.kube.deploy()
 	pool := cluster.NodePools[0]
-	if err := w.shrink(t.Context(), w.client(t), 1, w.said); err != nil {
+	in := &intent{found: &estate{cluster: cluster}, variables: variables{NodeCount: 1}}
+	if err := w.shrink(t.Context(), in, w.said); err != nil {
 		t.Fatal(err)
 	}
 	w.wantPool(t, "s-2vcpu-4gb", 1)

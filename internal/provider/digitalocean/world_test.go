@@ -1,6 +1,7 @@
 package digitalocean
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,8 +11,10 @@ import (
 	"time"
 
 	"github.com/digitalocean/godo"
+	"k8s.io/client-go/kubernetes"
 
 	"berth/e2e/fakedo/fake"
+	"berth/e2e/tfprovider/mirror"
 	"berth/internal/config"
 	"berth/internal/fault"
 	"berth/internal/progress"
@@ -22,17 +25,37 @@ import (
 var s3 *s3test.Server
 
 func TestMain(m *testing.M) {
-	var err error
-	if s3, err = s3test.Start(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	if file := os.Getenv(victimFile); file != "" {
+		os.Exit(victim(file))
 	}
-	status := m.Run()
-	if err := s3.Stop(); err != nil {
+	status, err := setUp(m)
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		status = 1
 	}
 	os.Exit(status)
+}
+
+// setUp starts what the tests share: the S3 server, and the plugin where the
+// real Terraform finds it.
+func setUp(m *testing.M) (status int, err error) {
+	folder, err := os.MkdirTemp("", "digitalocean-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	plugins, err := mirror.Install(folder)
+	if err != nil {
+		return 1, err
+	}
+	if err := os.Setenv("TF_CLI_CONFIG_FILE", plugins); err != nil {
+		return 1, err
+	}
+	if s3, err = s3test.Start(); err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, s3.Stop()) }()
+	return m.Run(), nil
 }
 
 // secretToken must turn up nowhere.
@@ -42,6 +65,7 @@ const secretToken = "dop_v1_secret-token"
 type world struct {
 	*Provider
 	do   *fake.Server
+	gate *gate
 	kube *kube
 	said *journal
 }
@@ -55,6 +79,7 @@ func start(t *testing.T) *world {
 		S3: "http://" + s3.Address, S3AccessKey: s3test.AccessKey, S3SecretKey: s3test.SecretKey,
 	})
 	k.account = do.Fake
+	front := startGate(t, do)
 	access, secret := do.NewSpacesKey("operator", &godo.Grant{Permission: godo.SpacesKeyFullAccess})
 	c := &config.Config{
 		Name: "shop", Provider: "digitalocean", StateDir: filepath.Join(t.TempDir(), "state"),
@@ -68,8 +93,8 @@ func start(t *testing.T) *world {
 			Certificates: config.NoCertificates, StorageClass: "do-block-storage",
 		},
 		DotEnv: map[string]string{
-			config.DigitalOceanToken: secretToken, config.DigitalOceanAPIURL: do.URL,
-			config.SpacesEndpointURL: do.URL, config.SpacesAccessKey: access, config.SpacesSecretKey: secret,
+			config.DigitalOceanToken: secretToken, config.DigitalOceanAPIURL: front.URL,
+			config.SpacesEndpointURL: front.URL, config.SpacesAccessKey: access, config.SpacesSecretKey: secret,
 		},
 	}
 	p, err := New(c)
@@ -77,7 +102,7 @@ func start(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	p.pause = 5 * time.Millisecond
-	return &world{p, do, k, &journal{}}
+	return &world{p, do, front, k, &journal{}}
 }
 
 // bucketName is a name for a test alone, as all share the S3 server.
@@ -174,4 +199,14 @@ func (w *world) makeClusterOfOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// connect returns a client of the cluster's API server.
+func (w *world) connect(t *testing.T) kubernetes.Interface {
+	t.Helper()
+	client, err := w.client(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
 }
