@@ -22,8 +22,9 @@ const pausedAnnotation = "berth/paused-replicas"
 
 // Pause stops an environment's application, so that nobody writes to its
 // database, does work, and brings the application back whatever became of the
-// work. It returns how long the application did not serve. Nobody else may
-// deploy meanwhile.
+// work. It returns how long the application did not serve: from the end of its
+// last pod, which serves while it drains, until all serve again. Nobody else
+// may deploy meanwhile.
 func (c *Client) Pause(ctx context.Context, environment string, r progress.Reporter, work func(context.Context) error) (outage time.Duration, err error) {
 	if _, err := c.environment(environment); err != nil {
 		return 0, err
@@ -44,10 +45,10 @@ func (c *Client) Pause(ctx context.Context, environment string, r progress.Repor
 		if err != nil {
 			return err
 		}
-		began := time.Now()
 		err = progress.Run(r, "Stop "+environment, func(step progress.Step) error {
 			return c.stop(ctx, environment, ws, step)
 		})
+		stopped := time.Now()
 		if err == nil {
 			err = work(ctx)
 		}
@@ -63,7 +64,7 @@ func (c *Client) Pause(ctx context.Context, environment string, r progress.Repor
 				poll: c.pace.poll, deadline: c.pace.back, detail: step.Detail,
 			}).wait(held)
 		})
-		outage = time.Since(began)
+		outage = time.Since(stopped)
 		return errors.Join(err, back)
 	})
 	return outage, err
