@@ -254,25 +254,6 @@ func TestDoctorNamesTheRemedy(t *testing.T) {
 	}
 }
 
-func TestLogsAreShownInShortAndClean(t *testing.T) {
-	w := newWorld()
-	at := time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.Local)
-	w.lines = []release.Line{
-		{Time: at, Pod: "tiny-1", Text: `{"time":"x","level":"INFO","msg":"request","path":"/a b","status":200}`},
-		{Time: at, Pod: "tiny-1", Text: "panic: \x1b[2Jboom"},
-	}
-	got := w.berth(t, "logs", "staging")
-	want := "03:04:05.006 tiny-1  INFO  request path=\"/a b\" status=200\n03:04:05.006 tiny-1  panic: boom\n"
-	if got.out != want {
-		t.Errorf("stdout is\n%s", got.out)
-	}
-	lines := strings.Split(strings.TrimSpace(w.berth(t, "logs", "staging", "--json").out), "\n")
-	var line release.Line
-	if err := json.Unmarshal([]byte(lines[1]), &line); err != nil || line.Text != "panic: \x1b[2Jboom" || len(lines) != 2 {
-		t.Errorf("got %+v, %v", line, err)
-	}
-}
-
 func TestAnErrorKeepsItsKindOnItsWayOut(t *testing.T) {
 	w := newWorld()
 	w.fail["rollback staging"] = fault.WithHint(fault.Usage("there is no revision 9"), "berth history staging")

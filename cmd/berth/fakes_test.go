@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"berth/internal/backup"
 	"berth/internal/config"
 	"berth/internal/console"
+	"berth/internal/logs"
 	"berth/internal/progress"
 	"berth/internal/provider"
 	"berth/internal/provider/existing/apitest"
@@ -37,7 +39,10 @@ type world struct {
 	checks  []provider.Check
 	status  map[string]release.Status
 	history []release.Revision
-	lines   []release.Line
+	lines   []logs.Line
+	// past are the archived lines, and asked the query for them.
+	past  []logs.Line
+	asked logs.Query
 
 	// scheduled is since when backups are, and archived what there is.
 	scheduled time.Time
@@ -75,6 +80,7 @@ func (w *world) parts() parts {
 			return fakeBackups{w, environment}, nil
 		},
 		archive: func(provider.Bucket, *config.Config, string) (archive, error) { return fakeArchive{w}, nil },
+		logs:    func(provider.Bucket, *config.Config, string) (logArchive, error) { return fakeLogArchive{w}, nil },
 	}
 }
 
@@ -139,8 +145,18 @@ func (f fakeReleases) Status(_ context.Context, environment string) (release.Sta
 	return f.status[environment], f.fail["status"]
 }
 
-func (f fakeReleases) Logs(_ context.Context, _ string, _ release.LogOptions, each func(release.Line) error) error {
+func (f fakeReleases) Logs(_ context.Context, _ string, o release.LogOptions, each func(logs.Line) error) error {
+	held := logs.Held{}
 	for _, line := range f.lines {
+		if _, some := held[line.Of()]; !some {
+			held[line.Of()] = line.Time
+		}
+	}
+	lines := f.lines
+	if o.Past != nil {
+		lines = append(slices.Collect(o.Past(held)), lines...)
+	}
+	for _, line := range lines {
 		if err := each(line); err != nil {
 			return err
 		}
@@ -228,6 +244,22 @@ func (f fakeArchive) Get(_ context.Context, id string, w io.Writer) error {
 
 func (f fakeArchive) GetFile(_ context.Context, id, path string) error {
 	return os.WriteFile(path, []byte("-- "+id+"\n"), 0o600)
+}
+
+type fakeLogArchive struct{ *world }
+
+func (f fakeLogArchive) Search(_ context.Context, q logs.Query, held logs.Held, _ progress.Reporter) (*logs.Found, error) {
+	f.asked = q
+	if err := f.fail["search"]; err != nil && !errors.Is(err, logs.ErrDamaged) {
+		return nil, err
+	}
+	return &logs.Found{Lines: func(yield func(logs.Line, error) bool) {
+		for _, line := range f.past {
+			if !held.Has(line) && q.Takes(line) && !yield(line, nil) {
+				return
+			}
+		}
+	}}, f.fail["search"]
 }
 
 // result is what a command left behind.

@@ -3,31 +3,41 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
-	"slices"
+	"iter"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
+	"berth/internal/config"
+	"berth/internal/console"
 	"berth/internal/fault"
+	"berth/internal/logs"
+	"berth/internal/provider"
 	"berth/internal/release"
 )
 
 type logsOptions struct {
-	environment string
-	release.LogOptions
-	json bool
+	environment  string
+	since, until moment
+	grep, level  string
+	follow, json bool
 }
 
 func (a *app) logsCommand() *cobra.Command {
 	var o logsOptions
 	command := &cobra.Command{
-		Use:   "logs ENV [-f] [--since 1h] [--grep PATTERN] [--level LEVEL]",
+		Use:   "logs ENV [-f] [--since 1h] [--until 10m] [--grep PATTERN] [--level LEVEL]",
 		Short: "Print what an environment's pods log",
 		Long: `Print the log lines of an environment's pods in the order of time. Lines in JSON
-are shown in short; --json prints every line whole, as one object.`,
+are shown in short; --json prints every line whole, as one object.
+
+With --since, --until or --grep, lines that the cluster does not have any more
+come from the archive in the bucket: the last 24 hours, or from --since on. So
+do all lines when the cluster cannot be reached.`,
 		Args:              arguments(0, "ENV"),
 		ValidArgsFunction: a.environmentNames,
 		RunE: func(command *cobra.Command, args []string) error {
@@ -36,76 +46,170 @@ are shown in short; --json prints every line whole, as one object.`,
 		},
 	}
 	flags := command.Flags()
-	flags.BoolVarP(&o.Follow, "follow", "f", false, "go on with new lines until interrupted")
-	flags.DurationVar(&o.Since, "since", 0, "only lines that are at most this old, like 90s, 10m, 2h")
-	flags.StringVar(&o.Grep, "grep", "", "only lines that match this regular expression")
-	flags.StringVar(&o.Level, "level", "", "leave out lines below debug, info, warn or error")
+	flags.BoolVarP(&o.follow, "follow", "f", false, "go on with new lines until interrupted")
+	flags.Var(&o.since, "since", "only lines from this time on: an age like 90s, 2h or 7d, or a time like 2026-08-20T10:00:00Z or \"2026-08-20 12:00\"")
+	flags.Var(&o.until, "until", "only lines up to this time, said in the same ways")
+	flags.StringVar(&o.grep, "grep", "", "only lines that match this regular expression")
+	flags.StringVar(&o.level, "level", "", "leave out lines below debug, info, warn or error")
 	flags.BoolVar(&o.json, "json", false, "write one JSON object a line")
 	return command
 }
 
+// query is what the flags ask for.
+func (o logsOptions) query(now time.Time) (logs.Query, error) {
+	q := logs.Query{From: o.since.at(now), Until: o.until.at(now), Level: o.level}
+	if o.follow && !q.Until.IsZero() {
+		return q, fault.Usage("--follow has no end, and --until is one; take one of them")
+	}
+	var err error
+	if q.Grep, err = logs.Pattern(o.grep); err != nil {
+		return q, err
+	}
+	return q, q.Validate()
+}
+
+// pastWanted says whether the flags ask for lines that the cluster may not have any
+// more. Whoever follows is interested in what comes, unless he says since when.
+func (o logsOptions) pastWanted() bool {
+	return o.since != "" || !o.follow && (o.until != "" || o.grep != "")
+}
+
 func (a *app) logs(ctx context.Context, o logsOptions) error {
-	if o.Since < 0 {
-		return fault.Usage("--since must not be negative; it is %s", o.Since)
+	query, err := o.query(time.Now())
+	if err != nil {
+		return err
 	}
 	c, p, err := a.open("", o.environment)
 	if err != nil {
 		return err
 	}
-	_, found, err := a.connect(ctx, c, p)
-	if err != nil {
-		return err
+	past := &past{app: a, ctx: ctx, config: c, provider: p, environment: o.environment, query: query}
+	options := release.LogOptions{Query: query, Follow: o.follow}
+	if o.pastWanted() {
+		options.Past = func(held logs.Held) iter.Seq[logs.Line] { return past.lines(held, nil) }
 	}
-	return found.Logs(ctx, o.environment, o.LogOptions, func(line release.Line) error {
-		if o.json {
-			text, err := json.Marshal(line)
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintln(a.streams.Out, string(text))
+	each := a.printLine
+	if o.json {
+		each = a.printLineJSON
+	}
+	_, found, err := a.connect(ctx, c, p)
+	if err == nil {
+		err = found.Logs(ctx, o.environment, options, each)
+	}
+	if err == nil || past.asked || o.follow || fault.IsUsage(err) || ctx.Err() != nil {
+		return errors.Join(err, past.err)
+	}
+	for line := range past.lines(nil, err) {
+		if err := each(line); err != nil {
 			return err
 		}
-		return a.console.Print("%s %s  %s", line.Time.Local().Format("15:04:05.000"), line.Pod, summary(line.Text))
-	})
+	}
+	if past.some {
+		err = nil // which has been told
+	}
+	return errors.Join(err, past.err)
 }
 
-// summary shortens a line that log/slog or its like wrote in JSON: level,
-// message, and the rest as key=value. Any other line stays as it is.
-func summary(text string) string {
-	var record map[string]any
-	if !strings.HasPrefix(text, "{") || json.Unmarshal([]byte(text), &record) != nil {
-		return text
-	}
-	message, ok := record["msg"].(string)
-	if !ok {
-		return text
-	}
-	var b strings.Builder
-	if level, ok := record["level"].(string); ok {
-		fmt.Fprintf(&b, "%-5s ", level)
-	}
-	b.WriteString(message)
-	for _, key := range slices.Sorted(maps.Keys(record)) {
-		switch key {
-		case "msg", "level", "time":
-			continue
+// past is the archive of an environment as one run of the command reads it. What
+// goes wrong with it does not keep the lines back that the cluster has.
+type past struct {
+	*app
+	ctx         context.Context
+	config      *config.Config
+	provider    provider.Provider
+	environment string
+	query       logs.Query
+
+	// asked and some say that the archive was read, and that it had lines.
+	asked, some bool
+	// err is what could not be read.
+	err error
+}
+
+// lines reads the archived lines that the cluster does not hold. With the first one
+// it says where they come from; away is why the cluster could not be asked, or nil.
+func (p *past) lines(held logs.Held, away error) iter.Seq[logs.Line] {
+	p.asked = true
+	return func(yield func(logs.Line) bool) {
+		found, err := p.search(held, away)
+		p.err = err
+		if found == nil {
+			return
 		}
-		fmt.Fprintf(&b, " %s=%s", key, field(record[key]))
+		defer func() { p.err = errors.Join(p.err, found.Close()) }()
+		for line, err := range found.Lines {
+			if err != nil {
+				p.err = errors.Join(p.err, err)
+				return
+			}
+			if !p.some {
+				p.some = true
+				p.console.Reporter().Note(whence(held.Oldest(), away))
+			}
+			if !yield(line) {
+				return
+			}
+		}
 	}
-	return b.String()
 }
 
-// field is a value as it stands in a summary: texts without quotes where they
-// are not needed.
-func field(value any) string {
-	if text, ok := value.(string); ok && text != "" && !strings.ContainsAny(text, " =\"\n\t") {
-		return text
+// search returns nil where there is no archive.
+func (p *past) search(held logs.Held, away error) (*logs.Found, error) {
+	bucket, err := p.provider.Bucket(p.ctx)
+	if errors.Is(err, provider.ErrNoBucket) {
+		if away == nil {
+			p.console.Reporter().Note("only lines that the cluster still has, as there is no bucket: " + fault.Hint(err))
+		}
+		return nil, nil
 	}
-	encoded, err := json.Marshal(value)
+	if err != nil && away != nil {
+		return nil, nil // the bucket is gone with the cluster, which is the error
+	}
 	if err != nil {
-		return fmt.Sprint(value)
+		return nil, fmt.Errorf("read the archive: %w", err)
 	}
-	return string(encoded)
+	archive, err := p.parts.logs(bucket, p.config, p.environment)
+	if err != nil {
+		return nil, err
+	}
+	return archive.Search(p.ctx, p.query, held, p.console.Reporter())
+}
+
+// whence says which lines come from the archive.
+func whence(oldest time.Time, away error) string {
+	switch {
+	case away != nil:
+		return "all lines come from the archive: " + away.Error()
+	case oldest.IsZero():
+		return "all lines come from the archive"
+	}
+	return "lines before " + oldest.Local().Format(time.DateTime) + ", and those of pods that are gone, come from the archive"
+}
+
+func (a *app) printLine(line logs.Line) error {
+	level, text := line.Parts()
+	return a.console.LogLine(console.LogLine{
+		Time: line.Time, Pod: line.Pod, Level: level, Severity: line.Severity(), Text: text,
+	}, time.Now())
+}
+
+// printLineJSON escapes what a terminal acts upon besides what JSON does.
+func (a *app) printLineJSON(line logs.Line) error {
+	var text, b strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(line); err != nil {
+		return fmt.Errorf("write a line of pod %s in JSON: %w", line.Pod, err)
+	}
+	for _, r := range strings.TrimSuffix(text.String(), "\n") {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	_, err := fmt.Fprintln(a.streams.Out, b.String())
+	return err
 }
 
 // since is a time as its distance from now.

@@ -12,6 +12,7 @@ import (
 	"berth/internal/backup"
 	"berth/internal/config"
 	"berth/internal/fault"
+	"berth/internal/logs"
 	"berth/internal/platform"
 	"berth/internal/progress"
 	"berth/internal/provider"
@@ -35,6 +36,8 @@ type parts struct {
 	// is in the bucket.
 	backups func(cluster *provider.Cluster, c *config.Config, environment string) (backups, error)
 	archive func(bucket provider.Bucket, c *config.Config, environment string) (archive, error)
+	// logs opens what an environment has logged and the bucket keeps.
+	logs func(bucket provider.Bucket, c *config.Config, environment string) (logArchive, error)
 }
 
 // releases is what the commands need of a [release.Client].
@@ -43,7 +46,7 @@ type releases interface {
 	Rollback(ctx context.Context, environment string, revision int, r progress.Reporter) (release.Revision, error)
 	History(ctx context.Context, environment string) ([]release.Revision, error)
 	Status(ctx context.Context, environment string) (release.Status, error)
-	Logs(ctx context.Context, environment string, o release.LogOptions, each func(release.Line) error) error
+	Logs(ctx context.Context, environment string, o release.LogOptions, each func(logs.Line) error) error
 	Pause(ctx context.Context, environment string, r progress.Reporter, work func(context.Context) error) (time.Duration, error)
 	Remove(ctx context.Context, environment string, r progress.Reporter) error
 }
@@ -67,6 +70,11 @@ type archive interface {
 	GetFile(ctx context.Context, id, path string) error
 }
 
+// logArchive is what the commands need of a [logs.Archive].
+type logArchive interface {
+	Search(ctx context.Context, q logs.Query, held logs.Held, r progress.Reporter) (*logs.Found, error)
+}
+
 var realParts = parts{
 	provider: openProvider,
 	install:  platform.Install,
@@ -77,6 +85,9 @@ var realParts = parts{
 		return platform.NewBackups(cluster, c, environment)
 	},
 	archive: openArchive,
+	logs: func(bucket provider.Bucket, c *config.Config, environment string) (logArchive, error) {
+		return logs.Open(bucket, c.Name, environment)
+	},
 }
 
 // openArchive opens the backups of an environment, to read them.

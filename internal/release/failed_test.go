@@ -72,7 +72,7 @@ func TestFailedSaysWhatServesNow(t *testing.T) {
 // While a container restarts, the kubelet answers a request for its log with an
 // apology in the place of lines.
 func TestTheLogOfACrashIsAskedForAgain(t *testing.T) {
-	api, c := logs(t)
+	api, c := logged(t)
 	api.add("shop-a", "")
 	api.logs["shop-a/previous"] = noLog + "containerd://0123"
 	time.AfterFunc(200*time.Millisecond, func() {

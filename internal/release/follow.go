@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"berth/internal/logs"
 )
 
 // settle is how long a line waits for earlier ones of other pods.
@@ -12,7 +14,7 @@ const settle = 250 * time.Millisecond
 // arrival is a line of a source, or its end.
 type arrival struct {
 	source source
-	line   Line
+	line   logs.Line
 	at     time.Time
 	ended  bool
 	err    error
@@ -91,7 +93,7 @@ func (t *tail) stream(ctx context.Context, s source, after time.Time, arrivals c
 	end := arrival{source: s, ended: true}
 	stream, err := t.open(ctx, s, after, true)
 	if err == nil {
-		err = scan(stream, s, after, func(l Line) error {
+		err = scan(stream, s, after, func(l logs.Line) error {
 			return send(arrival{source: s, line: l, at: time.Now()})
 		})
 		stream.Close()

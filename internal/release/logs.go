@@ -2,14 +2,11 @@ package release
 
 import (
 	"bufio"
-	"cmp"
-	"container/heap"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -19,42 +16,29 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"berth/internal/fault"
+	"berth/internal/logs"
 )
 
-// LogOptions choose lines of a log. The zero value is all that the nodes still
-// keep of the pods that are there.
+// LogOptions choose lines of an environment's log. The zero value is all that the
+// nodes still keep of the pods that are there.
 type LogOptions struct {
-	// Since leaves out lines older than this; zero takes all.
-	Since time.Duration
-	// Grep is a regular expression (https://pkg.go.dev/regexp/syntax) that a
-	// line must match.
-	Grep string
-	// Level leaves out lines below debug, info, warn or error. A line without a
-	// level, as of a crash, is never left out.
-	Level string
+	logs.Query
 	// Follow goes on with what is written until the context ends, across pods
 	// that come and go.
 	Follow bool
-}
-
-// Line is one line of a container's log.
-type Line struct {
-	Time      time.Time `json:"time"`
-	Pod       string    `json:"pod"`
-	Container string    `json:"container"`
-	Text      string    `json:"text"`
+	// Past, where set, is asked once for the lines that the cluster does not hold
+	// any more, in the order of time. They are merged with those that it does.
+	Past func(held logs.Held) iter.Seq[logs.Line]
 }
 
 // Logs calls each for every line of the application's pods, merged in the order
 // of time. It returns when each returns an error, with that error; while
 // following also when ctx ends, with nil.
-func (c *Client) Logs(ctx context.Context, environment string, o LogOptions, each func(Line) error) error {
+func (c *Client) Logs(ctx context.Context, environment string, o LogOptions, each func(logs.Line) error) error {
 	if _, err := c.environment(environment); err != nil {
 		return err
 	}
-	passes, err := o.filter()
-	if err != nil {
+	if err := o.Validate(); err != nil {
 		return err
 	}
 	h, err := c.helm(environment)
@@ -74,8 +58,8 @@ func (c *Client) Logs(ctx context.Context, environment string, o LogOptions, eac
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	t := &tail{client: c, namespace: environment, read: map[string]time.Time{}, each: func(l Line) error {
-		if !passes(l.Text) {
+	t := &tail{client: c, namespace: environment, past: o.Past, read: map[string]time.Time{}, each: func(l logs.Line) error {
+		if !o.Takes(l) {
 			return nil
 		}
 		return each(l)
@@ -85,8 +69,9 @@ func (c *Client) Logs(ctx context.Context, environment string, o LogOptions, eac
 			t.names = append(t.names, w.Name)
 		}
 	}
-	if o.Since > 0 {
-		t.from = time.Now().Add(-o.Since)
+	if !o.From.IsZero() {
+		// Lines are read from after a time on.
+		t.from = o.From.Add(-1)
 	}
 	if err := t.written(ctx); err != nil || !o.Follow {
 		return err
@@ -98,36 +83,6 @@ func (c *Client) Logs(ctx context.Context, environment string, o LogOptions, eac
 	return err
 }
 
-var levels = map[string]int{"trace": -8, "debug": -4, "info": 0, "warn": 4, "warning": 4, "error": 8, "fatal": 12}
-
-// filter returns the predicate that the options describe.
-func (o LogOptions) filter() (func(string) bool, error) {
-	pattern, err := regexp.Compile(o.Grep)
-	if err != nil {
-		return nil, fault.Usage("the pattern %q is no regular expression: %w", o.Grep, err)
-	}
-	least, known := levels[strings.ToLower(o.Level)]
-	if o.Level != "" && !known {
-		return nil, fault.Usage("there is no level %q; there are debug, info, warn and error", o.Level)
-	}
-	return func(text string) bool {
-		if !pattern.MatchString(text) {
-			return false
-		}
-		if o.Level == "" || !strings.HasPrefix(text, "{") {
-			return true
-		}
-		var record struct {
-			Level string `json:"level"`
-		}
-		if json.Unmarshal([]byte(text), &record) != nil {
-			return true
-		}
-		level, known := levels[strings.ToLower(record.Level)]
-		return !known || level >= least
-	}, nil
-}
-
 // tail reads the logs of Deployments' pods.
 type tail struct {
 	client    *Client
@@ -135,7 +90,8 @@ type tail struct {
 	// names are the Deployments.
 	names []string
 	from  time.Time
-	each  func(Line) error
+	past  func(logs.Held) iter.Seq[logs.Line]
+	each  func(logs.Line) error
 	// read is the time of the last line read, by pod and container.
 	read map[string]time.Time
 }
@@ -143,6 +99,7 @@ type tail struct {
 // source is one container whose log can be read.
 type source struct {
 	pod, container string
+	node           string
 	uid            string
 	// instance is the container's id; a restart makes a new one.
 	instance string
@@ -166,7 +123,7 @@ func (t *tail) sources(ctx context.Context) ([]source, error) {
 			continue
 		}
 		for _, c := range statuses(pod) {
-			from := source{pod: pod.Name, container: c.Name, uid: string(pod.UID), instance: c.ContainerID, running: c.State.Running != nil}
+			from := source{pod: pod.Name, container: c.Name, node: pod.Spec.NodeName, uid: string(pod.UID), instance: c.ContainerID, running: c.State.Running != nil}
 			if c.LastTerminationState.Terminated != nil {
 				from.previous = true
 				sources = append(sources, from)
@@ -205,22 +162,24 @@ func (t *tail) open(ctx context.Context, s source, from time.Time, follow bool) 
 }
 
 // scan reads lines from a stream, in order and only those after a time.
-func scan(stream io.Reader, s source, after time.Time, each func(Line) error) error {
+func scan(stream io.Reader, s source, after time.Time, each func(logs.Line) error) error {
 	reader := bufio.NewReaderSize(stream, 1<<16)
-	last := Line{}
+	var last time.Time
 	for {
 		text, err := reader.ReadString('\n')
 		if text != "" {
-			line := Line{Pod: s.pod, Container: s.container}
-			stamp, rest, _ := strings.Cut(strings.TrimRight(text, "\r\n"), " ")
+			line := logs.Line{Pod: s.pod, Container: s.container, Node: s.node}
+			text = strings.TrimRight(text, "\r\n")
+			stamp, rest, _ := strings.Cut(text, " ")
 			if at, bad := time.Parse(time.RFC3339Nano, stamp); bad == nil {
-				line.Time, line.Text = at, rest
+				line.Time, text = at, rest
 			} else {
 				// What has no time belongs to the line before.
-				line.Time, line.Text = last.Time, strings.TrimRight(text, "\r\n")
+				line.Time = last
 			}
-			last = line
+			last = line.Time
 			if line.Time.After(after) {
+				line.Level, line.Message, line.Fields = logs.Parse(text)
 				if err := each(line); err != nil {
 					return err
 				}
@@ -235,25 +194,16 @@ func scan(stream io.Reader, s source, after time.Time, each func(Line) error) er
 	}
 }
 
-// written merges what was written until now.
+// written merges what was written until now with what is past.
 func (t *tail) written(ctx context.Context) error {
 	sources, err := t.sources(ctx)
 	if err != nil {
 		return fmt.Errorf("list the pods of %s: %w", t.namespace, err)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	held := logs.Held{}
 	// A pod whose node is away must not hide the logs of the others.
 	var unread []error
-	var heads heads
-	begin := func(h *head) {
-		ok, err := h.next()
-		if err != nil {
-			unread = append(unread, fmt.Errorf("read the log of pod %s: %w", h.source.pod, err))
-		} else if ok {
-			heap.Push(&heads, h)
-		}
-	}
+	var all []iter.Seq2[logs.Line, error]
 	for _, s := range sources {
 		stream, err := t.open(ctx, s, t.from, false)
 		if gone(err) {
@@ -263,63 +213,53 @@ func (t *tail) written(ctx context.Context) error {
 			unread = append(unread, fmt.Errorf("read the log of pod %s: %w", s.pod, err))
 			continue
 		}
-		lines := make(chan Line, 64)
-		failed := make(chan error, 1)
-		go func() {
-			defer close(lines)
-			defer stream.Close()
-			failed <- scan(stream, s, t.from, func(l Line) error {
-				select {
-				case lines <- l:
-					return nil
-				case <-ctx.Done():
-					return ctx.Err()
-				}
-			})
-		}()
-		begin(&head{source: s, lines: lines, failed: failed})
+		defer stream.Close()
+		all = append(all, t.lines(stream, s, held))
 	}
-	for len(heads) > 0 {
-		h := heap.Pop(&heads).(*head)
-		if err := t.each(h.line); err != nil {
+	if t.past != nil {
+		// Merge begins with the others, so that held is known by then.
+		all = append(all, func(yield func(logs.Line, error) bool) {
+			for l := range t.past(held) {
+				if !yield(l, nil) {
+					return
+				}
+			}
+		})
+	}
+	for line, err := range logs.Merge(all...) {
+		if err != nil {
+			unread = append(unread, err)
+			continue
+		}
+		if err := t.each(line); err != nil {
 			return err
 		}
-		t.read[h.source.key()] = h.line.Time
-		begin(h)
 	}
 	return errors.Join(append(unread, ctx.Err())...)
 }
 
-// head is a log with its first line that is not merged yet.
-type head struct {
-	source source
-	lines  <-chan Line
-	failed <-chan error
-	line   Line
-}
-
-func (h *head) next() (bool, error) {
-	line, ok := <-h.lines
-	if !ok {
-		return false, <-h.failed
+// lines are those of a stream. It notes since when the container's lines are held,
+// and what was read last.
+func (t *tail) lines(stream io.Reader, s source, held logs.Held) iter.Seq2[logs.Line, error] {
+	return func(yield func(logs.Line, error) bool) {
+		enough := errors.New("enough")
+		err := scan(stream, s, t.from, func(l logs.Line) error {
+			if since, some := held[l.Of()]; !some || l.Time.Before(since) {
+				held[l.Of()] = l.Time
+			}
+			// The instance before a restart is read side by side with the one after.
+			if l.Time.After(t.read[s.key()]) {
+				t.read[s.key()] = l.Time
+			}
+			if !yield(l, nil) {
+				return enough
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, enough) {
+			yield(logs.Line{}, fmt.Errorf("read the log of pod %s: %w", s.pod, err))
+		}
 	}
-	h.line = line
-	return true, nil
-}
-
-// heads is a heap of logs by the time of their next line.
-type heads []*head
-
-func (h heads) Len() int { return len(h) }
-func (h heads) Less(i, j int) bool {
-	return cmp.Or(h[i].line.Time.Compare(h[j].line.Time), strings.Compare(h[i].source.pod, h[j].source.pod)) < 0
-}
-func (h heads) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *heads) Push(x any)   { *h = append(*h, x.(*head)) }
-func (h *heads) Pop() any {
-	last := (*h)[len(*h)-1]
-	*h = (*h)[:len(*h)-1]
-	return last
 }
 
 // gone reports whether a container's log is not there any more, or not yet.

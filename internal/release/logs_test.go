@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +25,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"berth/internal/fault"
+	"berth/internal/logs"
 )
 
 // logAPI is an API server with the pods of the Deployment shop and their logs.
@@ -103,8 +106,8 @@ func (a *logAPI) log(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// logs returns releases whose one environment has the pods of the API.
-func logs(t *testing.T) (*logAPI, *Client) {
+// logged returns releases whose one environment has the pods of the API.
+func logged(t *testing.T) (*logAPI, *Client) {
 	t.Helper()
 	_, c := newWorld(t)
 	mustDeploy(t, c, "good:1")
@@ -120,7 +123,7 @@ func logs(t *testing.T) (*logAPI, *Client) {
 }
 
 func TestLogsAreMergedInTheOrderOfTime(t *testing.T) {
-	api, c := logs(t)
+	api, c := logged(t)
 	api.add("shop-a", "2026-01-01T00:00:01Z one\n2026-01-01T00:00:04.5Z four\n")
 	api.add("shop-b", "2026-01-01T00:00:02Z two\n2026-01-01T00:00:05Z {\"level\":\"DEBUG\",\"msg\":\"five\"}\n")
 	api.add("shop-away", "")
@@ -132,16 +135,18 @@ func TestLogsAreMergedInTheOrderOfTime(t *testing.T) {
 		o    LogOptions
 		want []string
 	}{
-		{"all", LogOptions{}, []string{"shop-a zero", "shop-a one", "shop-b two", "shop-a four", `shop-b {"level":"DEBUG","msg":"five"}`}},
-		{"grep", LogOptions{Grep: "^(one|t.o)$"}, []string{"shop-a one", "shop-b two"}},
-		{"level", LogOptions{Level: "info"}, []string{"shop-a zero", "shop-a one", "shop-b two", "shop-a four"}},
-		{"since", LogOptions{Since: time.Hour}, nil},
+		{"all", LogOptions{}, []string{"shop-a zero", "shop-a one", "shop-b two", "shop-a four", "shop-b five"}},
+		{"grep", query(logs.Query{Grep: regexp.MustCompile("^(one|t.o|DEBUG five)$")}), []string{"shop-a one", "shop-b two", "shop-b five"}},
+		{"level", query(logs.Query{Level: "info"}), []string{"shop-a zero", "shop-a one", "shop-b two", "shop-a four"}},
+		{"since", query(logs.Query{From: at(t, "2026-01-01T00:00:04.5Z")}), []string{"shop-a four", "shop-b five"}},
+		{"until", query(logs.Query{Until: at(t, "2026-01-01T00:00:01Z")}), []string{"shop-a zero", "shop-a one"}},
+		{"later", query(logs.Query{From: time.Now()}), nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var got []string
-			err := c.Logs(context.Background(), "production", test.o, func(l Line) error {
-				got = append(got, l.Pod+" "+l.Text)
+			err := c.Logs(context.Background(), "production", test.o, func(l logs.Line) error {
+				got = append(got, l.Pod+" "+l.Message)
 				return nil
 			})
 			if diff := cmp.Diff(test.want, got); diff != "" {
@@ -155,35 +160,86 @@ func TestLogsAreMergedInTheOrderOfTime(t *testing.T) {
 }
 
 func TestLogsEndWhenTheReaderHasEnough(t *testing.T) {
-	api, c := logs(t)
+	api, c := logged(t)
 	api.add("shop-a", "2026-01-01T00:00:01Z one\n2026-01-01T00:00:02Z two\n")
 	enough := errors.New("enough")
-	if err := c.Logs(context.Background(), "production", LogOptions{}, func(Line) error { return enough }); !errors.Is(err, enough) {
+	if err := c.Logs(context.Background(), "production", LogOptions{}, func(logs.Line) error { return enough }); !errors.Is(err, enough) {
 		t.Errorf("got %v", err)
 	}
 }
 
+// TestWhatThePastIsToldThatIsHeld has a container that was restarted, one that is
+// silent, and one that cannot be read.
+func TestWhatThePastIsToldThatIsHeld(t *testing.T) {
+	api, c := logged(t)
+	api.add("shop-a", "2026-01-01T00:00:03Z three\n")
+	api.add("shop-b", "2026-01-01T00:00:05Z five\n2026-01-01T00:00:06Z six\n")
+	api.add("shop-away", "2026-01-01T00:00:01Z one\n")
+	api.add("shop-silent", "")
+	api.away["shop-away"] = true
+	api.pods[0].Spec.NodeName = "node-7"
+	api.pods[0].Status.ContainerStatuses[0].LastTerminationState.Terminated = &core.ContainerStateTerminated{}
+	api.logs["shop-a/previous"] = "2026-01-01T00:00:02Z two\n"
+	past := func(held logs.Held) iter.Seq[logs.Line] {
+		want := logs.Held{
+			{Pod: "shop-a", Name: "web"}: at(t, "2026-01-01T00:00:02Z"),
+			{Pod: "shop-b", Name: "web"}: at(t, "2026-01-01T00:00:05Z"),
+		}
+		if diff := cmp.Diff(want, held); diff != "" {
+			t.Error(diff)
+		}
+		return slices.Values([]logs.Line{
+			{Time: at(t, "2026-01-01T00:00:01Z"), Pod: "shop-gone", Message: "one"},
+			{Time: at(t, "2026-01-01T00:00:04Z"), Pod: "shop-gone", Message: "four"},
+		})
+	}
+	var got []string
+	err := c.Logs(context.Background(), "production", LogOptions{Past: past}, func(l logs.Line) error {
+		got = append(got, l.Pod+" "+l.Node+" "+l.Message)
+		return nil
+	})
+	want := []string{"shop-gone  one", "shop-a node-7 two", "shop-a node-7 three", "shop-gone  four", "shop-b  five", "shop-b  six"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if err == nil || !strings.Contains(err.Error(), "shop-away") {
+		t.Errorf("of the pod that cannot be read: %v", err)
+	}
+}
+
 func TestLogOptionsThatCannotBeMeant(t *testing.T) {
-	_, c := logs(t)
-	for _, o := range []LogOptions{{Grep: "("}, {Level: "loud"}} {
-		if err := c.Logs(context.Background(), "production", o, nil); !fault.IsUsage(err) {
-			t.Errorf("%+v: %v", o, err)
+	_, c := logged(t)
+	now := time.Now()
+	for _, q := range []logs.Query{{Level: "loud"}, {From: now, Until: now.Add(-1)}} {
+		if err := c.Logs(context.Background(), "production", query(q), nil); !fault.IsUsage(err) {
+			t.Errorf("%+v: %v", q, err)
 		}
 	}
+}
+
+func query(q logs.Query) LogOptions { return LogOptions{Query: q} }
+
+func at(t *testing.T, text string) time.Time {
+	t.Helper()
+	when, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return when
 }
 
 // TestFollow goes on over a new pod, and over a connection that breaks and
 // brings old lines again.
 func TestFollow(t *testing.T) {
-	api, c := logs(t)
+	api, c := logged(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	api.more["shop-a"] = make(chan string)
 	api.add("shop-a", "2026-01-01T00:00:01Z one\n")
 	var got []string
-	err := c.Logs(ctx, "production", LogOptions{Follow: true}, func(l Line) error {
-		got = append(got, l.Pod+" "+l.Text)
-		switch l.Text {
+	err := c.Logs(ctx, "production", LogOptions{Follow: true}, func(l logs.Line) error {
+		got = append(got, l.Pod+" "+l.Message)
+		switch l.Message {
 		case "one":
 			go func() { api.more["shop-a"] <- "2026-01-01T00:00:02Z two\n" }()
 		case "two":
@@ -206,14 +262,14 @@ func TestFollow(t *testing.T) {
 }
 
 // FuzzScan looks for a log that makes reading go wrong: every line comes out,
-// none with a line break.
+// none with a line break but for what a program wrote in JSON.
 func FuzzScan(f *testing.F) {
 	f.Add("2026-01-01T00:00:01Z one\nno time\n\n2026-01-01T00:00:02Z\r\nlast")
 	f.Fuzz(func(t *testing.T, log string) {
 		lines := 0
-		err := scan(strings.NewReader(log), source{pod: "p"}, time.Time{}.Add(-1), func(l Line) error {
+		err := scan(strings.NewReader(log), source{pod: "p"}, time.Time{}.Add(-1), func(l logs.Line) error {
 			lines++
-			if strings.ContainsAny(l.Text, "\n") || l.Pod != "p" {
+			if l.Pod != "p" || l.Fields == nil && strings.Contains(l.Message, "\n") {
 				t.Errorf("line %+v", l)
 			}
 			return nil

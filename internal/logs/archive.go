@@ -1,0 +1,305 @@
+package logs
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	"golang.org/x/sync/errgroup"
+
+	"berth/internal/fault"
+	"berth/internal/progress"
+	"berth/internal/provider"
+)
+
+const (
+	// Prefix is what the names of the archive's objects begin with in the bucket.
+	Prefix = "logs"
+	// Usual is how far back the archive is read where nobody says.
+	Usual = 24 * time.Hour
+	// late is how long after it was written a line may reach the bucket and still
+	// be found. Without a bound, a minute of last month would cost the reading of
+	// the whole month.
+	late = 24 * time.Hour
+	// skew is how far a node's clock may have been set back.
+	skew = time.Minute
+
+	// downloads is how many objects are read at a time.
+	downloads = 4
+	// largest is how many bytes an object may have, and may be decompressed to. The
+	// agent's are of at most 3 MB before JSON, about 10 MB then.
+	largest = 64 << 20
+	tries   = 3
+)
+
+// ErrDamaged is what is wrong with an object that is not what the log agent wrote.
+var ErrDamaged = errors.New("damaged")
+
+// Archive is the lines of one environment in the bucket.
+type Archive struct {
+	client                           *minio.Core
+	bucket, environment, application string
+	// spool is how many bytes of lines are sorted in memory.
+	spool int
+}
+
+// Open returns the archive of an application's Deployment in an environment. It
+// asks for nothing yet.
+func Open(b provider.Bucket, application, environment string) (*Archive, error) {
+	endpoint, err := url.Parse(b.URL())
+	if err != nil || endpoint.Host == "" || endpoint.Scheme != "https" && endpoint.Scheme != "http" {
+		return nil, fault.Usage("the bucket's endpoint is not an http(s) URL")
+	}
+	transport, err := minio.DefaultTransport(endpoint.Scheme == "https")
+	if err != nil {
+		return nil, fmt.Errorf("reach the bucket: %w", err)
+	}
+	if len(b.CA) > 0 {
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			return nil, fmt.Errorf("read the system's certificates: %w", err)
+		}
+		if !pool.AppendCertsFromPEM(b.CA) {
+			return nil, fault.Usage("the bucket's CA holds no certificate")
+		}
+		transport.TLSClientConfig.RootCAs = pool
+	}
+	client, err := minio.NewCore(endpoint.Host, &minio.Options{
+		Creds: credentials.NewStaticV4(b.AccessKey, b.SecretKey, ""), Secure: endpoint.Scheme == "https",
+		Region: b.Region, Transport: transport, MaxRetries: tries,
+	})
+	if err != nil {
+		return nil, fault.Usage("the bucket: %w", err)
+	}
+	return &Archive{client: client, bucket: b.Name, environment: environment, application: application, spool: spoolBytes}, nil
+}
+
+// Found is what a search has found. It must be closed.
+type Found struct {
+	// Lines are in the order of time, each once.
+	Lines iter.Seq2[Line, error]
+
+	spool *spool
+}
+
+// Close gives up the room that the lines take.
+func (f *Found) Close() error {
+	if f.spool == nil {
+		return nil
+	}
+	return f.spool.close()
+}
+
+// Search finds the lines that a query takes and that the cluster does not hold any
+// more. A query without From begins [Usual] before its end.
+//
+// As lines may come to the bucket late and out of order, no line is given out
+// before all objects have been read: memory holds those that are being read and
+// [spoolBytes] of what was found, and the rest is in a temporary file. Lines that
+// came more than a day late are not looked for.
+//
+// Objects that cannot be understood are passed over. Then there is both: what was
+// found, and an error that names them and wraps [ErrDamaged].
+func (a *Archive) Search(ctx context.Context, q Query, held Held, r progress.Reporter) (*Found, error) {
+	if q.From.IsZero() {
+		end := q.Until
+		if end.IsZero() {
+			end = time.Now()
+		}
+		q.From = end.Add(-Usual)
+	}
+	var bad damages
+	to := &spool{limit: a.spool}
+	err := progress.Run(r, "Read the archive of "+a.environment, func(step progress.Step) error {
+		return a.read(ctx, q, held, to, &bad, step)
+	})
+	if err != nil {
+		return nil, errors.Join(err, to.close())
+	}
+	return &Found{to.all(), to}, bad.err()
+}
+
+// read reads all objects that may hold lines of the query's time.
+func (a *Archive) read(ctx context.Context, q Query, held Held, to *spool, bad *damages, step progress.Step) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(downloads)
+	var done, size atomic.Int64
+	listed := uint64(0)
+	listing := func() error {
+		for o, err := range a.objects(ctx, q) {
+			if err != nil {
+				return err
+			}
+			number := listed << 32
+			listed++
+			group.Go(func() error {
+				err := a.object(ctx, o, func(from source, r *otlpRecord) error {
+					number++
+					return a.take(from, r, q, held, to, number)
+				})
+				if errors.Is(err, ErrDamaged) {
+					bad.add(err)
+				} else if err != nil {
+					return err
+				}
+				step.Detail(fmt.Sprintf("%d objects, %d MB", done.Add(1), size.Add(o.size)/1e6))
+				return nil
+			})
+		}
+		return nil
+	}
+	err := listing()
+	// What a download failed for is why the listing ended.
+	if failed := group.Wait(); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// take keeps a record if it is wanted.
+func (a *Archive) take(from source, r *otlpRecord, q Query, held Held, to *spool, number uint64) error {
+	at, err := r.time()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if !q.covers(at) || !q.takesLevel(r.SeverityText) || !of(from, a.application) {
+		return nil
+	}
+	line := r.line(from, at)
+	if held.Has(line) || !q.Takes(line) {
+		return nil
+	}
+	return to.add(line, number)
+}
+
+// object hands over an object's records.
+func (a *Archive) object(ctx context.Context, o object, each func(source, *otlpRecord) error) error {
+	data, err := a.download(ctx, o.key)
+	if err != nil {
+		return err
+	}
+	if err := unpack(data, each); err != nil {
+		return fmt.Errorf("archived object %s: %w", o.key, err)
+	}
+	return nil
+}
+
+// download gets an object whole, so that a connection that breaks is told apart
+// from an object that ends too early.
+func (a *Archive) download(ctx context.Context, key string) ([]byte, error) {
+	for try := 1; ; try++ {
+		data, err := a.get(ctx, key)
+		if err == nil {
+			return data, nil
+		}
+		var answer minio.ErrorResponse
+		switch refused := errors.As(err, &answer); {
+		case answer.StatusCode == http.StatusNotFound:
+			return nil, fmt.Errorf("archived object %s: %w: it has been removed", key, ErrDamaged)
+		case refused || try == tries || ctx.Err() != nil:
+			return nil, fmt.Errorf("get %s from the bucket: %w", key, explain(err))
+		}
+	}
+}
+
+func (a *Archive) get(ctx context.Context, key string) ([]byte, error) {
+	body, _, _, err := a.client.GetObject(ctx, a.bucket, key, minio.GetObjectOptions{})
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	// One byte more shows that it is too large, which unpack tells of.
+	return io.ReadAll(io.LimitReader(body, largest+1))
+}
+
+// unpack reads the records of an object's bytes, which are compressed unless
+// something on the way has decompressed them: that is what Content-Encoding
+// allows.
+func unpack(data []byte, each func(source, *otlpRecord) error) error {
+	document := &limited{r: bytes.NewReader(data), left: largest}
+	if bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
+		plain, err := gzip.NewReader(bytes.NewReader(data))
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		document.r = plain
+	}
+	var failed error
+	err := decode(bufio.NewReaderSize(document, 1<<16), func(from source, r *otlpRecord) error {
+		failed = each(from, r)
+		return failed
+	})
+	if err != nil && failed == nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
+}
+
+// limited is a reader that fails where [io.LimitedReader] would seem to end.
+type limited struct {
+	r    io.Reader
+	left int64
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	n, err := l.r.Read(p)
+	if l.left -= int64(n); l.left < 0 {
+		return 0, fmt.Errorf("more than %d MB", largest>>20)
+	}
+	return n, err
+}
+
+// explain gives hints with what a bucket refuses for.
+func explain(err error) error {
+	var answer minio.ErrorResponse
+	if !errors.As(err, &answer) {
+		return fault.WithHint(err, "check that the bucket's endpoint can be reached")
+	}
+	switch answer.Code {
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied":
+		return fault.WithHint(err, "check the bucket's access key and secret key")
+	case "NoSuchBucket":
+		return fault.WithHint(err, "check the bucket's name")
+	}
+	return err
+}
+
+// damages collects what is wrong with objects.
+type damages struct {
+	mu   sync.Mutex
+	some []error
+	more int
+}
+
+// mostNamed is how many damaged objects are named one by one.
+const mostNamed = 20
+
+func (d *damages) add(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.some) < mostNamed {
+		d.some = append(d.some, err)
+	} else {
+		d.more++
+	}
+}
+
+func (d *damages) err() error {
+	if d.more > 0 {
+		return errors.Join(append(d.some, fmt.Errorf("and %d more objects: %w", d.more, ErrDamaged))...)
+	}
+	return errors.Join(d.some...)
+}

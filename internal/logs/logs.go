@@ -1,0 +1,242 @@
+// Package logs holds what the log lines of an environment are, wherever they are
+// read: from the pods that are there, which is package release's part, or from
+// the archive in the bucket, which is this one's.
+//
+// A [Line] is the same from both, as the log agent and [Parse] take a container's
+// text apart by the same rules. [Query] says which lines are wanted, [Merge] brings
+// several logs into the order of time, and [Archive] reads what docs/logs.md says
+// of the objects in the bucket.
+package logs
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"berth/internal/fault"
+)
+
+// Line is one line of a container's log; a stack trace in the archive is one, too.
+type Line struct {
+	// Time is when the container runtime took it.
+	Time time.Time `json:"time"`
+	// Level as the program wrote it; empty for none.
+	Level string `json:"level,omitempty"`
+	// Message is the message of a line in JSON, and any other line whole.
+	Message   string `json:"message"`
+	Pod       string `json:"pod"`
+	Node      string `json:"node,omitempty"`
+	Container string `json:"container"`
+	// Fields are the other members of a line in JSON, in their order.
+	Fields Fields `json:"fields,omitempty"`
+}
+
+// Container is whose log a line stands in.
+type Container struct{ Pod, Name string }
+
+// Of returns the container that wrote the line.
+func (l Line) Of() Container { return Container{l.Pod, l.Container} }
+
+// Held says since when each container's lines are still in the cluster. What has
+// no time there has no line there.
+type Held map[Container]time.Time
+
+// Has reports whether a line is still in the cluster.
+func (h Held) Has(l Line) bool {
+	since, some := h[l.Of()]
+	return some && !l.Time.Before(since)
+}
+
+// Oldest is the time of the oldest line that is still in the cluster, or zero.
+func (h Held) Oldest() time.Time {
+	var oldest time.Time
+	for _, since := range h {
+		if oldest.IsZero() || since.Before(oldest) {
+			oldest = since
+		}
+	}
+	return oldest
+}
+
+// Query chooses lines. Its zero value takes all.
+type Query struct {
+	// From and Until are the first and the last time; zero for no bound.
+	From, Until time.Time
+	// Grep must match [Line.Text]; nil takes every text.
+	Grep *regexp.Regexp
+	// Level is the least that is taken, such as "warn"; empty takes all. A line
+	// without a level, as of a crash, is always taken.
+	Level string
+}
+
+// Pattern compiles a regular expression (https://pkg.go.dev/regexp/syntax) for
+// [Query.Grep].
+func Pattern(text string) (*regexp.Regexp, error) {
+	if text == "" {
+		return nil, nil
+	}
+	pattern, err := regexp.Compile(text)
+	if err != nil {
+		return nil, fault.Usage("the pattern %q is no regular expression: %w", text, err)
+	}
+	return pattern, nil
+}
+
+// Validate reports whether the query can be meant.
+func (q Query) Validate() error {
+	if _, known := levelOf(q.Level); q.Level != "" && !known {
+		return fault.Usage("there is no level %q; there are debug, info, warn and error", q.Level)
+	}
+	if !q.Until.IsZero() && q.Until.Before(q.From) {
+		return fault.Usage("no line is both since %s and until %s", q.From.Format(time.RFC3339), q.Until.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// Takes reports whether a line is wanted.
+func (q Query) Takes(l Line) bool {
+	return q.covers(l.Time) && q.takesLevel(l.Level) && (q.Grep == nil || q.Grep.MatchString(l.Text()))
+}
+
+func (q Query) covers(at time.Time) bool {
+	return !at.Before(q.From) && (q.Until.IsZero() || !at.After(q.Until))
+}
+
+func (q Query) takesLevel(name string) bool {
+	if q.Level == "" {
+		return true
+	}
+	least, _ := levelOf(q.Level)
+	level, known := levelOf(name)
+	return !known || level >= least
+}
+
+// Text is the line in short: level, message, and the fields as key=value. A line
+// that is not in JSON, or has no message, is what the program wrote.
+func (l Line) Text() string {
+	level, rest := l.Parts()
+	if level == "" {
+		return rest
+	}
+	return fmt.Sprintf("%-5s %s", level, rest)
+}
+
+// Parts are those of [Line.Text]: the level, empty where it stands in the text
+// itself, and the rest.
+func (l Line) Parts() (level, text string) {
+	if strings.HasPrefix(l.Message, "{") && l.Fields.whole(l.Message) {
+		return "", l.Message
+	}
+	if level = l.Level; len(l.Fields) == 0 && levelOfText(l.Message) == level {
+		level = ""
+	}
+	var b strings.Builder
+	b.WriteString(l.Message)
+	for _, f := range l.Fields {
+		// The runtime's time stands in front already.
+		if f.Name != "time" {
+			b.WriteString(" " + f.Name + "=" + f.text())
+		}
+	}
+	return level, b.String()
+}
+
+// Field is a member of a line in JSON.
+type Field struct {
+	Name  string
+	Value json.RawMessage
+}
+
+// text is the value as it stands in a line in short: texts without quotes where
+// they are not needed.
+func (f Field) text() string {
+	if len(f.Value) == 0 || f.Value[0] != '"' {
+		return string(f.Value)
+	}
+	value := f.Value
+	if bytes.IndexByte(value, '\\') >= 0 {
+		// Programs escape more or less of what need not be.
+		var text string
+		if json.Unmarshal(value, &text) == nil {
+			value = quote(text)
+		}
+	}
+	inner := bytes.TrimSuffix(value[1:], []byte(`"`))
+	if len(inner) == 0 || bytes.ContainsAny(inner, " =\\") {
+		return string(value)
+	}
+	return string(inner)
+}
+
+// quote writes a text in JSON, with no more escapes than JSON needs.
+func quote(text string) json.RawMessage {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	// A string can always be encoded, and a buffer always written to.
+	_ = encoder.Encode(text)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// Fields is an object in JSON that keeps its members' order.
+type Fields []Field
+
+// whole reports whether text is the object that the fields were taken from: a line
+// in JSON without a message has both.
+func (f Fields) whole(text string) bool {
+	var object map[string]json.RawMessage
+	return len(f) > 0 && json.Unmarshal([]byte(text), &object) == nil && object[f[0].Name] != nil
+}
+
+// MarshalJSON writes an object.
+func (f Fields) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, field := range f {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		name, err := json.Marshal(field.Name)
+		if err != nil {
+			return nil, err
+		}
+		b.Write(name)
+		b.WriteByte(':')
+		b.Write(field.Value)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// UnmarshalJSON reads an object.
+func (f *Fields) UnmarshalJSON(data []byte) error {
+	*f = nil
+	d := json.NewDecoder(bytes.NewReader(data))
+	if token, err := d.Token(); err != nil || token != json.Delim('{') {
+		return cmp.Or(err, fmt.Errorf("no object in JSON"))
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return err
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return err
+		}
+		*f = append(*f, Field{name.(string), value})
+	}
+	_, err := d.Token()
+	return err
+}
+
+// same reports whether two lines are one that was delivered twice.
+func (l Line) same(o Line) bool {
+	return l.Time.Equal(o.Time) && l.Of() == o.Of() && l.Node == o.Node && l.Level == o.Level && l.Message == o.Message &&
+		slices.EqualFunc(l.Fields, o.Fields, func(a, b Field) bool { return a.Name == b.Name && bytes.Equal(a.Value, b.Value) })
+}
