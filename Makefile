@@ -8,6 +8,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 # One set of build flags for everything, so that Kubernetes, the command, the
@@ -86,6 +87,11 @@ test: ## Run the tests against real PostgreSQL and real NGINX
 	go test ./...
 	cd kube && go test ./provisioner/...
 
+.PHONY: test-backup
+test-backup: ## Run the backup job's tests alone
+	.ci/need postgresql s3cmd
+	go test ./internal/backup/... ./cmd/backup/...
+
 .PHONY: e2e
 e2e: ## Run the tests against a real Kubernetes on this machine (root)
 	.ci/need nftables
@@ -102,10 +108,11 @@ bench-backup: ## Measure a backup of 1 GB beside pg_dump | gzip and s3cmd put
 	go run ./bench/backup $(ARGS)
 
 .PHONY: lint
-lint: ## Check formatting, go vet and staticcheck in every module
+lint: ## Check formatting, go vet and staticcheck in every module, and the workflows
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; }
 	go vet -tags e2e ./...
 	go run $(STATICCHECK) -tags e2e ./...
+	go run $(ACTIONLINT)
 	cd kube && go vet ./provisioner ./s3gateway ./cmd/s3-gateway ./pause
 
 .PHONY: vuln
@@ -116,6 +123,20 @@ vuln: ## Check against Go's vulnerability database (needs the Internet)
 .PHONY: golden
 golden: ## Rewrite the golden files from what the code does now
 	go test ./charts/... ./cmd/berth/... ./internal/console/... ./internal/ingress/... ./internal/release/... -update
+
+##@ For continuous integration
+
+# An image's name in a registry, which takes small letters alone.
+image = $(shell echo '$(call need,REGISTRY)/$(call need,IMAGE)' | tr '[:upper:]' '[:lower:]')
+TAG ?= $(shell git rev-parse HEAD)
+
+.PHONY: push
+push: ## Build an image with SBOM and provenance, and push it: IMAGE=realworld REGISTRY=ghcr.io/me
+	docker buildx build --push --sbom=true --provenance=mode=max --tag $(image):$(TAG) --file images/$(call need,IMAGE)/Dockerfile .
+
+.PHONY: digest
+digest: ## Name what was pushed by its digest: IMAGE=realworld REGISTRY=ghcr.io/me
+	@digest=$$(docker buildx imagetools inspect $(image):$(TAG) --format '{{.Manifest.Digest}}') && echo "$(image)@$$digest"
 
 # Go decides what is out of date.
 .PHONY: bin/berth
