@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 // node is what an agent finds on its node: folders for logs and for its state,
 // and its configuration.
 type node struct {
-	t             *testing.T
+	t             testing.TB
 	logs, state   string
 	config        string
 	status, meter string
@@ -57,7 +57,7 @@ type node struct {
 
 // newNode configures an agent as the chart does, on addresses and folders of the
 // test's own. It has the sinks that are given, and none of the chart's.
-func newNode(t *testing.T, sinks map[string]map[string]any, change ...func(config map[string]any)) *node {
+func newNode(t testing.TB, sinks map[string]map[string]any, change ...func(config map[string]any)) *node {
 	t.Helper()
 	folder := t.TempDir()
 	n := &node{
@@ -114,7 +114,7 @@ func newNode(t *testing.T, sinks map[string]map[string]any, change ...func(confi
 	return n
 }
 
-func writeConfig(t *testing.T, path string, config map[string]any) {
+func writeConfig(t testing.TB, path string, config map[string]any) {
 	t.Helper()
 	text, err := yaml.Marshal(config)
 	if err != nil {
@@ -126,7 +126,7 @@ func writeConfig(t *testing.T, path string, config map[string]any) {
 }
 
 // chartConfig is the configuration in the chart's golden file.
-func chartConfig(t *testing.T) map[string]any {
+func chartConfig(t testing.TB) map[string]any {
 	t.Helper()
 	golden, err := os.ReadFile(filepath.Join("..", "charts", "testdata", "collector.golden.yaml"))
 	if err != nil {
@@ -286,7 +286,7 @@ func (n *node) eventually(patience time.Duration, what string, there func() bool
 	}
 }
 
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 // container writes a log file as containerd and the kubelet do.
 type container struct {
-	t      *testing.T
+	t      testing.TB
 	folder string
 	file   *os.File
 }

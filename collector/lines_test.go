@@ -186,39 +186,10 @@ func TestSecretsReachNoSink(t *testing.T) {
 // The Deployment of a pod comes from the API server.
 func TestDeploymentOfPods(t *testing.T) {
 	t.Parallel()
-	const pod = `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"realworld-7d9c6bf5d-x2k4q","namespace":"production","uid":"` + uid + `","resourceVersion":"1","creationTimestamp":"2026-08-20T10:00:00Z","labels":{"pod-template-hash":"7d9c6bf5d"},
-		"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"realworld-7d9c6bf5d","uid":"1","controller":true}]},"spec":{"nodeName":"node-1"},"status":{"podIP":"10.0.0.1","startTime":"2026-08-20T10:00:00Z"}}`
-	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		switch {
-		case r.URL.Path != "/api/v1/pods":
-			t.Errorf("the agent asks the API server for %s, which its role does not allow", r.URL.Path)
-			http.NotFound(w, r)
-		case r.URL.Query().Get("fieldSelector") != "spec.nodeName=node-1":
-			t.Errorf("the agent asks for the pods of %q", r.URL.Query().Get("fieldSelector"))
-		case r.URL.Query().Get("watch") != "":
-			if r.URL.Query().Get("sendInitialEvents") == "true" {
-				fmt.Fprintf(w, `{"type":"ADDED","object":%s}{"type":"BOOKMARK","object":{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"1","annotations":{"k8s.io/initial-events-end":"true"}}}}`, pod)
-			}
-			w.(http.Flusher).Flush()
-			<-r.Context().Done()
-		default:
-			fmt.Fprintf(w, `{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":[%s]}`, pod)
-		}
-	}))
-	t.Cleanup(api.Close) // After the agent's end, which was made later.
+	api := apiServer(t)
 	a := newAggregator(t).open()
-	n := newNode(t, map[string]map[string]any{"otlp_http": a.asOTLP()}, func(config map[string]any) {
-		processor := at(chartConfig(t), "processors", "k8s_attributes")
-		processor["auth_type"] = "kubeConfig"
-		at(config, "processors")["k8s_attributes"] = processor
-		at(config, "service", "pipelines", "logs")["processors"] = []string{"memory_limiter", "k8s_attributes"}
-	})
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(kubeconfig, []byte(`{"apiVersion":"v1","kind":"Config","current-context":"c","contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}],"clusters":[{"name":"c","cluster":{"server":"`+api.URL+`"}}],"users":[{"name":"u","user":{}}]}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	n.environment = []string{"KUBECONFIG=" + kubeconfig}
+	n := newNode(t, map[string]map[string]any{"otlp_http": a.asOTLP()}, withAPIServer(t))
+	n.environment = []string{"KUBECONFIG=" + api}
 	c := n.container("production", "realworld-7d9c6bf5d-x2k4q", "realworld")
 	n.start()
 	time.Sleep(time.Second)

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ import (
 
 // aggregator is an HTTP sink: it takes frames, and OTLP.
 type aggregator struct {
-	t       *testing.T
+	t       testing.TB
 	address string
 	server  *http.Server
 	done    chan struct{}
@@ -33,6 +34,8 @@ type aggregator struct {
 	// answer, if set, is asked before a request is taken: a status other than 200
 	// refuses it.
 	answer func(*http.Request, []byte) (status int, text string)
+	// blind takes everything unread.
+	blind bool
 	// retryAfter is the header of refusals.
 	retryAfter string
 	// messages counts the lines that were taken, by their bodies.
@@ -53,7 +56,7 @@ type received struct {
 	resource map[string]any
 }
 
-func newAggregator(t *testing.T) *aggregator {
+func newAggregator(t testing.TB) *aggregator {
 	a := &aggregator{t: t, address: freeAddress(t), messages: map[string]int{}}
 	t.Cleanup(a.close)
 	return a
@@ -88,9 +91,13 @@ func (a *aggregator) close() {
 }
 
 func (a *aggregator) take(w http.ResponseWriter, r *http.Request) {
+	if a.blind {
+		_, _ = io.Copy(io.Discard, r.Body) // Who sent it may have been killed.
+		return
+	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // Whoever sent it was killed.
+		return // Who sent it was killed.
 	}
 	sent := len(body)
 	if r.Header.Get("Content-Encoding") == "gzip" {
@@ -191,7 +198,7 @@ func (a *aggregator) asOTLP() map[string]any {
 	return map[string]any{"endpoint": "http://" + a.address, "source_id": "source-1", "api_key": "key-of-the-source"}
 }
 
-func unzip(t *testing.T, data []byte) []byte {
+func unzip(t testing.TB, data []byte) []byte {
 	r, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
 		t.Error(err)
@@ -211,19 +218,21 @@ var gateway struct {
 	process *exec.Cmd
 	address string
 	folder  string
+	// buckets counts those that were made.
+	buckets atomic.Int64
 }
 
 const accessKey, secretKey = "test", "test-secret-key"
 
 // bucket makes a bucket and returns the settings of a sink for it, and where
 // its objects are.
-func bucket(t *testing.T) (settings map[string]any, folder string) {
+func bucket(t testing.TB) (settings map[string]any, folder string) {
 	t.Helper()
 	gateway.once.Do(func() { gateway.err = startGateway(freeAddress(t)) })
 	if gateway.err != nil {
 		t.Fatal(gateway.err)
 	}
-	name := strings.ToLower(strings.Trim(t.Name(), "/"))
+	name := fmt.Sprintf("test-%d", gateway.buckets.Add(1))
 	folder = filepath.Join(gateway.folder, "buckets", name)
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
@@ -277,7 +286,7 @@ func stopGateway() {
 }
 
 // archive reads all records that are in a bucket, by the names of their objects.
-func archive(t *testing.T, folder string) map[string][]received {
+func archive(t testing.TB, folder string) map[string][]received {
 	t.Helper()
 	found := map[string][]received{}
 	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {

@@ -19,7 +19,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/stanza/adapter"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/stanza/fileconsumer"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/stanza/fileconsumer/attrs"
 	"go.opentelemetry.io/collector/client"
@@ -84,12 +83,19 @@ func (c *Config) files() *fileconsumer.Config {
 }
 
 func (r *logReceiver) Start(ctx context.Context, host component.Host) error {
-	client, err := adapter.GetStorageClient(ctx, host, r.config.Storage, r.id)
-	if err != nil {
-		return fmt.Errorf("open the storage of offsets: %w", err)
+	r.storage = storage.NewNopClient()
+	if id := r.config.Storage; id != nil {
+		extension, ok := host.GetExtensions()[*id].(storage.Extension)
+		if !ok {
+			return fmt.Errorf("open the storage of offsets: there is no storage extension %s", id)
+		}
+		client, err := extension.GetClient(ctx, component.KindReceiver, r.id, "")
+		if err != nil {
+			return fmt.Errorf("open the storage of offsets: %w", err)
+		}
+		r.storage = client
 	}
-	r.storage = client
-	if err := r.files.Start(client); err != nil {
+	if err := r.files.Start(r.storage); err != nil {
 		return fmt.Errorf("follow log files: %w", err)
 	}
 	return nil
