@@ -10,6 +10,8 @@ import (
 
 	"berth/internal/backup"
 	"berth/internal/config"
+	"berth/internal/platform"
+	"berth/internal/provider"
 	"berth/internal/release"
 )
 
@@ -29,8 +31,8 @@ func newShop(t *testing.T) *world {
 	w.project = shop
 	w.scheduled = time.Now().Add(-time.Hour)
 	w.archived = []backup.Entry{
-		archived("20260101_030405_0bad", time.Now().Add(-2*time.Hour), false),
-		archived("20260101_030405_900d", time.Now().Add(-3*time.Hour), true),
+		archived("20260101_030405_0bad", time.Now().Add(-5*time.Minute), false),
+		archived("20260101_030405_900d", time.Now().Add(-10*time.Minute), true),
 	}
 	return w
 }
@@ -163,7 +165,7 @@ func TestStatusShowsBackups(t *testing.T) {
 	serving := release.Status{Deployed: true, Serving: true}
 	w.status = map[string]release.Status{"staging": serving, "production": serving}
 	w.archived = w.archived[1:]
-	w.berth(t, "status").wants(t, 0, "✓  production  3h ago     verified  20260101_030405_900d  123 kB")
+	w.berth(t, "status").wants(t, 0, "✓  production  10m ago    verified  20260101_030405_900d  123 kB")
 
 	w.fail["list"] = backup.ErrBusy
 	got := w.berth(t, "status", "--json")
@@ -171,4 +173,44 @@ func TestStatusShowsBackups(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.out), &seen); err != nil || got.status != failed || len(seen.Backups) != 1 || seen.Backups[0].Problem == "" {
 		t.Errorf("got %+v, %v", got, err)
 	}
+}
+
+func TestStatusShowsWhetherLogLinesArrive(t *testing.T) {
+	w := newShop(t)
+	w.api(t)
+	serving := release.Status{Deployed: true, Serving: true}
+	w.status = map[string]release.Status{"staging": serving, "production": serving}
+	w.archived = w.archived[1:]
+	w.agents[0].Sinks = append(w.agents[0].Sinks, platform.SinkStatus{Name: "frames", State: "failing", Answer: "401 Unauthorized: bad key", Dropped: 3})
+	got := w.berth(t, "status")
+	got.wants(t, failed, "✓  bucket   node-1  ok       7\n")
+	got.wants(t, failed, "✗  frames   node-1  failing  0                 3 lines were lost. 401 Unauthorized: bad key\n")
+
+	w.agents = []platform.AgentStatus{{Node: "node-1", Problem: "the agent does not answer: EOF"}}
+	w.berth(t, "status").wants(t, failed, "the agent does not answer: EOF")
+
+	w.fail["agents"] = platform.ErrNoAgent
+	w.berth(t, "status").wants(t, failed, "logs: no log agent is installed")
+
+	w.project = shop + "logs: {sinks: [none]}\n"
+	w.berth(t, "status").wants(t, 0, "")
+}
+
+func TestInitInstallsTheLogAgent(t *testing.T) {
+	w := newShop(t)
+	w.project = shop + "images: {collector: ghcr.io/berth/collector:1}\n"
+	w.berth(t, "init").wants(t, 0, "")
+	w.wantCalls(t, "init", "install", "bucket", "install log agent ghcr.io/berth/collector:1 with the bucket")
+
+	w = newShop(t)
+	w.project = shop + "logs: {sinks: [none]}\n"
+	w.berth(t, "init").wants(t, 0, "")
+	w.wantCalls(t, "init", "install", "remove log agent")
+
+	// An existing cluster need not have a bucket, unless it was asked for.
+	w = newShop(t)
+	w.fail["bucket"] = provider.ErrNoBucket
+	w.berth(t, "init").wants(t, 0, "logs are kept nowhere")
+	w.project = shop + "logs: {sinks: [bucket]}\n"
+	w.berth(t, "init").wants(t, failed, "logs.sinks names the bucket: there is no bucket")
 }

@@ -106,7 +106,7 @@ func TestOnlyCloudsPlan(t *testing.T) {
 func TestInitMakesDNSRecordsLast(t *testing.T) {
 	w := newWorld()
 	w.inCloud(t, nil, "init").wants(t, succeeded, "is ready")
-	w.wantCalls(t, "init", "install", "records")
+	w.wantCalls(t, "init", "install", "bucket", "publish", "install log agent local/collector:1 with the bucket", "records")
 }
 
 func TestInitAsksAPersonBeforeItSpends(t *testing.T) {
@@ -124,7 +124,7 @@ func TestDestroyInACloudBacksUpFirstAndKeepsTheBucket(t *testing.T) {
 	got := w.inCloud(t, nil, "destroy", "--yes")
 	got.wants(t, succeeded, "It keeps the Space tiny-backups with the backups")
 	w.wantCalls(t, "safety backup of production", "unschedule backups of staging", "remove staging",
-		"unschedule backups of production", "remove production", "remove platform", "destroy")
+		"unschedule backups of production", "remove production", "remove log agent", "remove platform", "destroy")
 }
 
 func TestDestroyStopsWhenTheLastBackupFails(t *testing.T) {
@@ -142,7 +142,7 @@ func TestDestroyMayRemoveTheBackups(t *testing.T) {
 	w := newWorld()
 	got := w.inCloud(t, nil, "destroy", "--yes", "--delete-backups")
 	got.wants(t, succeeded, "with ALL BACKUPS")
-	w.wantCalls(t, "remove staging", "remove production", "remove platform", "destroy", "remove bucket")
+	w.wantCalls(t, "remove staging", "remove production", "remove log agent", "remove platform", "destroy", "remove bucket")
 	newWorld().berth(t, "destroy", "--yes", "--delete-backups").wants(t, misused, "is for the provider digitalocean")
 }
 

@@ -25,7 +25,7 @@ func TestUpMakesTheClusterAndDeploysInOrder(t *testing.T) {
 	}
 	w.calls = slices.DeleteFunc(w.calls, func(c string) bool { return c == "publish" })
 	w.wantCalls(t, "init", "install", "deploy staging local/tiny:1", "deploy production local/tiny:1",
-		"reach staging.tiny.localhost tiny.localhost/up")
+		"reach staging.tiny.localhost tiny.localhost/up", "bucket", "install log agent local/collector:1 with the bucket")
 	if want := `
 ENVIRONMENT  ADDRESS
 staging      https://staging.tiny.localhost:8443
@@ -95,7 +95,7 @@ func TestAddresses(t *testing.T) {
 func TestInitDeploysNothing(t *testing.T) {
 	w := newWorld()
 	got := w.berth(t, "init")
-	w.wantCalls(t, "init", "install")
+	w.wantCalls(t, "init", "install", "bucket", "publish", "install log agent local/collector:1 with the bucket")
 	if got.status != succeeded || !strings.Contains(got.out, "kubectl --kubeconfig /state/admin.yaml --context local") {
 		t.Errorf("%+v", got)
 	}
@@ -215,7 +215,7 @@ func TestWithoutAClusterTheHintIsInit(t *testing.T) {
 func TestDestroyTakesEverythingDownInOrder(t *testing.T) {
 	w := newWorld()
 	got := w.berth(t, "destroy", "--yes")
-	w.wantCalls(t, "remove staging", "remove production", "remove platform", "destroy")
+	w.wantCalls(t, "remove staging", "remove production", "remove log agent", "remove platform", "destroy")
 	if want := `This removes for good from cluster local:
   the environment staging with its database, revisions and secrets
   the environment production with its revisions and secrets

@@ -143,6 +143,13 @@ func (a *app) empty(ctx context.Context, c *config.Config, cluster *provider.Clu
 			return err
 		}
 	}
+	agent, err := a.parts.agent(cluster, c)
+	if err != nil {
+		return err
+	}
+	if err := agent.Remove(ctx, r); err != nil {
+		return err
+	}
 	return a.parts.remove(ctx, cluster, c, r)
 }
 

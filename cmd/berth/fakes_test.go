@@ -19,6 +19,7 @@ import (
 	"berth/internal/config"
 	"berth/internal/console"
 	"berth/internal/logs"
+	"berth/internal/platform"
 	"berth/internal/progress"
 	"berth/internal/provider"
 	"berth/internal/provider/existing/apitest"
@@ -47,10 +48,13 @@ type world struct {
 	// scheduled is since when backups are, and archived what there is.
 	scheduled time.Time
 	archived  []backup.Entry
+	// agents are the log agents.
+	agents []platform.AgentStatus
 }
 
 func newWorld() *world {
-	return &world{project: tiny, fail: map[string]error{}, cluster: &provider.Cluster{
+	working := []platform.AgentStatus{{Node: "node-1", Sinks: []platform.SinkStatus{{Name: "awss3", State: "ok", Sent: 7}}}}
+	return &world{project: tiny, agents: working, fail: map[string]error{}, cluster: &provider.Cluster{
 		Name: "local", REST: &rest.Config{}, Kubeconfig: "/state/admin.yaml", IngressClass: "nginx",
 		Ingress: &provider.Ingress{HTTP: "127.0.0.1:8080", HTTPS: "127.0.0.1:8443"}, Authority: authority{},
 	}}
@@ -79,6 +83,7 @@ func (w *world) parts() parts {
 		backups: func(_ *provider.Cluster, _ *config.Config, environment string) (backups, error) {
 			return fakeBackups{w, environment}, nil
 		},
+		agent:   func(*provider.Cluster, *config.Config) (logAgent, error) { return fakeAgent{w}, nil },
 		archive: func(provider.Bucket, *config.Config, string) (archive, error) { return fakeArchive{w}, nil },
 		logs:    func(provider.Bucket, *config.Config, string) (logArchive, error) { return fakeLogArchive{w}, nil },
 	}
@@ -209,6 +214,23 @@ func (b fakeBackups) Verify(_ context.Context, id string, _ progress.Reporter) e
 
 func (b fakeBackups) Restore(_ context.Context, id string, _ progress.Reporter) (*backup.Restored, error) {
 	return &backup.Restored{ID: id, Rows: 7, Kept: "app_before_it"}, b.call("restore " + id)
+}
+
+type fakeAgent struct{ *world }
+
+func (f fakeAgent) Install(_ context.Context, bucket *provider.Bucket, image string, _ progress.Reporter) error {
+	if bucket == nil {
+		return f.call("install log agent " + image)
+	}
+	return f.call("install log agent " + image + " with the bucket")
+}
+
+func (f fakeAgent) Remove(context.Context, progress.Reporter) error {
+	return f.call("remove log agent")
+}
+
+func (f fakeAgent) Status(context.Context) ([]platform.AgentStatus, error) {
+	return f.agents, f.fail["agents"]
 }
 
 // archived is a backup of 7 rows.

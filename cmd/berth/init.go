@@ -46,6 +46,10 @@ func (a *app) init(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	err = a.installAgent(ctx, c, p, cluster, func() (string, error) { return a.platformImage(ctx, c, p, "collector") })
+	if err != nil {
+		return err
+	}
 	if namer, ok := p.(provider.Namer); ok {
 		if err := namer.MakeRecords(ctx, a.console.Reporter()); err != nil {
 			return err

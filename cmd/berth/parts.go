@@ -36,6 +36,8 @@ type parts struct {
 	// is in the bucket.
 	backups func(cluster *provider.Cluster, c *config.Config, environment string) (backups, error)
 	archive func(bucket provider.Bucket, c *config.Config, environment string) (archive, error)
+	// agent opens the log agent of a cluster.
+	agent func(*provider.Cluster, *config.Config) (logAgent, error)
 	// logs opens what an environment has logged and the bucket keeps.
 	logs func(bucket provider.Bucket, c *config.Config, environment string) (logArchive, error)
 }
@@ -62,6 +64,13 @@ type backups interface {
 	Restore(ctx context.Context, id string, r progress.Reporter) (*backup.Restored, error)
 }
 
+// logAgent is what the commands need of [platform.Logs].
+type logAgent interface {
+	Install(ctx context.Context, bucket *provider.Bucket, image string, r progress.Reporter) error
+	Remove(ctx context.Context, r progress.Reporter) error
+	Status(ctx context.Context) ([]platform.AgentStatus, error)
+}
+
 // archive is what the commands need of a [backup.Job] with a bucket alone.
 type archive interface {
 	List(ctx context.Context) ([]backup.Entry, error)
@@ -85,6 +94,9 @@ var realParts = parts{
 		return platform.NewBackups(cluster, c, environment)
 	},
 	archive: openArchive,
+	agent: func(cluster *provider.Cluster, c *config.Config) (logAgent, error) {
+		return platform.NewLogs(cluster, c)
+	},
 	logs: func(bucket provider.Bucket, c *config.Config, environment string) (logArchive, error) {
 		return logs.Open(bucket, c.Name, environment)
 	},

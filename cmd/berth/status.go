@@ -31,6 +31,8 @@ type report struct {
 	Environments []environment `json:"environments"`
 	// Backups of the environments that have any.
 	Backups []backupReport `json:"backups"`
+	// Logs is null where lines go nowhere.
+	Logs *logReport `json:"logs"`
 }
 
 type environment struct {
@@ -42,10 +44,11 @@ func (a *app) statusCommand() *cobra.Command {
 	var o statusOptions
 	command := &cobra.Command{
 		Use:   "status [--watch]",
-		Short: "Show cluster, nodes, environments and backups at a glance",
-		Long: `Show the cluster, its nodes, and for every environment its address, revision,
-pods and last good backup. The exit status is 1 when a node or an environment is
-down, or no good backup was made when one was due.`,
+		Short: "Show cluster, nodes, environments, backups and logs at a glance",
+		Long: `Show the cluster, its nodes, for every environment its address, revision, pods
+and last good backup, and whether log lines arrive. The exit status is 1 when a
+node or an environment is down, when no good backup was made although one was
+due, or when a sink does not take log lines.`,
 		Args: arguments(0),
 		RunE: func(command *cobra.Command, _ []string) error { return a.status(command.Context(), o) },
 	}
@@ -129,10 +132,14 @@ func (a *app) look(ctx context.Context, c *config.Config, p provider.Provider) (
 			return nil
 		})
 	}
+	group.Go(func() error {
+		seen.Logs = a.lookAtLogs(ctx, c, cluster)
+		return nil
+	})
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	seen.OK = true
+	seen.OK = seen.Logs == nil || seen.Logs.OK
 	for _, node := range seen.Nodes {
 		seen.OK = seen.OK && node.Ready
 	}
@@ -173,6 +180,7 @@ func (a *app) printReport(seen *report, now time.Time) {
 	}
 	a.console.Table([]string{" ", "ENVIRONMENT", "ADDRESS", "REV", "PODS", "SINCE", "IMAGE"}, rows)
 	a.printBackups(seen.Backups, now)
+	a.printLogs(seen.Logs, now)
 	if len(warnings) > 0 {
 		a.console.Print("")
 		for _, warning := range warnings {

@@ -78,7 +78,7 @@ func TestDestroyWantsTheClustersName(t *testing.T) {
 	if status, seen := w.inTerminal(t, "local", nil, "destroy"); status != succeeded {
 		t.Errorf("status %d: %s", status, seen)
 	}
-	w.wantCalls(t, "remove staging", "remove production", "remove platform", "destroy")
+	w.wantCalls(t, "remove staging", "remove production", "remove log agent", "remove platform", "destroy")
 }
 
 func TestPurgeAsksAPerson(t *testing.T) {

@@ -55,7 +55,13 @@ func (a *app) up(ctx context.Context) error {
 		}
 		return a.platformImage(ctx, c, p, "backup")
 	})
-	defer backupImage() // ends soon once ctx has
+	agentImage := later(func() (string, error) {
+		if _, err := backupImage(); err != nil || len(c.LogSinks()) == 0 {
+			return "", err // one build at a time leaves more of the machine to Kubernetes
+		}
+		return a.platformImage(ctx, c, p, "collector")
+	})
+	defer agentImage() // ends soon once ctx has
 	defer cancel()
 	group.Go(func() (err error) {
 		cluster, err = a.prepare(groupCtx, c, p)
@@ -82,10 +88,17 @@ func (a *app) up(ctx context.Context) error {
 	if err := a.parts.reach(ctx, cluster, hosts, c.Health, r); err != nil {
 		return err
 	}
+	// What is left to do may take minutes the first time.
+	for _, environment := range c.EnvironmentNames() {
+		r.Note(environment + " serves: " + address(cluster, c.Environments[environment].Hosts[0]))
+	}
 	for _, environment := range c.EnvironmentNames() {
 		if err := a.installBackups(ctx, c, p, cluster, environment, backupImage); err != nil {
 			return err
 		}
+	}
+	if err := a.installAgent(ctx, c, p, cluster, agentImage); err != nil {
+		return err
 	}
 	a.printAddresses(c, cluster)
 	return nil

@@ -30,6 +30,8 @@ type Config struct {
 	// Secrets names entries of .env that the application gets as environment.
 	Secrets []string `yaml:"secrets"`
 
+	// Logs says where log lines go.
+	Logs Logs `yaml:"logs"`
 	// Images are those of the platform that are built already, by their folder
 	// in images/: "backup". Those that are not named are built from source.
 	Images map[string]string `yaml:"images"`

@@ -89,7 +89,7 @@ func Load(dir string, environ []string) (*Config, error) {
 
 // knownVariables are the names that the process environment may override.
 func (c *Config) knownVariables() []string {
-	names := []string{BucketAccessKey, BucketSecretKey, BackupWebhook, BackupIdentity}
+	names := []string{BucketAccessKey, BucketSecretKey, BackupWebhook, BackupIdentity, LogsEndpoint, LogsSourceID, LogsAPIKey}
 	names = append(names, DigitalOceanToken, SpacesAccessKey, SpacesSecretKey, DigitalOceanAPIURL, SpacesEndpointURL)
 	for _, secret := range c.Secrets {
 		names = append(names, secret)

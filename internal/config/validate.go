@@ -31,6 +31,7 @@ func (c *Config) Validate() error {
 		c.validateEnvironment(m, name, c.Environments[name])
 	}
 	c.validateHosts(m)
+	c.validateLogs(m)
 	c.validateLocal(m)
 	switch c.Provider {
 	case "digitalocean":

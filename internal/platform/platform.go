@@ -96,15 +96,32 @@ func Install(ctx context.Context, cluster *provider.Cluster, _ *config.Config, r
 	return nil
 }
 
+// namespace makes the part's namespace, where that is berth's to make.
+func namespace(ctx context.Context, client kubernetes.Interface, p part) error {
+	if p.security == "" {
+		return nil
+	}
+	wanted := core.Namespace(p.namespace).WithLabels(map[string]string{
+		"app.kubernetes.io/managed-by":       helm.Manager,
+		"pod-security.kubernetes.io/enforce": p.security,
+	})
+	if _, err := client.CoreV1().Namespaces().Apply(ctx, wanted, metav1.ApplyOptions{FieldManager: helm.Manager, Force: true}); err != nil {
+		return fmt.Errorf("make namespace %s: %w", p.namespace, err)
+	}
+	return nil
+}
+
+func removeNamespace(ctx context.Context, client kubernetes.Interface, name string) error {
+	err := client.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("remove namespace %s: %w", name, err)
+	}
+	return nil
+}
+
 func install(ctx context.Context, cluster *provider.Cluster, client kubernetes.Interface, p part, step progress.Step) error {
-	if p.security != "" {
-		namespace := core.Namespace(p.namespace).WithLabels(map[string]string{
-			"app.kubernetes.io/managed-by":       helm.Manager,
-			"pod-security.kubernetes.io/enforce": p.security,
-		})
-		if _, err := client.CoreV1().Namespaces().Apply(ctx, namespace, metav1.ApplyOptions{FieldManager: helm.Manager, Force: true}); err != nil {
-			return fmt.Errorf("make namespace %s: %w", p.namespace, err)
-		}
+	if err := namespace(ctx, client, p); err != nil {
+		return err
 	}
 	config, err := helm.Open(cluster.REST, p.namespace)
 	if err != nil {
@@ -223,11 +240,7 @@ func Remove(ctx context.Context, cluster *provider.Cluster, _ *config.Config, r 
 			if err := uninstall(cluster, p.namespace, p.name); err != nil {
 				return err
 			}
-			err := client.CoreV1().Namespaces().Delete(ctx, p.namespace, metav1.DeleteOptions{})
-			if err != nil && !apierrors.IsNotFound(err) {
-				return fmt.Errorf("remove namespace %s: %w", p.namespace, err)
-			}
-			return nil
+			return removeNamespace(ctx, client, p.namespace)
 		})
 		if err != nil {
 			return err

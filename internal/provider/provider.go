@@ -73,6 +73,19 @@ type Cluster struct {
 	Authority Authority
 	// Postgres is the image of the database; empty takes the chart's.
 	Postgres string
+	// PodLogs is where the kubelets write; nil for where they usually do.
+	PodLogs *PodLogs
+}
+
+// PodLogs is where the log agent finds what pods write, and keeps its own.
+type PodLogs struct {
+	// Folder on the nodes that the kubelet writes to.
+	Folder string
+	// PerNode says that nodes share a file system, so that Folder has a folder
+	// for each node, by its name.
+	PerNode bool
+	// State is the folder on the nodes for the agent's queues.
+	State string
 }
 
 // Ingress is how the platform installs berth's own ingress controller.

@@ -255,6 +255,7 @@ func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
 		},
 		Authority: ingress,
 		Postgres:  s.Images["postgres"],
+		PodLogs:   &provider.PodLogs{Folder: p.layout.podLogs(), PerNode: true, State: p.layout.in("log-agent")},
 	}, nil
 }
 

@@ -1,0 +1,238 @@
+package platform
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	core "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"berth/internal/config"
+	"berth/internal/fault"
+	"berth/internal/helm"
+	"berth/internal/progress"
+	"berth/internal/provider"
+)
+
+// Logs is the log agent of a cluster, one for all environments.
+type Logs struct {
+	cluster *provider.Cluster
+	client  kubernetes.Interface
+	config  *config.Config
+}
+
+const (
+	agent         = "collector" // the chart, the release, its DaemonSet
+	logsNamespace = "logging"
+)
+
+// NewLogs returns the log agent of a cluster.
+func NewLogs(cluster *provider.Cluster, c *config.Config) (*Logs, error) {
+	client, err := kubernetes.NewForConfig(cluster.REST)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the API server: %w", err)
+	}
+	return &Logs{cluster, client, c}, nil
+}
+
+// Install brings the log agent to what it shall be and waits until it runs on
+// every node. The bucket may be nil where it is no sink.
+func (l *Logs) Install(ctx context.Context, bucket *provider.Bucket, image string, r progress.Reporter) error {
+	secrets := l.secrets(bucket)
+	p := l.part(bucket, image, checksum(secrets))
+	return progress.Run(r, p.title, func(step progress.Step) error {
+		err := namespace(ctx, l.client, p)
+		for name, data := range secrets {
+			if err == nil {
+				secret := core.Secret(name, logsNamespace).WithType(corev1.SecretTypeOpaque).WithStringData(data).
+					WithLabels(map[string]string{"app.kubernetes.io/managed-by": helm.Manager})
+				_, err = l.client.CoreV1().Secrets(logsNamespace).Apply(ctx, secret, metav1.ApplyOptions{FieldManager: helm.Manager, Force: true})
+			}
+		}
+		if err == nil {
+			err = install(ctx, l.cluster, l.client, p, step)
+		}
+		if err != nil {
+			return fault.WithHint(fmt.Errorf("install the log agent: %w", err),
+				"see what it says: kubectl --kubeconfig %s -n %s logs daemonset/%s", l.cluster.Kubeconfig, logsNamespace, agent)
+		}
+		return nil
+	})
+}
+
+// The Secrets of the agent, apart from the release, so that no secret is in its
+// history.
+const (
+	bucketSecret = "logs-bucket"
+	hostedSecret = "logs-hosted"
+)
+
+func (l *Logs) secrets(bucket *provider.Bucket) map[string]map[string]string {
+	secrets := map[string]map[string]string{}
+	if bucket != nil {
+		secrets[bucketSecret] = map[string]string{
+			"BUCKET_ACCESS_KEY": bucket.AccessKey, "BUCKET_SECRET_KEY": bucket.SecretKey, "ca.crt": string(bucket.CA),
+		}
+	}
+	if l.goesTo(config.OTLPSink) || l.goesTo(config.FramesSink) {
+		hosted := map[string]string{}
+		for _, name := range []string{config.LogsEndpoint, config.LogsSourceID, config.LogsAPIKey} {
+			if value := l.config.DotEnv[name]; value != "" {
+				hosted[name] = value
+			}
+		}
+		secrets[hostedSecret] = hosted
+	}
+	return secrets
+}
+
+func (l *Logs) goesTo(sink string) bool { return slices.Contains(l.config.LogSinks(), sink) }
+
+// checksum changes with the Secrets, so that agents start anew with them. It
+// tells nothing of them: keys are long and random.
+func checksum(secrets map[string]map[string]string) string {
+	content, err := json.Marshal(secrets) // in the order of its keys
+	if err != nil {
+		return "" // strings can be marshalled
+	}
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:8])
+}
+
+func (l *Logs) part(bucket *provider.Bucket, image, checksum string) part {
+	ports := []int{443, 6443}
+	values := map[string]any{
+		"image":          map[string]any{"reference": image},
+		"namespaces":     l.config.EnvironmentNames(),
+		"configChecksum": checksum,
+		"bucket":         map[string]any{"enabled": false},
+	}
+	if bucket != nil {
+		destination := map[string]any{
+			"enabled": true, "endpoint": bucket.URL(), "name": bucket.Name, "prefix": "logs", "secret": bucketSecret,
+		}
+		if bucket.Region != "" {
+			destination["region"] = bucket.Region
+		}
+		if len(bucket.CA) > 0 {
+			destination["caSecret"] = bucketSecret
+		}
+		values["bucket"] = destination
+		ports = append(ports, port(bucket.URL()))
+	}
+	for _, sink := range []string{config.OTLPSink, config.FramesSink} {
+		if l.goesTo(sink) {
+			values[sink] = map[string]any{"secret": hostedSecret}
+		}
+	}
+	if l.goesTo(config.OTLPSink) || l.goesTo(config.FramesSink) {
+		ports = append(ports, port(l.config.DotEnv[config.LogsEndpoint]))
+	}
+	slices.Sort(ports)
+	values["networkPolicy"] = map[string]any{"ports": slices.Compact(ports)}
+	if from := l.cluster.PodLogs; from != nil {
+		values["logs"] = map[string]any{"folder": from.Folder, "perNode": from.PerNode}
+		values["state"] = map[string]any{"folder": from.State}
+	}
+	return part{
+		title: "Install the log agent", chart: agent, name: agent, namespace: logsNamespace,
+		security: "privileged", // it reads a folder of the node
+		values:   values,
+	}
+}
+
+// Remove takes the agent away, if there is one. What is in the bucket stays.
+func (l *Logs) Remove(ctx context.Context, r progress.Reporter) error {
+	if there, err := l.installed(ctx); err != nil || !there {
+		return err
+	}
+	return progress.Run(r, "Remove the log agent", func(progress.Step) error {
+		if err := uninstall(l.cluster, logsNamespace, agent); err != nil {
+			return err
+		}
+		return removeNamespace(ctx, l.client, logsNamespace)
+	})
+}
+
+func (l *Logs) installed(ctx context.Context) (bool, error) {
+	sets, err := l.client.AppsV1().DaemonSets(logsNamespace).List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + agent})
+	if err != nil {
+		return false, fmt.Errorf("look for the log agent: %w", err)
+	}
+	return len(sets.Items) > 0, nil
+}
+
+// ErrNoAgent is returned where no log agent is installed.
+var ErrNoAgent = errors.New("no log agent is installed")
+
+// An AgentStatus is how the agent of one node is doing. Sinks are as the agent
+// tells of them (docs/logs.md).
+type AgentStatus struct {
+	Node  string       `json:"node"`
+	Sinks []SinkStatus `json:"sinks"`
+	// Problem is why the agent cannot be asked; empty when it has answered.
+	Problem string `json:"problem,omitempty"`
+}
+
+// A SinkStatus is how a sink takes lines.
+type SinkStatus struct {
+	Name string `json:"name"`
+	// State is waiting, ok or failing.
+	State string `json:"state"`
+	// Answer is the sink's own, when it is failing.
+	Answer   string    `json:"answer,omitempty"`
+	Since    time.Time `json:"since,omitzero"`
+	LastSent time.Time `json:"lastSent,omitzero"`
+	// Sent, Dropped and Rejected count lines since the agent started.
+	Sent     int64 `json:"sent"`
+	Dropped  int64 `json:"dropped"`
+	Rejected int64 `json:"rejected"`
+}
+
+// Status asks the agents of all nodes.
+func (l *Logs) Status(ctx context.Context) ([]AgentStatus, error) {
+	there, err := l.installed(ctx)
+	if err == nil && !there {
+		err = ErrNoAgent
+	}
+	if err != nil {
+		return nil, err
+	}
+	pods, err := l.client.CoreV1().Pods(logsNamespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/instance=" + agent})
+	if err != nil {
+		return nil, fmt.Errorf("look for the log agents: %w", err)
+	}
+	all := []AgentStatus{}
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		if pod.DeletionTimestamp != nil {
+			continue
+		}
+		all = append(all, l.ask(ctx, pod))
+	}
+	slices.SortFunc(all, func(a, b AgentStatus) int { return strings.Compare(a.Node, b.Node) })
+	return all, nil
+}
+
+func (l *Logs) ask(ctx context.Context, pod *corev1.Pod) AgentStatus {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	status := AgentStatus{Node: pod.Spec.NodeName}
+	answer, err := l.client.CoreV1().Pods(logsNamespace).ProxyGet("http", pod.Name, "13134", "/status", nil).DoRaw(ctx)
+	if err == nil {
+		err = json.Unmarshal(answer, &status)
+	}
+	if err != nil {
+		status.Problem = fmt.Sprintf("the agent does not answer: %v", err)
+	}
+	return status
+}
