@@ -106,7 +106,7 @@ func TestAgentsAreAskedThroughTheAPIServer(t *testing.T) {
 	if first := all[0]; first.Node != "node-1" || first.Sinks[0].Answer != "401 Unauthorized: bad key" || first.Sinks[0].Dropped != 2 || first.Problem != "" {
 		t.Errorf("got %+v", first)
 	}
-	if second := all[1]; second.Node != "node-2" || !strings.Contains(second.Problem, "connection refused") {
+	if second := all[1]; second.Node != "node-2" || !strings.Contains(second.Problem, "does not answer") {
 		t.Errorf("got %+v", second)
 	}
 	installed = false
