@@ -94,7 +94,7 @@ func (j *Job) unseal(ctx context.Context, o Object) (io.ReadCloser, error) {
 			return nil, errors.Join(fmt.Errorf("decrypt %s: %w", o.Name, err), body.Close())
 		}
 	}
-	decoder, err := zstd.NewReader(plain, zstd.WithDecoderConcurrency(2))
+	decoder, err := zstd.NewReader(plain, zstd.WithDecoderConcurrency(1)) // as with compressing
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("decompress %s: %w", o.Name, err), body.Close())
 	}
