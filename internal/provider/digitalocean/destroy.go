@@ -32,7 +32,8 @@ func (p *Provider) Destroy(ctx context.Context, r progress.Reporter) (kept []str
 	if err != nil {
 		return nil, err
 	}
-	in, err := p.prepare(ctx, w, r, func(*variables) {})
+	// DNS records that are not Terraform's are nobody's business here.
+	in, err := p.prepare(ctx, w, r, func(v *variables) { v.IngressIP = nil })
 	if err != nil {
 		return nil, err
 	}

@@ -95,8 +95,10 @@ func forcing(c *tfjson.Change) []string {
 		if !ok {
 			continue
 		}
-		name := pathOf(steps)
-		why = append(why, name+": "+show(at(c.Before, steps))+" -> "+show(at(c.After, steps)))
+		if at(c.AfterUnknown, steps) == true {
+			continue // it follows from another change, which is told
+		}
+		why = append(why, pathOf(steps)+": "+show(at(c.Before, steps))+" -> "+show(at(c.After, steps)))
 	}
 	return why
 }
