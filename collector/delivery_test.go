@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ func TestNothingIsLost(t *testing.T) {
 	go func() { written <- writeLines(c, seconds, perSecond) }()
 	n.launch()
 	for range 5 {
-		time.Sleep(seconds * time.Second / 6)
+		time.Sleep(seconds*time.Second/7 + rand.N(500*time.Millisecond))
 		n.kill()
 		n.launch()
 	}
@@ -137,6 +138,7 @@ func TestAwayDuringRotations(t *testing.T) {
 	n.stop()
 	n.start()
 	time.Sleep(time.Second)
+	n.stop()
 	for line, count := range a.messages {
 		if count > 2 {
 			t.Errorf("%s came %d times", line, count)

@@ -184,11 +184,6 @@ func (a *aggregator) answers(answer func(*http.Request, []byte) (int, string)) {
 	a.answer = answer
 }
 
-// refuse gives every request the same answer.
-func refuse(status int, text string) func(*http.Request, []byte) (int, string) {
-	return func(*http.Request, []byte) (int, string) { return status, text }
-}
-
 // asFrames and asOTLP are the settings of sinks at an aggregator.
 func (a *aggregator) asFrames() map[string]any {
 	return map[string]any{"endpoint": "http://" + a.address, "source_id": "source-1", "api_key": "key-of-the-source"}

@@ -53,9 +53,11 @@ exporters:
     marshaler: otlp_json
     timeout: 60s
     {{- include "collector.waiting" . | nindent 4 }}
+      # Batches that are sent at the same time: each is in memory several times.
+      num_consumers: 1
       batch:
         sizer: bytes
-        min_size: 2000000
+        min_size: 1500000
         flush_timeout: {{ int64 .Values.bucket.flushSeconds }}s
         # An object holds one environment's lines.
         partition:
@@ -67,6 +69,7 @@ exporters:
     source_id: ${env:OTLP_LOGS_SOURCE_ID}
     api_key: ${env:OTLP_LOGS_API_KEY}
     {{- include "collector.waiting" . | nindent 4 }}
+      num_consumers: 4
       batch:
         sizer: bytes
         min_size: 500000
@@ -78,6 +81,7 @@ exporters:
     source_id: ${env:FRAMES_LOGS_SOURCE_ID}
     api_key: ${env:FRAMES_LOGS_API_KEY}
     {{- include "collector.waiting" . | nindent 4 }}
+      num_consumers: 4
       batch:
         sizer: bytes
         min_size: 500000
@@ -143,5 +147,4 @@ sending_queue:
   storage: file_storage
   sizer: bytes
   queue_size: {{ int64 .Values.state.queueBytes }}
-  num_consumers: 2
 {{- end }}
