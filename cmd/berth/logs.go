@@ -83,7 +83,7 @@ func (a *app) logs(ctx context.Context, o logsOptions) error {
 	if err != nil {
 		return err
 	}
-	past := &past{app: a, ctx: ctx, config: c, provider: p, environment: o.environment, query: query}
+	past := &past{app: a, ctx: ctx, config: c, provider: p, environment: o.environment, query: query, follow: o.follow}
 	options := release.LogOptions{Query: query, Follow: o.follow}
 	if o.pastWanted() {
 		options.Past = func(held logs.Held) iter.Seq[logs.Line] { return past.lines(held, nil) }
@@ -119,6 +119,7 @@ type past struct {
 	provider    provider.Provider
 	environment string
 	query       logs.Query
+	follow      bool
 
 	// asked and some say that the archive was read, and that it had lines.
 	asked, some bool
@@ -133,6 +134,10 @@ func (p *past) lines(held logs.Held, away error) iter.Seq[logs.Line] {
 	return func(yield func(logs.Line) bool) {
 		found, err := p.search(held, away)
 		p.err = err
+		if err != nil && p.follow {
+			// It may be long until the command ends and tells.
+			p.console.Reporter().Note(err.Error())
+		}
 		if found == nil {
 			return
 		}
@@ -162,8 +167,8 @@ func (p *past) search(held logs.Held, away error) (*logs.Found, error) {
 		}
 		return nil, nil
 	}
-	if err != nil && away != nil {
-		return nil, nil // the bucket is gone with the cluster, which is the error
+	if away != nil && errors.Is(err, provider.ErrNotUp) {
+		return nil, nil // where the cluster is not, which is the error
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the archive: %w", err)

@@ -176,6 +176,8 @@ func TestLogsShowWhatCanBeRead(t *testing.T) {
 		if n := strings.Count(got.out, "\n"); n != want {
 			t.Errorf("%v: %d lines, want %d", err, n, want)
 		}
+		// Who follows is told at once, too.
+		w.berth(t, "logs", "staging", "--since", "1h", "-f").wants(t, failed, "   "+err.Error()+"\n")
 	}
 }
 

@@ -116,6 +116,20 @@ func (q Query) takesLevel(name string) bool {
 	return !known || level >= least
 }
 
+// word is a run of characters that stand in JSON as they do in [Line.Text]. It is
+// long enough to be none of null, which the text may have where JSON has nothing.
+var word = regexp.MustCompile(`[A-Za-z0-9_-]{5,}`)
+
+// needle is a text that stands in the JSON of every line that Grep matches; empty
+// where none is known.
+func (q Query) needle() string {
+	if q.Grep == nil {
+		return ""
+	}
+	prefix, _ := q.Grep.LiteralPrefix()
+	return slices.MaxFunc(append(word.FindAllString(prefix, -1), ""), func(a, b string) int { return cmp.Compare(len(a), len(b)) })
+}
+
 // Text is the line in short: level, message, and the fields as key=value. A line
 // that is not in JSON, or has no message, is what the program wrote.
 func (l Line) Text() string {

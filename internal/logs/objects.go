@@ -27,15 +27,15 @@ const hour = "2006/01/02/15"
 // that of a line in it.
 func (a *Archive) objects(ctx context.Context, q Query) iter.Seq2[object, error] {
 	return func(yield func(object, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel() // ends a listing that nobody reads any more
+		listing, cancel := context.WithCancel(ctx)
+		defer cancel() // when nobody reads it any more
 		folder := path.Join(Prefix, a.environment) + "/"
 		from := q.From.UTC().Add(-skew)
 		until := time.Now().UTC().Add(skew)
 		if last := q.Until.UTC().Add(late); !q.Until.IsZero() && last.Before(until) {
 			until = last
 		}
-		for info := range a.client.ListObjectsIter(ctx, a.bucket, minio.ListObjectsOptions{
+		for info := range a.client.ListObjectsIter(listing, a.bucket, minio.ListObjectsOptions{
 			Prefix: folder, Recursive: true, StartAfter: folder + from.Format(hour),
 		}) {
 			if info.Err != nil {
@@ -55,6 +55,10 @@ func (a *Archive) objects(ctx context.Context, q Query) iter.Seq2[object, error]
 			if !yield(object{info.Key, info.Size}, nil) {
 				return
 			}
+		}
+		// The client ends a listing that is cancelled as if it were complete.
+		if ctx.Err() != nil {
+			yield(object{}, fmt.Errorf("list the archive in the bucket: %w", context.Cause(ctx)))
 		}
 	}
 }

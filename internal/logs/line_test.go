@@ -1,0 +1,257 @@
+package logs
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"iter"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestALineIsTheSameLiveAndArchived compares what the log agent made of
+// testdata/0.log with what Parse makes of it. The agent joins traces and the parts
+// of lines, takes secrets out, and keeps numbers that fit into no type as texts.
+func TestALineIsTheSameLiveAndArchived(t *testing.T) {
+	object, err := os.ReadFile("testdata/object.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	archived := map[string]Line{}
+	err = decode(bytes.NewReader(object), func(from source, r *otlpRecord) error {
+		at, err := r.time()
+		if from.Name == "realworld" {
+			archived[at.Format("2006-01-02T15:04:05.000000000Z")] = r.line(from, at)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile("testdata/0.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	same := 0
+	for text := range strings.Lines(string(file)) {
+		stamp, rest, _ := strings.Cut(strings.TrimSuffix(text, "\n"), " ")
+		_, rest, _ = strings.Cut(rest, " ")
+		tag, rest, _ := strings.Cut(rest, " ")
+		want, there := archived[stamp]
+		if !there || tag == "P" || strings.HasPrefix(rest, "panic") {
+			continue
+		}
+		got := want
+		got.Level, got.Message, got.Fields = Parse(rest)
+		if diff := cmp.Diff(want.Text(), strings.NewReplacer(`, "`, `,"`, `": `, `":`, ", ", ",").Replace(got.Text())); diff != "" && !strings.HasPrefix(got.Message, "{") {
+			t.Error(diff)
+		}
+		if got.Level != want.Level || len(got.Fields) != len(want.Fields) {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+		same++
+	}
+	if same != 7 {
+		t.Errorf("%d lines compared", same)
+	}
+}
+
+func TestParse(t *testing.T) {
+	for _, test := range []struct{ text, level, message, fields string }{
+		{`{"level":"INFO","msg":"m","a":1}`, "INFO", "m", `{"a":1}`},
+		{`{"severity":"warning","message":"m"}`, "warning", "m", `{}`},
+		{`{"lvl":50,"msg":"m","msg":"again"}`, "ERROR", "m", `{"msg":"again"}`},
+		{`{"level":"INFO+2","msg":"m"}`, "INFO+2", "m", `{}`},
+		{`{"level":"odd","msg":7}`, "", `{"level":"odd","msg":7}`, `{"level":"odd","msg":7}`},
+		{`{"msg":null}`, "", `{"msg":null}`, `{"msg":null}`},
+		{`{"msg":"half`, "", `{"msg":"half`, `{}`},
+		{`{"msg":"m"} more`, "", `{"msg":"m"} more`, `{}`},
+		{`[1]`, "", `[1]`, `{}`},
+		{"", "", "", `{}`},
+		{"bad \xff", "", "bad \uFFFD", `{}`},
+		{"2026-01-01 UTC [7] ERROR:  no", "ERROR", "2026-01-01 UTC [7] ERROR:  no", `{}`},
+		{"2026/01/01 [warn] 7#7: no", "WARN", "2026/01/01 [warn] 7#7: no", `{}`},
+		{`ts=1 level="error" x`, "ERROR", `ts=1 level="error" x`, `{}`},
+		{"an error in small letters", "", "an error in small letters", `{}`},
+		{"panic: x", "FATAL", "panic: x", `{}`},
+		{"Traceback (most recent call last):", "ERROR", "Traceback (most recent call last):", `{}`},
+		{strings.Repeat("x ", 60) + "ERROR", "", strings.Repeat("x ", 60) + "ERROR", `{}`},
+	} {
+		level, message, fields := Parse(test.text)
+		encoded, err := json.Marshal(fields)
+		if err != nil || level != test.level || message != test.message || string(encoded) != test.fields {
+			t.Errorf("%s: got %q, %q, %s, %v", test.text, level, message, encoded, err)
+		}
+	}
+}
+
+func TestText(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"time":"x","level":"INFO","msg":"m","b":1,"a":"x","c":"x y","d":"","e":"=","f":null,"g":{"x":[1]}}`: `INFO  m b=1 a=x c="x y" d="" e="=" f=null g={"x":[1]}`,
+		`{"level":"ERROR","msg":"m","a":"\u003cb\u003e \n","b":"\u003cb\u003e"}`:                              `ERROR m a="<b> \n" b=<b>`,
+		`{"msg":"m"}`:            "m",
+		`{"msg":"{","x":1}`:      "{ x=1",
+		`{"x":1}`:                `{"x":1}`,
+		`  plain `:               `  plain `,
+		`ERROR: plain`:           `ERROR: plain`,
+		`{"level":20,"msg":"m"}`: "DEBUG m",
+	} {
+		var l Line
+		l.Level, l.Message, l.Fields = Parse(text)
+		if got := l.Text(); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestMergeGoesOnAfterAnError(t *testing.T) {
+	broken := errors.New("broken")
+	log := func(steps ...any) iter.Seq2[Line, error] {
+		return func(yield func(Line, error) bool) {
+			for _, step := range steps {
+				err, _ := step.(error)
+				seconds, _ := step.(int)
+				if !yield(Line{Time: time.Unix(int64(seconds), 0)}, err) {
+					return
+				}
+			}
+		}
+	}
+	for enough := range 8 {
+		var got []any
+		for l, err := range Merge(log(1, broken, 4), log(), log(2, 3, broken), log(broken)) {
+			if len(got) == enough {
+				break
+			}
+			if err != nil {
+				got = append(got, err)
+			} else {
+				got = append(got, int(l.Time.Unix()))
+			}
+		}
+		if want := []any{broken, 1, broken, 2, 3, broken, 4}[:min(enough, 7)]; !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	}
+}
+
+func TestHeld(t *testing.T) {
+	var none Held
+	if none.Has(Line{}) || !none.Oldest().IsZero() {
+		t.Error("something is held by nothing")
+	}
+	h := Held{{"a", "web"}: noon, {"b", "web"}: noon.Add(-1)}
+	for l, want := range map[*Line]bool{
+		{Pod: "a", Container: "web", Time: noon}:         true,
+		{Pod: "a", Container: "web", Time: noon.Add(-1)}: false,
+		{Pod: "a", Container: "web2", Time: noon}:        false,
+	} {
+		if h.Has(*l) != want {
+			t.Errorf("%+v: want %t", l, want)
+		}
+	}
+	if !h.Oldest().Equal(noon.Add(-1)) {
+		t.Errorf("oldest is %s", h.Oldest())
+	}
+}
+
+func TestNeedle(t *testing.T) {
+	for pattern, want := range map[string]string{
+		"":                   "",
+		"GL7SD27Y5M6OWNY":    "GL7SD27Y5M6OWNY",
+		"path=/api/articles": "articles",
+		"request .* status":  "request",
+		"status=500":         "status",
+		"null":               "",
+		"(?i)request":        "",
+		"request|response":   "",
+		"^request":           "request",
+	} {
+		q := Query{Grep: regexp.MustCompile(pattern)}
+		if got := q.needle(); got != want {
+			t.Errorf("%s: got %q, want %q", pattern, got, want)
+		}
+	}
+}
+
+// FuzzLine looks for a text that makes a line go wrong: it stays one object in
+// JSON, which says the same again.
+func FuzzLine(f *testing.F) {
+	for _, text := range []string{
+		`{"level":"INFO","msg":"m","a":1,"b":{"c":[null]}}`, "panic: \x1b[2J", `{"a":1,"a":2}`, `{"":""}`, "{\"\xff\":\"\xff\"}",
+		`{"msg":"\ud800"}`, `{"a":"\\"}`, `{"a":"\u2028"}`, "level=", "<", "[ERROR]", `{"level":1e1}`,
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var l, back Line
+		l.Level, l.Message, l.Fields = Parse(text)
+		encoded, err := json.Marshal(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(encoded, &back); err != nil {
+			t.Fatalf("%s: %v", encoded, err)
+		}
+		if back.Text() != l.Text() {
+			t.Errorf("%q became %q", l.Text(), back.Text())
+		}
+	})
+}
+
+// FuzzDecode looks for a document that makes reading go wrong, or a line of it
+// that cannot be written.
+func FuzzDecode(f *testing.F) {
+	object, err := os.ReadFile("testdata/object.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(object)
+	for _, text := range []string{
+		`{}`, `{"resourceLogs":[]}`, `{"x":1,"resourceLogs":[{}]}`, `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":1,"body":{"intValue":"+01"}}]}]}]}`,
+		`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"9","attributes":[{"value":{"doubleValue":"NaN"}},{"value":{"bytesValue":"eA=="}},{"value":{"intValue":"18446744073709551615"}}]}]}]}]}`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		_ = unpack(data, "", func(from source, r *otlpRecord) error {
+			at, err := r.time()
+			if err != nil {
+				return err
+			}
+			if _, err := json.Marshal(r.line(from, at)); err != nil {
+				t.Error(err)
+			}
+			return nil
+		})
+	})
+}
+
+// FuzzNeedle looks for a line that matches and lacks the needle.
+func FuzzNeedle(f *testing.F) {
+	f.Add("request", "a request")
+	f.Add("x=status", `{"msg":"m","x":"status"}`)
+	f.Add(`nb`, `{"msg":"m","x":"a\nbcdefg"}`)
+	f.Fuzz(func(t *testing.T, pattern, text string) {
+		grep, err := regexp.Compile(pattern)
+		if err != nil {
+			return
+		}
+		q := Query{Grep: grep}
+		var l Line
+		l.Level, l.Message, l.Fields = Parse(text)
+		encoded, err := json.Marshal(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q.Takes(l) && !bytes.Contains(encoded, []byte(q.needle())) && !strings.Contains(l.Text(), `\u`) {
+			t.Errorf("%q is not in %s, which matches %q", q.needle(), encoded, pattern)
+		}
+	})
+}
