@@ -82,10 +82,12 @@ doctor: bin/berth ## Say what this machine still lacks
 ##@ For developers
 
 .PHONY: test
-test: ## Run the tests against real PostgreSQL and real NGINX
+test: ## Run the tests against real PostgreSQL, NGINX, S3 and Terraform
 	.ci/need postgresql nginx buildah zstd s3cmd
+	go run ./e2e/tofu
 	go test ./...
 	cd kube && go test ./provisioner/...
+	cd collector && go test ./...
 
 .PHONY: test-backup
 test-backup: ## Run the backup job's tests alone
@@ -114,11 +116,13 @@ lint: ## Check formatting, go vet and staticcheck in every module, and the workf
 	go run $(STATICCHECK) -tags e2e ./...
 	go run $(ACTIONLINT)
 	cd kube && go vet ./provisioner ./s3gateway ./cmd/s3-gateway ./pause
+	cd collector && go vet ./... && go run $(STATICCHECK) ./...
 
 .PHONY: vuln
 vuln: ## Check against Go's vulnerability database (needs the Internet)
 	go run $(GOVULNCHECK) ./...
 	cd kube && go run $(GOVULNCHECK) ./...
+	cd collector && go run $(GOVULNCHECK) ./...
 
 .PHONY: golden
 golden: ## Rewrite the golden files from what the code does now

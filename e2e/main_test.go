@@ -49,6 +49,7 @@ var steps = []struct {
 	{"NodeRemoval", testNodeRemoval},
 	{"Size", testSize},
 	{"Backups", testBackups},
+	{"Logs", testLogs},
 	{"Healing", testHealing},
 	{"Security", testSecurity},
 	{"DownAndUp", testDownAndUp},
