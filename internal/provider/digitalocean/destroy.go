@@ -77,6 +77,9 @@ func (p *Provider) kept(in *intent, o *orphans) []string {
 		kept = append(kept, fmt.Sprintf("Space %s in %s with the backups and logs in it; berth destroy --delete-backups removes it",
 			in.variables.Bucket, bucketRegion(in.variables.Region)))
 	}
+	if state := p.config.DigitalOcean.State; state != "" {
+		kept = append(kept, fmt.Sprintf("Space %s with Terraform's state, which says that there is nothing", state))
+	}
 	if in.found.registry != nil {
 		kept = append(kept, "container registry "+in.found.registry.Name+" with its images; doctl registry delete removes it")
 	}

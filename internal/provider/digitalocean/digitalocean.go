@@ -111,7 +111,13 @@ func (p *Provider) open(ctx context.Context, r progress.Reporter) (*workspace, e
 		if w, err = openWorkspace(filepath.Join(p.folder(), "terraform"), program, p.config); err != nil {
 			return err
 		}
-		return w.init(ctx)
+		var b *backend
+		if p.config.DigitalOcean.State != "" {
+			if b, err = newBackend(p.config); err != nil {
+				return err
+			}
+		}
+		return w.init(ctx, b)
 	})
 	return w, err
 }

@@ -92,6 +92,13 @@ func environment(c *config.Config, environ []string) map[string]string {
 			all[name] = value
 		}
 	}
+	if c.DigitalOcean.State != "" {
+		// What the backend reaches its Space by.
+		for _, name := range []string{"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"} {
+			delete(all, name)
+		}
+		all["AWS_ACCESS_KEY_ID"], all["AWS_SECRET_ACCESS_KEY"] = c.DotEnv[config.SpacesAccessKey], c.DotEnv[config.SpacesSecretKey]
+	}
 	// The plugin would take this one before the other.
 	delete(all, "DIGITALOCEAN_ACCESS_TOKEN")
 	return all
@@ -126,9 +133,9 @@ func (w *workspace) writeModule() error {
 
 func (w *workspace) path(name string) string { return filepath.Join(w.dir, name) }
 
-// init makes the workspace ready: the plugin, and the backend where there is
-// one. It is quick when it has been done before.
-func (w *workspace) init(ctx context.Context) error {
+// init makes the workspace ready: the plugin, and the backend, which is nil for
+// a file. It is quick when it has been done before.
+func (w *workspace) init(ctx context.Context, b *backend) error {
 	// Terraform would make them readable by all.
 	for _, name := range []string{stateFile, stateFile + ".backup"} {
 		file, err := os.OpenFile(w.path(name), os.O_CREATE|os.O_RDWR, 0o600)
@@ -137,7 +144,14 @@ func (w *workspace) init(ctx context.Context) error {
 		}
 		file.Close()
 	}
-	if err := w.exec.Init(ctx, tfexec.Reconfigure(true)); err != nil {
+	options := []tfexec.InitOption{tfexec.Reconfigure(true)}
+	if b != nil {
+		var err error
+		if options, err = w.useBackend(ctx, b); err != nil {
+			return err
+		}
+	}
+	if err := w.exec.Init(ctx, options...); err != nil {
 		return explainRun("initialize Terraform", err, nil)
 	}
 	return w.close()

@@ -1,0 +1,181 @@
+package digitalocean
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/user"
+	"strings"
+
+	"github.com/hashicorp/go-version"
+	"github.com/hashicorp/terraform-exec/tfexec"
+	"github.com/minio/minio-go/v7"
+
+	"berth/internal/config"
+)
+
+// backendFile says where Terraform keeps the state: in a Space, by the S3
+// backend, https://developer.hashicorp.com/terraform/language/backend/s3.
+const backendFile = "backend.tf"
+
+// lockfiles is the first version of Terraform and of OpenTofu whose S3 backend
+// locks by a file beside the state.
+var lockfiles = version.Must(version.NewVersion("1.10.0"))
+
+// backend is the Space that keeps a cluster's state for everybody.
+type backend struct {
+	spaces          *minio.Client
+	space, key, url string
+}
+
+func newBackend(c *config.Config) (*backend, error) {
+	spaces, err := openSpaces(c)
+	if err != nil {
+		return nil, err
+	}
+	url := spaceEndpoint(c)
+	if !strings.Contains(url, "://") {
+		url = "https://" + url
+	}
+	return &backend{spaces, c.DigitalOcean.State, "berth/" + c.DigitalOcean.Cluster + ".tfstate", url}, nil
+}
+
+// make makes the Space, private and versioned, when it is not there.
+func (b *backend) make(ctx context.Context) error {
+	exists, err := b.spaces.BucketExists(ctx, b.space)
+	if err == nil && !exists {
+		// A Space is where its endpoint is. This region stands for naming none.
+		err = b.spaces.MakeBucket(ctx, b.space, minio.MakeBucketOptions{Region: "us-east-1"})
+	}
+	if err == nil {
+		err = b.spaces.EnableVersioning(ctx, b.space)
+	}
+	return wrap("make Space "+b.space+" for Terraform's state", err)
+}
+
+// locks reports whether the Space refuses to make an object that is there, by
+// which a lock is taken.
+func (b *backend) locks(ctx context.Context) (bool, error) {
+	probe := b.key + ".probe"
+	var refused bool
+	for range 2 {
+		options := minio.PutObjectOptions{}
+		options.SetMatchETagExcept("*")
+		_, err := b.spaces.PutObject(ctx, b.space, probe, strings.NewReader("x"), 1, options)
+		response := minio.ToErrorResponse(err)
+		refused = response.StatusCode == http.StatusPreconditionFailed
+		if err != nil && !refused && response.StatusCode != http.StatusNotImplemented {
+			return false, fmt.Errorf("try whether Space %s locks: %w", b.space, err)
+		}
+	}
+	return refused, wrap("clean up Space "+b.space, b.spaces.RemoveObject(ctx, b.space, probe, minio.RemoveObjectOptions{}))
+}
+
+// has reports whether there is a state already.
+func (b *backend) has(ctx context.Context) (bool, error) {
+	_, err := b.spaces.StatObject(ctx, b.space, b.key, minio.StatObjectOptions{})
+	if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
+		return false, nil
+	}
+	return err == nil, wrap("look for Terraform's state", err)
+}
+
+// breakOwnLock removes a lock that a killed command of the same user on this
+// machine has left. No other can be at work: this one holds berth's own lock.
+func (b *backend) breakOwnLock(ctx context.Context) error {
+	object, err := b.spaces.GetObject(ctx, b.space, b.key+".tflock", minio.GetObjectOptions{})
+	if err != nil {
+		return fmt.Errorf("look for a lock on Terraform's state: %w", err)
+	}
+	defer object.Close()
+	text, err := io.ReadAll(object)
+	if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
+		return nil
+	}
+	var lock struct{ Who string }
+	if err == nil {
+		err = json.Unmarshal(text, &lock)
+	}
+	if err != nil {
+		return fmt.Errorf("read the lock on Terraform's state: %w", err)
+	}
+	if lock.Who != self() {
+		return nil // Terraform waits for it, and says whose it is
+	}
+	return wrap("remove an old lock on Terraform's state", b.spaces.RemoveObject(ctx, b.space, b.key+".tflock", minio.RemoveObjectOptions{}))
+}
+
+// self is how Terraform names who holds a lock.
+func self() string {
+	name := ""
+	if who, err := user.Current(); err == nil {
+		name = who.Username
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return name
+	}
+	return name + "@" + host
+}
+
+// configuration is the backend's, in Terraform's language. Nothing in it is
+// secret: the keys are in the environment.
+func (b *backend) configuration(locks bool) []byte {
+	var text bytes.Buffer
+	fmt.Fprintf(&text, `terraform {
+  backend "s3" {
+    bucket       = %q
+    key          = %q
+    endpoints    = { s3 = %q }
+    use_lockfile = %t
+
+    # Spaces are no part of AWS, whose regions and accounts mean nothing there.
+    region                      = "us-east-1"
+    use_path_style              = true
+    skip_credentials_validation = true
+    skip_metadata_api_check     = true
+    skip_region_validation      = true
+    skip_requesting_account_id  = true
+    skip_s3_checksum            = true
+  }
+}
+`, b.space, b.key, b.url, locks)
+	return text.Bytes()
+}
+
+// useBackend has Terraform keep the state in the Space. What this machine has
+// is moved there, unless there is one already.
+func (w *workspace) useBackend(ctx context.Context, b *backend) ([]tfexec.InitOption, error) {
+	if err := b.make(ctx); err != nil {
+		return nil, err
+	}
+	locks, err := b.locks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if locks {
+		program, _, err := w.exec.Version(ctx, false)
+		if err != nil {
+			return nil, explainRun("ask Terraform for its version", err, nil)
+		}
+		locks = !program.LessThan(lockfiles)
+	}
+	if err := b.breakOwnLock(ctx); err != nil {
+		return nil, err
+	}
+	there, err := b.has(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := writePrivate(w.path(backendFile), b.configuration(locks)); err != nil {
+		return nil, fmt.Errorf("write where the state is: %w", err)
+	}
+	if there {
+		return []tfexec.InitOption{tfexec.Reconfigure(true)}, nil
+	}
+	return []tfexec.InitOption{tfexec.ForceCopy(true)}, nil
+}
