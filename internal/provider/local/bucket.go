@@ -14,20 +14,22 @@ import (
 
 	"berth/internal/fault"
 	"berth/internal/provider"
+	"berth/internal/provider/local/supervisor"
 )
 
 const bucketName = "berth"
 
-// Bucket implements provider.Provider.
+// Bucket implements provider.Provider. The bucket is up when the cluster is; as for
+// the cluster, nobody is asked when nobody is there.
 func (p *Provider) Bucket(context.Context) (provider.Bucket, error) {
+	ca, err := os.ReadFile(p.layout.pki("kubernetes-ca.crt"))
+	if err != nil || !supervisor.Running(p.layout.supervisor(), "s3-gateway") && !supervisor.Running(p.layout.supervisor(), "supervisor") {
+		return provider.Bucket{}, fault.WithHint(provider.ErrNotUp, "bring it up with: berth up")
+	}
 	plane := controlPlane{layout: p.layout, network: p.network}
 	access, secret, err := plane.bucketKeys()
 	if err != nil {
 		return provider.Bucket{}, err
-	}
-	ca, err := os.ReadFile(p.layout.pki("kubernetes-ca.crt"))
-	if err != nil {
-		return provider.Bucket{}, fault.WithHint(provider.ErrNotUp, "bring it up with: berth up")
 	}
 	return provider.Bucket{
 		Endpoint: plane.bucketEndpoint(), Region: "us-east-1", Name: bucketName,
