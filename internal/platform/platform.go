@@ -157,7 +157,7 @@ func install(ctx context.Context, cluster *provider.Cluster, client kubernetes.I
 	upgrade.MaxHistory = 5
 	upgrade.WaitStrategy = kube.StatusWatcherStrategy
 	upgrade.Timeout = p.patience()
-	_, err = upgrade.RunWithContext(ctx, p.name, wanted, p.values)
+	_, err = upgrade.RunWithContext(ctx, p.name, wanted, stored(p.values))
 	return err
 }
 
@@ -169,7 +169,7 @@ func first(ctx context.Context, config *action.Configuration, p part, wanted *ch
 	install.ForceConflicts = true
 	install.WaitStrategy = kube.StatusWatcherStrategy
 	install.Timeout = p.patience()
-	_, err := install.RunWithContext(ctx, wanted, p.values)
+	_, err := install.RunWithContext(ctx, wanted, stored(p.values))
 	return err
 }
 
@@ -218,8 +218,9 @@ func (p part) patience() time.Duration {
 	return p.timeout
 }
 
-// stored returns values as they come back from Helm's storage, which keeps
-// JSON: a number is a float64 there.
+// stored returns values as JSON has them, which is what schemas are checked
+// against and what comes back from Helm's storage: a number is a float64, every
+// list a []any.
 func stored(values map[string]any) map[string]any {
 	content, err := json.Marshal(values)
 	var back map[string]any
