@@ -37,16 +37,22 @@ func encode(record plog.LogRecord, context map[string]any, most int) ([]byte, er
 	if err != nil || len(encoded) <= most {
 		return encoded, err
 	}
-	// The message first: what it has over the limit, and at worst all but a
-	// beginning. A character of it may take six in JSON.
+	// The message is cut in proportion, as JSON makes more of some characters than
+	// of others. Where it is not what is long, the fields go.
+	const short = 1 << 10
 	f.Truncated = true
-	f.Message = strings.ToValidUTF8(f.Message[:max(0, len(f.Message)-(len(encoded)-most)-64)], "")
-	if encoded, err = marshal(f); err != nil || len(encoded) <= most {
-		return encoded, err
+	for err == nil && len(encoded) > most {
+		switch {
+		case len(f.Message) > short || f.Fields == nil && f.Context == nil:
+			f.Message = strings.ToValidUTF8(f.Message[:len(f.Message)*most/len(encoded)*9/10], "")
+		case f.Fields != nil:
+			f.Fields = nil
+		default:
+			f.Context = nil
+		}
+		encoded, err = marshal(f)
 	}
-	f.Fields = nil
-	f.Message = strings.ToValidUTF8(record.Body().AsString()[:min(len(record.Body().AsString()), most/8)], "")
-	return marshal(f)
+	return encoded, err
 }
 
 func marshal(f frame) ([]byte, error) {
