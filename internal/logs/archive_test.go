@@ -3,6 +3,7 @@ package logs
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -301,7 +302,13 @@ func BenchmarkSearch(b *testing.B) {
 	}
 	one := strings.ReplaceAll(string(all.ResourceLogs[0]), "realworld-", "shop-")
 	const objects, copies = 8, 1000
-	document := []byte(`{"resourceLogs":[` + strings.Repeat(one+",", copies-1) + one + `]}`)
+	// What differs in every line is what compression and search have to do with.
+	varied := make([]string, copies)
+	for i := range varied {
+		varied[i] = strings.NewReplacer("GL7SD27Y5M6OWNY25J65NJLCGV", rand.Text(), "some-article-31216", "article-"+rand.Text()[:8], "no message", rand.Text(),
+			"5.089", fmt.Sprint(5+float64(i)/1000)).Replace(one)
+	}
+	document := []byte(`{"resourceLogs":[` + strings.Join(varied, ",") + `]}`)
 	data := compressed(b, document)
 	for i := range objects {
 		a.put(b, fmt.Sprintf("node-%d", i), noon, data)
