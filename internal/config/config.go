@@ -63,6 +63,10 @@ type Environment struct {
 	Hosts    []string `yaml:"hosts"`
 	Database Database `yaml:"database"`
 	Replicas int      `yaml:"replicas"`
+	// UpstreamTLS has the ingress controller speak HTTPS with the application,
+	// which must serve it with the files that TLS_CERT_FILE and TLS_KEY_FILE
+	// name.
+	UpstreamTLS bool `yaml:"upstreamTLS"`
 	// Backup says when its database is backed up.
 	Backup Backup `yaml:"backup"`
 	// Values are laid over the chart's, last.

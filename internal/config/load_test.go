@@ -111,7 +111,7 @@ func TestMistakesAreNamedWithTheirLines(t *testing.T) {
 		{"a key misspelt", "prot: 80\n", []string{`line 1: prot: there is no such key; did you mean "port"?`}},
 		{"a key in the wrong case", "existing: {ingressclass: x}\n", []string{`did you mean "ingressClass"?`}},
 		{"a key that is like none", "environments:\n  staging:\n    colour: red\n",
-			[]string{"line 3: environments.staging.colour: there is no such key; the keys here are hosts, database, replicas, backup, values"}},
+			[]string{"line 3: environments.staging.colour: there is no such key; the keys here are hosts, database, replicas, upstreamTLS, backup, values"}},
 		{"a key written twice", "name: a\nname: b\n", []string{"line 2: name: is written twice, first in line 1"}},
 		{"wrong kinds", "port: eighty\nsecrets: A\nenv: [A]\nname: {}\n", []string{
 			"berth.yaml has 4 mistakes",

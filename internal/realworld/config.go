@@ -24,6 +24,9 @@ type Config struct {
 	DatabaseURL string
 	// Secret signs the tokens.
 	Secret []byte
+	// CertFile and KeyFile are PEM files to serve HTTPS with, in the place of
+	// HTTP; empty for HTTP.
+	CertFile, KeyFile string
 	// LogLevel is the least severe level that is logged.
 	LogLevel slog.Level
 	// ShutdownDelay is how long the server goes on answering after it was told
@@ -47,6 +50,8 @@ func ConfigFromEnvironment(getenv func(string) string) (Config, error) {
 		Listen:        getenv("LISTEN"),
 		DatabaseURL:   getenv("DATABASE_URL"),
 		Secret:        []byte(getenv("CONDUIT_SECRET")),
+		CertFile:      getenv("TLS_CERT_FILE"),
+		KeyFile:       getenv("TLS_KEY_FILE"),
 		ShutdownDelay: 5 * time.Second,
 		Origins:       strings.Fields(strings.ReplaceAll(getenv("CORS_ORIGINS"), ",", " ")),
 		PasswordCost:  password.DefaultCost,
@@ -60,6 +65,9 @@ func ConfigFromEnvironment(getenv func(string) string) (Config, error) {
 		}
 	}
 
+	if (config.CertFile == "") != (config.KeyFile == "") {
+		return Config{}, fault.WithHint(fmt.Errorf("only one of TLS_CERT_FILE and TLS_KEY_FILE is set"), "Set both to serve HTTPS, or none to serve HTTP")
+	}
 	config.Development = config.Listen == "" && config.DatabaseURL == "" && len(config.Secret) == 0 && getenv("KUBERNETES_SERVICE_HOST") == ""
 	if config.Development {
 		config.Listen = "127.0.0.1:8000"

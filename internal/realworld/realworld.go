@@ -93,8 +93,12 @@ func Serve(ctx context.Context, config Config, listener net.Listener, out io.Wri
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	log.Info("serving", "address", "http://"+listener.Addr().String(), "database", data.Name())
+	scheme, serve := "http", server.Serve
+	if config.CertFile != "" {
+		scheme, serve = "https", func(l net.Listener) error { return server.ServeTLS(l, config.CertFile, config.KeyFile) }
+	}
+	go func() { served <- serve(listener) }()
+	log.Info("serving", "address", scheme+"://"+listener.Addr().String(), "database", data.Name())
 
 	select {
 	case err := <-served:

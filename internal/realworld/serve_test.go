@@ -34,6 +34,7 @@ func TestConfigFromEnvironment(t *testing.T) {
 		{"no database", map[string]string{"CONDUIT_SECRET": long}, "DATABASE_URL is not set", false, ""},
 		{"the image alone", map[string]string{"LISTEN": ":8000"}, "DATABASE_URL is not set", false, ""},
 		{"a pod without settings", map[string]string{"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, "DATABASE_URL is not set", false, ""},
+		{"a certificate without its key", map[string]string{"TLS_CERT_FILE": "/tls/tls.crt"}, "only one of TLS_CERT_FILE", false, ""},
 		{"a bad level", map[string]string{"LOG_LEVEL": "loud"}, "LOG_LEVEL", false, ""},
 		{"a bad delay", map[string]string{"SHUTDOWN_DELAY": "soon"}, "SHUTDOWN_DELAY", false, ""},
 	} {

@@ -31,6 +31,8 @@ const saltAnnotation = "berth/salt"
 // history.
 type secretNames struct {
 	env, postgresql, tls string
+	// upstream is the application's own certificate, behind the ingress.
+	upstream string
 	// checksum changes when the application's secrets do.
 	checksum string
 }
@@ -76,6 +78,12 @@ func (c *Client) secrets(ctx context.Context, environment string, e config.Envir
 	// With an Issuer it is cert-manager that fills the Secret.
 	if names.tls != "" && c.cluster.Issuer == "" {
 		if err := c.tlsSecret(ctx, environment, names.tls, e.Hosts); err != nil {
+			return names, restore, err
+		}
+	}
+	if e.UpstreamTLS {
+		names.upstream = c.config.Name + "-upstream"
+		if err := c.upstreamSecret(ctx, environment, names.upstream); err != nil {
 			return names, restore, err
 		}
 	}

@@ -32,7 +32,7 @@ func values(c *config.Config, e config.Environment, cluster *provider.Cluster, i
 	for name, value := range c.Env {
 		env[name] = value
 	}
-	return merge(map[string]any{
+	base := map[string]any{
 		"image":          map[string]any{"reference": image},
 		"replicas":       e.Replicas,
 		"port":           c.Port,
@@ -43,7 +43,11 @@ func values(c *config.Config, e config.Environment, cluster *provider.Cluster, i
 		"ingress":        ingress,
 		"sqlite":         sqlite,
 		"postgresql":     postgresql,
-	}, e.Values)
+	}
+	if s.upstream != "" {
+		base["tls"] = map[string]any{"secret": s.upstream}
+	}
+	return merge(base, e.Values)
 }
 
 // merge lays over on base: tables are merged, everything else is replaced.

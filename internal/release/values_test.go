@@ -53,6 +53,8 @@ func TestValues(t *testing.T) {
 			secretNames{env: "shop-env", postgresql: "shop-postgresql", tls: "shop-tls", checksum: "abc"}},
 		{"issuer", config.Environment{Hosts: []string{"shop.example"}, Database: config.NoDatabase, Replicas: 2},
 			&provider.Cluster{IngressClass: "nginx", Issuer: "letsencrypt"}, secretNames{tls: "shop-tls"}},
+		{"upstream", config.Environment{Hosts: []string{"shop.example"}, Database: config.NoDatabase, Replicas: 2, UpstreamTLS: true},
+			&provider.Cluster{IngressClass: "nginx", Issuer: "letsencrypt"}, secretNames{tls: "shop-tls", upstream: "shop-upstream"}},
 		{"plain", config.Environment{Database: config.NoDatabase, Replicas: 1}, &provider.Cluster{}, secretNames{}},
 	}
 	for _, test := range tests {
