@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -33,6 +34,10 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(folder)
+		if err := dependOnSources(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		binary = filepath.Join(folder, "collector")
 		if output, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "compile the collector: %v\n%s", err, output)
@@ -41,6 +46,18 @@ func TestMain(m *testing.M) {
 		defer stopGateway()
 		return m.Run()
 	}())
+}
+
+// dependOnSources looks at all files that the collector is made of. Go keeps the
+// results of tests as long as the files that they looked at are the same, and
+// does not know what they compile.
+func dependOnSources() error {
+	return filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			_, err = os.Stat(path)
+		}
+		return err
+	})
 }
 
 // node is what an agent finds on its node: folders for logs and for its state,
