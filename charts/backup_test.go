@@ -17,8 +17,14 @@ import (
 )
 
 func TestRenderBackup(t *testing.T) {
-	got := render(t, "backup", "backup", "production", readValues(t, "backup"))
-	golden := filepath.Join("testdata", "backup.golden.yaml")
+	for _, name := range []string{"backup", "sqlite"} {
+		t.Run(name, func(t *testing.T) { testRenderBackup(t, name) })
+	}
+}
+
+func testRenderBackup(t *testing.T, name string) {
+	got := render(t, "backup", "backup", "production", readValues(t, name))
+	golden := filepath.Join("testdata", name+".golden.yaml")
 	if *update {
 		if err := os.WriteFile(golden, got, 0o644); err != nil {
 			t.Fatal(err)

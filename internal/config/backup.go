@@ -16,6 +16,8 @@ type Backup struct {
 	Schedule string `yaml:"schedule"`
 	// Keep is how many backups stay.
 	Keep Keep `yaml:"keep"`
+	// Format of PostgreSQL's dumps: plain, which is the default, or custom.
+	Format string `yaml:"format"`
 	// Recipients are age public keys. With any, backups are encrypted.
 	Recipients []string `yaml:"recipients"`
 }
@@ -82,6 +84,9 @@ func (c *Config) validateBackup(m *mistakes, at string, e Environment) {
 		if count.value < 0 {
 			m.add(at+".keep."+count.name, "must be 0 or more; it is %d", count.value)
 		}
+	}
+	if b.Format != "" && b.Format != "plain" && b.Format != "custom" {
+		m.add(at+".format", "must be plain or custom; it is %q", b.Format)
 	}
 	for i, recipient := range b.Recipients {
 		if !strings.HasPrefix(recipient, "age1") || strings.ContainsAny(recipient, " \t\n") {

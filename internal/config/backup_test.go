@@ -46,6 +46,7 @@ func TestBackupMistakes(t *testing.T) {
 		"    database: postgres\n    backup: {schedule: '61 3 * * *'}\n":            "must be five fields",
 		"    database: postgres\n    backup: {keep: {last: -1}}\n":                  "environments.live.backup.keep.last: must be 0 or more",
 		"    database: postgres\n    backup: {recipients: [AGE-SECRET-KEY-1QQ]}\n":  "must be an age public key",
+		"    database: postgres\n    backup: {format: tar}\n":                       "must be plain or custom",
 		"    database: postgres\n    backup: {at: noon}\n":                          "environments.live.backup.at: there is no such key",
 		"    database: postgres\nimages: {backup: \"a b\"}\n":                       "images.backup: must be a reference",
 	} {

@@ -88,15 +88,23 @@ func (b *Backups) part(bucket provider.Bucket, image string) part {
 	values := map[string]any{
 		"image":    map[string]any{"reference": image},
 		"schedule": settings.Schedule,
-		"database": map[string]any{
-			"host": b.config.Name + "-postgresql", "secret": b.secret("database"),
-			"owner": map[string]any{"secret": b.databaseSecret()},
-		},
 		"bucket": destination,
 		"retention": map[string]any{
 			"last": settings.Keep.Last, "daily": settings.Keep.Daily, "weekly": settings.Keep.Weekly, "monthly": settings.Keep.Monthly,
 		},
 		"networkPolicy": map[string]any{"bucketPort": port(bucket.URL())},
+	}
+	if b.config.Environments[b.environment].Database == config.SQLite {
+		// What charts/realworld calls them.
+		values["sqlite"] = map[string]any{"claim": b.config.Name + "-data", "file": b.config.Name + ".db", "application": b.config.Name}
+	} else {
+		values["database"] = map[string]any{
+			"host": b.config.Name + "-postgresql", "secret": b.secret("database"),
+			"owner": map[string]any{"secret": b.databaseSecret()},
+		}
+	}
+	if settings.Format != "" {
+		values["format"] = settings.Format
 	}
 	if len(settings.Recipients) > 0 {
 		encryption := map[string]any{"recipients": settings.Recipients}

@@ -17,8 +17,11 @@ func TestTheScheduleFitsTheChart(t *testing.T) {
 	plain := config.Backup{Schedule: "17 3 * * *", Keep: config.Keep{Last: 7}}
 	sealed := plain
 	sealed.Recipients = []string{"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"}
+	sqlite := plain
+	sqlite.Format = "custom"
 	here := provider.Bucket{Endpoint: "https://10.118.0.1:9000", Region: "us-east-1", Name: "berth", CA: []byte("PEM")}
 	there := provider.Bucket{Endpoint: "fra1.digitaloceanspaces.com", Name: "shop"}
+	databases := map[string]config.Database{"of SQLite": config.SQLite}
 	for _, c := range []struct {
 		what     string
 		settings config.Backup
@@ -29,11 +32,12 @@ func TestTheScheduleFitsTheChart(t *testing.T) {
 	}{
 		{"on this machine", plain, here, nil, 9000, nil},
 		{"in a Space, with a webhook", plain, there, map[string]string{config.BackupWebhook: "https://hooks.example.com/x"}, 443, nil},
+		{"of SQLite", sqlite, here, nil, 9000, nil},
 		{"encrypted, with the key", sealed, there, map[string]string{config.BackupIdentity: "AGE-SECRET-KEY-1"}, 443, nil},
 		{"encrypted, without the key", sealed, there, nil, 443, false},
 	} {
 		b := &Backups{environment: "production", config: &config.Config{
-			Name: "shop", DotEnv: c.env, Environments: map[string]config.Environment{"production": {Backup: c.settings}},
+			Name: "shop", DotEnv: c.env, Environments: map[string]config.Environment{"production": {Backup: c.settings, Database: databases[c.what]}},
 		}}
 		p := b.part(c.bucket, "registry.example.com/backup:1")
 		chart, err := charts.Load(p.chart)

@@ -57,14 +57,18 @@ func Reach(ctx context.Context, cluster *provider.Cluster, hosts []string, path 
 
 // reach tries until an address answers or ctx ends.
 func reach(ctx context.Context, client *http.Client, url string) error {
+	var last error
 	for {
 		err := answers(ctx, client, url)
 		if err == nil {
 			return nil
 		}
+		if ctx.Err() == nil || last == nil {
+			last = err // one that the deadline cut off says nothing of the host
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+			return fmt.Errorf("%w: %w", context.Cause(ctx), last)
 		case <-time.After(250 * time.Millisecond):
 		}
 	}

@@ -45,6 +45,10 @@ resources:
 {{- end }}
 
 {{- define "backup.database" -}}
+{{- if .Values.sqlite.claim }}
+- name: DATABASE_URL
+  value: {{ printf "sqlite:////data/%s" .Values.sqlite.file | quote }}
+{{- else }}
 - name: PGHOST
   value: {{ .Values.database.host | quote }}
 - name: PGPORT
@@ -53,4 +57,5 @@ resources:
   value: {{ .Values.database.name | quote }}
 - name: PGSSLMODE
   value: {{ .Values.database.sslmode }}
+{{- end }}
 {{- end }}
