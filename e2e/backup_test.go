@@ -83,6 +83,24 @@ func testBackups(t *testing.T) {
 		t.Errorf("the safety backup does not hold what was written last: %d bytes, %v", len(sql), err)
 	}
 	mustBerth(t, "backup", "verify", made[0].ID).wants(t, 0, "is what was backed up")
+
+	t.Run("SQLite", testSQLiteBackup)
+}
+
+// A SQLite file is backed up where berth.yaml asks for it.
+func testSQLiteBackup(t *testing.T) {
+	folder := project(t, func(config object) {
+		config["environments"].(object)["staging"].(object)["backup"] = object{"schedule": "30 4 * * *"}
+	})
+	mustBerth(t, "-C", folder, "deploy", "staging")
+	writer := newSite(t, staging).as(t, unique("lightly"))
+	kept := writer.write(t, unique("kept in a file"))
+	mustBerth(t, "-C", folder, "backup", "now", "--env", "staging").wants(t, 0, "staging is backed up", "verified")
+	writer.call(t, "DELETE", "/api/articles/"+kept, nil, nil)
+	mustBerth(t, "-C", folder, "backup", "restore", "--env", "staging", "--yes").wants(t, 0, "Writes were out for")
+	writer.holds(t, kept)
+	// And no more where it does not.
+	mustBerth(t, "deploy", "staging").wants(t, 0, "Remove the schedule of backups of staging")
 }
 
 // writes are made one after the other, each a new article.
