@@ -287,10 +287,10 @@ func (a *app) backupRestore(ctx context.Context, o backupOptions) error {
 	a.console.Print("%s serves what was backed up on %s: %d rows. Writes were out for %.1f s.",
 		b.environment, entry.Started.Local().Format(time.DateTime), restored.Rows, outage.Seconds())
 	if safety != "" {
-		a.console.Print("What was there before is backup %s, and database %s on the same server.", safety, restored.Kept)
+		a.console.Print("What was there before is backup %s, and stays as %s beside it.", safety, restored.Kept)
 		return nil
 	}
-	return a.console.Print("What was there before is database %s on the same server.", restored.Kept)
+	return a.console.Print("What was there before stays as %s beside it.", restored.Kept)
 }
 
 func (a *app) backupGet(ctx context.Context, o backupOptions) error {

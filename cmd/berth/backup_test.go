@@ -81,11 +81,11 @@ func TestRestoring(t *testing.T) {
 
 	// The newest that is not damaged, with a backup of what is there first.
 	got := w.berth(t, "backup", "restore", "--yes")
-	got.wants(t, 0, "7 rows. Writes were out for 1.5 s.\nWhat was there before is backup 20260102_030405_5afe, and database app_before_it on the same server.\n")
+	got.wants(t, 0, "7 rows. Writes were out for 1.5 s.\nWhat was there before is backup 20260102_030405_5afe, and stays as app_before_it beside it.\n")
 	w.wantCalls(t, "bucket", "safety backup of production", "pause production", "restore 20260101_030405_900d", "start production")
 
 	w = newShop(t)
-	w.berth(t, "backup", "restore", "--yes", "--no-safety-backup", "20260101_030405_900d").wants(t, 0, "database app_before_it")
+	w.berth(t, "backup", "restore", "--yes", "--no-safety-backup", "20260101_030405_900d").wants(t, 0, "stays as app_before_it")
 	w.wantCalls(t, "bucket", "pause production", "restore 20260101_030405_900d", "start production")
 
 	w = newShop(t)
