@@ -23,42 +23,41 @@ import (
 	"berth/collector/sink"
 )
 
-// binary is the collector that the tests run, as it is shipped.
-var binary string
+// scratch is a folder for all tests.
+var scratch string
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
-		folder, err := os.MkdirTemp("", "collector-")
-		if err != nil {
+		var err error
+		if scratch, err = os.MkdirTemp("", "collector-"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		defer os.RemoveAll(folder)
-		if err := dependOnSources(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		binary = filepath.Join(folder, "collector")
-		if output, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "compile the collector: %v\n%s", err, output)
-			return 1
-		}
+		defer os.RemoveAll(scratch)
 		defer stopGateway()
 		return m.Run()
 	}())
 }
 
-// dependOnSources looks at all files that the collector is made of. Go keeps the
-// results of tests as long as the files that they looked at are the same, and
-// does not know what they compile.
-func dependOnSources() error {
-	return filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+// binary compiles the collector, as it is shipped.
+var binary = sync.OnceValues(func() (string, error) {
+	// Go keeps the results of tests as long as the files that they looked at are
+	// the same, and does not know what they compile: so they look at it all.
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() {
 			_, err = os.Stat(path)
 		}
 		return err
 	})
-}
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(scratch, "collector")
+	if output, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("compile the collector: %w\n%s", err, output)
+	}
+	return path, nil
+})
 
 // node is what an agent finds on its node: folders for logs and for its state,
 // and its configuration.
@@ -214,7 +213,12 @@ func (n *node) launch() {
 
 // command is the agent's program, in the environment that the chart gives it.
 func (n *node) command(args ...string) *exec.Cmd {
-	command := exec.Command(binary, args...)
+	n.t.Helper()
+	path, err := binary()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	command := exec.Command(path, args...)
 	command.Env = append(os.Environ(), "NODE_NAME=node-1",
 		"OTLP_LOGS_ENDPOINT=https://otlp.example.com", "OTLP_LOGS_API_KEY=key",
 		"FRAMES_LOGS_ENDPOINT=https://frames.example.com", "FRAMES_LOGS_SOURCE_ID=source-1", "FRAMES_LOGS_API_KEY=key",

@@ -212,7 +212,6 @@ var gateway struct {
 	err     error
 	process *exec.Cmd
 	address string
-	folder  string
 	// buckets counts those that were made.
 	buckets atomic.Int64
 }
@@ -228,7 +227,7 @@ func bucket(t testing.TB) (settings map[string]any, folder string) {
 		t.Fatal(gateway.err)
 	}
 	name := fmt.Sprintf("test-%d", gateway.buckets.Add(1))
-	folder = filepath.Join(gateway.folder, "buckets", name)
+	folder = filepath.Join(scratch, "buckets", name)
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -236,22 +235,18 @@ func bucket(t testing.TB) (settings map[string]any, folder string) {
 }
 
 func startGateway(address string) error {
-	folder, err := os.MkdirTemp("", "s3-")
-	if err != nil {
-		return err
-	}
-	gateway.folder, gateway.address = folder, address
-	binary := filepath.Join(folder, "s3-gateway")
-	build := exec.Command("go", "build", "-o", binary, "./cmd/s3-gateway")
+	gateway.address = address
+	path := filepath.Join(scratch, "s3-gateway")
+	build := exec.Command("go", "build", "-o", path, "./cmd/s3-gateway")
 	build.Dir = filepath.Join("..", "kube")
 	if output, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("compile the S3 server: %w\n%s", err, output)
 	}
-	buckets := filepath.Join(folder, "buckets")
+	buckets := filepath.Join(scratch, "buckets")
 	if err := os.Mkdir(buckets, 0o700); err != nil {
 		return err
 	}
-	process := exec.Command(binary, "--root", buckets, "--listen", address)
+	process := exec.Command(path, "--root", buckets, "--listen", address)
 	process.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID="+accessKey, "AWS_SECRET_ACCESS_KEY="+secretKey)
 	process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := process.Start(); err != nil {
@@ -274,9 +269,6 @@ func stopGateway() {
 		if err := gateway.process.Process.Kill(); err == nil {
 			_ = gateway.process.Wait() // It was killed: that is what it says.
 		}
-	}
-	if gateway.folder != "" {
-		os.RemoveAll(gateway.folder)
 	}
 }
 
