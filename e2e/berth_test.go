@@ -27,6 +27,16 @@ var root = func() string {
 
 const program = home + "/bin/berth"
 
+// goCache is where Go keeps what it has compiled. It would follow
+// XDG_CACHE_HOME, and everything were compiled again.
+var goCache = func() string {
+	output, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		panic(err)
+	}
+	return strings.TrimSpace(string(output))
+}()
+
 // patience is how long a command may take: the first up compiles Kubernetes.
 const patience = 25 * time.Minute
 
@@ -36,12 +46,12 @@ func berthCommand(args ...string) *exec.Cmd {
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
 		switch name {
-		case "XDG_STATE_HOME", "XDG_CACHE_HOME", "CONDUIT_SECRET", "KUBECONFIG":
+		case "XDG_STATE_HOME", "XDG_CACHE_HOME", "GOCACHE", "CONDUIT_SECRET", "KUBECONFIG":
 		default:
 			command.Env = append(command.Env, entry)
 		}
 	}
-	command.Env = append(command.Env, "XDG_STATE_HOME="+home+"/state", "XDG_CACHE_HOME="+home+"/cache")
+	command.Env = append(command.Env, "XDG_STATE_HOME="+home+"/state", "XDG_CACHE_HOME="+home+"/cache", "GOCACHE="+goCache)
 	// What a terminal sends on Ctrl-C goes to a whole group; a test sends it to
 	// the command, and must not be hit itself.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
