@@ -44,7 +44,8 @@ type DigitalOcean struct {
 	// instead of Registry.
 	ContainerRegistry string `yaml:"containerRegistry"`
 	// Database is the size of a managed PostgreSQL cluster, as
-	// "db-s-1vcpu-1gb"; empty makes none.
+	// "db-s-1vcpu-1gb", with a database for each environment that has none of
+	// its own; empty makes none.
 	Database string `yaml:"database"`
 	// Ingress says who lets requests in: one of [Ingresses].
 	Ingress string `yaml:"ingress"`

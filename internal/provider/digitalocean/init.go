@@ -66,6 +66,9 @@ func (p *Provider) converge(ctx context.Context, w *workspace, r progress.Report
 	if err != nil {
 		return err
 	}
+	if host := after.text("postgres_host"); host != "" {
+		r.Note("the managed PostgreSQL is at " + host + "; docs/digitalocean.md says how the application finds it")
+	}
 	cluster, err := p.awaitNodes(ctx, r)
 	if err != nil {
 		return err

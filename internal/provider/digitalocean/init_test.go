@@ -44,8 +44,12 @@ func TestDomainRegistryAndDatabase(t *testing.T) {
 	d := &w.config.DigitalOcean
 	d.Domain, d.Registry, d.ContainerRegistry, d.Database = "example.com", "", "shop-images", "db-s-1vcpu-1gb"
 	d.MaxNodes = 4
+	w.config.Environments["preview"] = config.Environment{Hosts: []string{"preview.example.org"}, Database: config.NoDatabase}
 	w.mustInit(t)
 
+	if !strings.Contains(w.said.String(), "the managed PostgreSQL is at ") {
+		t.Error("it does not say where the database is")
+	}
 	account := w.account(t)
 	if len(account.Domains) != 1 || len(account.Registries) != 1 || len(account.Databases) != 1 {
 		t.Fatalf("there are %d domains, %d registries, %d databases", len(account.Domains), len(account.Registries), len(account.Databases))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -222,6 +223,7 @@ func TestKilledAtEachStep(t *testing.T) {
 					if n == 1 {
 						t.Error("it changed nothing")
 					}
+					t.Logf("%s was killed after each of its %d changes", c.command, n-1)
 					c.check(t, w)
 					break
 				}
@@ -238,10 +240,60 @@ func TestKilledAtEachStep(t *testing.T) {
 	}
 }
 
+// snapshot is a world after init, which many tests begin with.
+type snapshot struct {
+	account []byte // JSON
+	folder  string
+	config  config.Config
+	secrets map[string]map[string]string
+}
+
+var prepared *snapshot
+
+// initialized brings a world to where init has left one before.
 func initialized(t *testing.T, w *world) {
 	t.Helper()
-	w.mustInit(t)
+	if prepared == nil {
+		prepared = prepare(t, w)
+	} else {
+		w.config.DigitalOcean.Bucket = prepared.config.DigitalOcean.Bucket
+		for _, name := range []string{config.SpacesAccessKey, config.SpacesSecretKey} {
+			w.config.DotEnv[name] = prepared.config.DotEnv[name]
+		}
+		if err := w.do.Change(func(a *fake.Account) {
+			*a = fake.Account{}
+			if err := json.Unmarshal(prepared.account, a); err != nil {
+				t.Error(err)
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		copyFolder(t, prepared.folder, w.folder())
+		w.kube.secrets = maps.Clone(prepared.secrets)
+	}
 	w.kube.deploy()
+}
+
+func prepare(t *testing.T, w *world) *snapshot {
+	t.Helper()
+	w.mustInit(t)
+	account, err := json.Marshal(w.account(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(sharedFolder, "initialized")
+	copyFolder(t, w.folder(), folder)
+	return &snapshot{account, folder, *w.config, maps.Clone(w.kube.secrets)}
+}
+
+func copyFolder(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
 }
 
 // wantOne checks that there is one of everything, with these nodes, and nothing

@@ -68,7 +68,8 @@ func newVariables(c *config.Config) variables {
 	}
 	if d.Database != "" {
 		for _, name := range c.EnvironmentNames() {
-			if c.Environments[name].Database == config.Postgres {
+			// The others have a database in the cluster.
+			if c.Environments[name].Database == config.NoDatabase {
 				v.PostgresDatabases = append(v.PostgresDatabases, name)
 			}
 		}

@@ -36,15 +36,17 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
+// sharedFolder is the tests' folder for what they share.
+var sharedFolder string
+
 // setUp starts what the tests share: the S3 server, and the plugin where the
 // real Terraform finds it.
 func setUp(m *testing.M) (status int, err error) {
-	folder, err := os.MkdirTemp("", "digitalocean-")
-	if err != nil {
+	if sharedFolder, err = os.MkdirTemp("", "digitalocean-"); err != nil {
 		return 1, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	plugins, err := mirror.Install(folder)
+	defer func() { err = errors.Join(err, os.RemoveAll(sharedFolder)) }()
+	plugins, err := mirror.Install(sharedFolder)
 	if err != nil {
 		return 1, err
 	}
