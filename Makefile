@@ -100,7 +100,10 @@ e2e: ## Run the tests against a real Kubernetes on this machine (root)
 	go test -tags e2e -count 1 -timeout 45m -v ./e2e
 
 .PHONY: bench
-bench: ## Measure the application, direct and through NGINX
+bench: bench-app bench-backup bench-logs ## Measure everything, beside what it is compared with
+
+.PHONY: bench-app
+bench-app: ## Measure the application, direct and through NGINX
 	.ci/need postgresql nginx wrk
 	go run ./bench $(ARGS)
 
@@ -108,6 +111,10 @@ bench: ## Measure the application, direct and through NGINX
 bench-backup: ## Measure a backup of 1 GB beside pg_dump | gzip and s3cmd put
 	.ci/need postgresql s3cmd
 	go run ./bench/backup $(ARGS)
+
+.PHONY: bench-logs
+bench-logs: ## Measure the log agent at 10,000 lines a second and at its most
+	cd collector && go test -run '^$$' -bench Agent -benchtime 1x .
 
 .PHONY: lint
 lint: ## Check formatting, go vet and staticcheck in every module, and the workflows
