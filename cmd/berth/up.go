@@ -37,32 +37,14 @@ func (a *app) up(ctx context.Context) error {
 	if !fit(ctx, p) {
 		return p.Init(ctx, r)
 	}
-	// Images need no cluster, and making one takes minutes. What serves no
-	// request is waited for when everything else serves.
-	ctx, cancel := context.WithCancel(ctx)
+	// The application's image needs no cluster, and making one takes minutes.
 	var image string
 	var cluster *provider.Cluster
 	group, groupCtx := errgroup.WithContext(ctx)
-	built := make(chan struct{})
 	group.Go(func() (err error) {
-		defer close(built)
 		image, err = a.image(groupCtx, c, p)
 		return err
 	})
-	backupImage := later(func() (string, error) {
-		if <-built; len(environmentsWithBackups(c)) == 0 {
-			return "", nil
-		}
-		return a.platformImage(ctx, c, p, "backup")
-	})
-	agentImage := later(func() (string, error) {
-		if _, err := backupImage(); err != nil || len(c.LogSinks()) == 0 {
-			return "", err // one build at a time leaves more of the machine to Kubernetes
-		}
-		return a.platformImage(ctx, c, p, "collector")
-	})
-	defer agentImage() // ends soon once ctx has
-	defer cancel()
 	group.Go(func() (err error) {
 		cluster, err = a.prepare(groupCtx, c, p)
 		return err
@@ -88,35 +70,34 @@ func (a *app) up(ctx context.Context) error {
 	if err := a.parts.reach(ctx, cluster, hosts, c.Health, r); err != nil {
 		return err
 	}
-	// What is left to do may take minutes the first time.
 	for _, environment := range c.EnvironmentNames() {
 		r.Note(environment + " serves: " + address(cluster, c.Environments[environment].Hosts[0]))
 	}
-	for _, environment := range c.EnvironmentNames() {
-		if err := a.installBackups(ctx, c, p, cluster, environment, backupImage); err != nil {
-			return err
-		}
-	}
-	if err := a.installAgent(ctx, c, p, cluster, agentImage); err != nil {
+	if err := a.watchOver(ctx, c, p, cluster); err != nil {
 		return err
 	}
 	a.printAddresses(c, cluster)
 	return nil
 }
 
-// later begins work at once and returns a function that waits for it.
-func later[T any](work func() (T, error)) func() (T, error) {
-	var result T
-	var err error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		result, err = work()
-	}()
-	return func() (T, error) {
-		<-done
-		return result, err
+// watchOver installs what serves no request: backups and the log agent. Their
+// images are built now and not before, as the log agent's takes minutes the
+// first time, which would keep the environments from serving.
+func (a *app) watchOver(ctx context.Context, c *config.Config, p provider.Provider, cluster *provider.Cluster) error {
+	group, ctx := errgroup.WithContext(ctx)
+	image := func(name string) func() (string, error) {
+		return func() (string, error) { return a.platformImage(ctx, c, p, name) }
 	}
+	group.Go(func() error {
+		for _, environment := range c.EnvironmentNames() {
+			if err := a.installBackups(ctx, c, p, cluster, environment, image("backup")); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	group.Go(func() error { return a.installAgent(ctx, c, p, cluster, image("collector")) })
+	return group.Wait()
 }
 
 // prepare makes the cluster and installs what every environment needs.
