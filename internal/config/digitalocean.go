@@ -114,8 +114,8 @@ var (
 
 func (c *Config) validateDigitalOcean(m *mistakes) {
 	d := c.DigitalOcean
-	if len(validation.IsDNS1123Label(d.Cluster)) > 0 {
-		m.add("digitalocean.cluster", "must be a DNS label, lower-case letters, digits and dashes; it is %q", d.Cluster)
+	if len(validation.IsDNS1035Label(d.Cluster)) > 0 || len(d.Cluster) > maxName {
+		m.add("digitalocean.cluster", "must be a DNS label of at most %d characters, lower-case letters, digits and dashes beginning with a letter; it is %q", maxName, d.Cluster)
 	}
 	for _, one := range []struct{ key, value, like string }{
 		{"region", d.Region, "fra1"}, {"size", d.Size, "s-2vcpu-4gb"}, {"database", d.Database, "db-s-1vcpu-1gb"},

@@ -178,7 +178,8 @@ func explainRun(what string, err error, said *events) error {
 	return explainText(failed, text)
 }
 
-// plain takes the frame away that Terraform draws around an error for people.
+// plain takes the frame away that Terraform draws around an error for people,
+// and the warnings before it.
 func plain(err error) error {
 	var lines []string
 	for line := range strings.Lines(err.Error()) {
@@ -190,5 +191,9 @@ func plain(err error) error {
 	if len(lines) == 0 {
 		return err
 	}
-	return errors.New(strings.Join(lines, " "))
+	text := strings.Join(lines, " ")
+	if _, after, found := strings.Cut(text, "Error: "); found {
+		text = after
+	}
+	return errors.New(text)
 }

@@ -187,7 +187,7 @@ func TestSecretsStaySecret(t *testing.T) {
 		for watching.Err() == nil {
 			paths, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 			for _, path := range paths {
-				if text, err := os.ReadFile(path); err == nil && strings.Contains(string(text), "terraform") {
+				if text, err := os.ReadFile(path); err == nil && (strings.Contains(string(text), "terraform") || strings.Contains(string(text), "tofu")) {
 					seen.Write(text)
 				}
 			}
