@@ -133,7 +133,7 @@ vuln: ## Check against Go's vulnerability database (needs the Internet)
 
 .PHONY: golden
 golden: ## Rewrite the golden files from what the code does now
-	go test ./charts/... ./cmd/berth/... ./internal/console/... ./internal/ingress/... ./internal/release/... -update
+	go test ./charts/... ./cmd/berth/... ./internal/console/... ./internal/ingress/... ./internal/platform/... ./internal/provider/digitalocean/... ./internal/release/... -update
 
 ##@ For continuous integration
 
