@@ -54,6 +54,7 @@ var steps = []struct {
 	{"Security", testSecurity},
 	{"DownAndUp", testDownAndUp},
 	{"PowerFailure", testPowerFailure},
+	{"DigitalOcean", testDigitalOcean},
 	{"Purge", testPurge},
 }
 
@@ -139,7 +140,7 @@ func linkCache() error {
 	if err := os.MkdirAll(filepath.Join(home, "cache", "berth"), 0o755); err != nil {
 		return err
 	}
-	for _, name := range []string{"kube", "packages", "base.tar"} {
+	for _, name := range []string{"kube", "packages", "base.tar", "tofu"} {
 		from := filepath.Join("/var/cache/berth", name)
 		if !exists(from) {
 			continue
