@@ -88,7 +88,7 @@ func (b *Backups) part(bucket provider.Bucket, image string) part {
 	values := map[string]any{
 		"image":    map[string]any{"reference": image},
 		"schedule": settings.Schedule,
-		"bucket": destination,
+		"bucket":   destination,
 		"retention": map[string]any{
 			"last": settings.Keep.Last, "daily": settings.Keep.Daily, "weekly": settings.Keep.Weekly, "monthly": settings.Keep.Monthly,
 		},
