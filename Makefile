@@ -116,6 +116,11 @@ bench-backup: ## Measure a backup of 1 GB beside pg_dump | gzip and s3cmd put
 bench-logs: ## Measure the log agent at 10,000 lines a second and at its most
 	cd collector && go test -run '^$$' -bench Agent -benchtime 1x .
 
+.PHONY: bench-agent
+bench-agent: ## Measure what the log agent costs production in the cluster of this machine
+	.ci/need wrk
+	go run ./bench -agent $${XDG_STATE_HOME:-/var/lib}/berth/local/kubeconfig/berth-admin.yaml -duration 5s -rounds 5 $(ARGS)
+
 .PHONY: lint
 lint: ## Check formatting, go vet and staticcheck in every module, and the workflows
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; }

@@ -35,13 +35,18 @@ func main() {
 	flag.IntVar(&options.connections, "connections", 32, "connections of the load generator")
 	flag.IntVar(&options.rounds, "rounds", 3, "how often each is measured; the median counts")
 	flag.StringVar(&only, "only", "", "measure only lines such as \"sqlite direct list\" that match this regular expression")
+	agent := flag.String("agent", "", "measure what the log agent costs the application in the cluster of this `kubeconfig`, and nothing else")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
 	if options.only, err = regexp.Compile(only); err == nil {
-		err = run(ctx, options)
+		if *agent != "" {
+			err = measureAgent(ctx, options, *agent)
+		} else {
+			err = run(ctx, options)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
