@@ -80,6 +80,7 @@ var ways = []way{
 	}},
 	{"ingress", throughIngress},
 	{"by hand", throughHandWritten},
+	{"by hand, JSON", throughHandWrittenJSON},
 }
 
 func run(ctx context.Context, options options) (err error) {

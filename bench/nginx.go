@@ -95,27 +95,15 @@ func objects(backend netip.AddrPort) ingress.Objects {
 	}
 }
 
-// throughHandWritten leads through NGINX with the configuration that somebody
-// who knows it well would write for this one server.
-func throughHandWritten(ctx context.Context, folder, server string) (string, func() error, error) {
-	fail := func(err error) (string, func() error, error) { return "", nil, err }
-	dir, err := nginxFolder(folder)
-	if err != nil {
-		return fail(err)
-	}
-	settings, err := nginxtest.Settings(dir)
-	if err != nil {
-		return fail(err)
-	}
-	address := settings.HTTP[0].String()
-	file := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(file, fmt.Appendf(nil, `daemon off;
+// handWritten is the configuration that somebody who knows NGINX well would
+// write for this one server.
+const handWritten = `daemon off;
 pid %[1]s/nginx.pid;
 error_log stderr warn;
 worker_processes auto;
 events { worker_connections 8192; }
 http {
-    access_log %[1]s/access.log combined buffer=4k flush=1s;
+%[4]s
     keepalive_requests 10000;
     upstream app { server %[2]s; keepalive 256; keepalive_requests 10000; }
     server {
@@ -128,10 +116,41 @@ http {
             proxy_set_header X-Real-IP $remote_addr;
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
             proxy_set_header X-Forwarded-Proto $scheme;
+%[5]s
         }
     }
 }
-`, dir, server, address), 0o644); err != nil {
+`
+
+// The two that are compared with the ingress: one that logs as NGINX does by
+// itself, and one that logs what the ingress does, in JSON with a request's ID
+// that the server is told, too.
+func throughHandWritten(ctx context.Context, folder, server string) (string, func() error, error) {
+	return throughNGINX(ctx, folder, server, `    access_log %s/access.log combined buffer=4k flush=1s;`, "")
+}
+
+func throughHandWrittenJSON(ctx context.Context, folder, server string) (string, func() error, error) {
+	return throughNGINX(ctx, folder, server, `    log_format json escape=json '{"time":"$time_iso8601","level":"INFO","msg":"request","request_id":"$id",'
+        '"client":"$remote_addr","method":"$request_method","host":"$host","path":"$uri","protocol":"$server_protocol","status":$status,'
+        '"bytes":$body_bytes_sent,"duration":$request_time,"upstream":"$upstream_addr","upstream_status":"$upstream_status",'
+        '"upstream_duration":"$upstream_response_time","user_agent":"$http_user_agent"}';
+    access_log %s/access.log json buffer=4k flush=1s;
+    map $http_x_request_id $id { default $http_x_request_id; "" $request_id; }`, "            proxy_set_header X-Request-ID $id;")
+}
+
+func throughNGINX(ctx context.Context, folder, server, logging, more string) (string, func() error, error) {
+	fail := func(err error) (string, func() error, error) { return "", nil, err }
+	dir, err := nginxFolder(folder)
+	if err != nil {
+		return fail(err)
+	}
+	settings, err := nginxtest.Settings(dir)
+	if err != nil {
+		return fail(err)
+	}
+	address := settings.HTTP[0].String()
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, fmt.Appendf(nil, handWritten, dir, server, address, fmt.Sprintf(logging, dir), more), 0o644); err != nil {
 		return fail(err)
 	}
 	binary, err := nginxtest.Binary()
