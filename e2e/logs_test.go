@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -242,7 +243,7 @@ func shell(t *testing.T, name, script string) (pod string) {
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-" + name + "-"},
 		Spec: core.PodSpec{
 			RestartPolicy: core.RestartPolicyNever, AutomountServiceAccountToken: &no,
-			SecurityContext: &core.PodSecurityContext{RunAsNonRoot: &yes, RunAsUser: &user, SeccompProfile: &core.SeccompProfile{Type: core.SeccompProfileTypeRuntimeDefault}},
+			SecurityContext: &core.PodSecurityContext{RunAsNonRoot: &yes, RunAsUser: &user, RunAsGroup: &user, SeccompProfile: &core.SeccompProfile{Type: core.SeccompProfileTypeRuntimeDefault}},
 			Containers: []core.Container{{
 				Name: "shell", Image: database.Spec.Containers[0].Image, Command: []string{"bash", "-c", script},
 				SecurityContext: &core.SecurityContext{AllowPrivilegeEscalation: &no, Capabilities: &core.Capabilities{Drop: []core.Capability{"ALL"}}},
@@ -254,7 +255,8 @@ func shell(t *testing.T, name, script string) (pod string) {
 	}
 	t.Cleanup(func() {
 		now := int64(0)
-		if err := c.CoreV1().Pods("staging").Delete(t.Context(), made.Name, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil && t.Context().Err() == nil {
+		// The test's own context has ended.
+		if err := c.CoreV1().Pods("staging").Delete(context.Background(), made.Name, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
 			t.Error(err)
 		}
 	})
