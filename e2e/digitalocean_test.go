@@ -39,7 +39,7 @@ func testDigitalOcean(t *testing.T) {
 	account, folder := cloud(t, c)
 	empty := inventory(t, account)
 
-	berth(t, "-C", folder, "init", "--plan").wants(t, 0, "cluster", "a month")
+	berth(t, "-C", folder, "init", "--plan").wants(t, 0, "make the Kubernetes cluster", "COSTS A MONTH", "$53.00")
 	if now := inventory(t, account); now != empty {
 		t.Errorf("a plan changed the account from\n%s\nto\n%s", empty, now)
 	}
