@@ -150,19 +150,14 @@ func cloud(t *testing.T, c *cluster) (*fake.Fake, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	agent, err := c.AppsV1().DaemonSets("logging").Get(t.Context(), "collector", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	tls := object{"ingress": object{"tlsSecret": "realworld-tls"}}
 	content, err := yaml.Marshal(object{
 		"name": "realworld", "provider": "digitalocean", "port": 8000, "health": "/readyz",
 		"image":   berthImage(t, c),
 		"secrets": []string{"CONDUIT_SECRET"},
-		"images": object{
-			"backup":    schedule.Spec.JobTemplate.Spec.Template.Spec.Containers[0].Image,
-			"collector": agent.Spec.Template.Spec.Containers[0].Image,
-		},
+		"images": object{"backup": schedule.Spec.JobTemplate.Spec.Template.Spec.Containers[0].Image},
+		// This machine's kubelets keep logs elsewhere than DigitalOcean's.
+		"logs": object{"sinks": []string{"none"}},
 		"digitalocean": object{
 			"cluster": "e2e", "region": "fra1", "bucket": "e2e-backups", "registry": "ghcr.io/nobody",
 			"nodes": 2, "size": "s-2vcpu-4gb", "ingress": "none", "ingressClass": "nginx", "storageClass": "berth",
