@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digitalocean/godo"
 	core "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
@@ -69,8 +70,7 @@ func testDigitalOcean(t *testing.T) {
 		wantPool(t, account, id, "s-2vcpu-4gb", 3)
 	})
 	t.Run("size", func(t *testing.T) {
-		// Pods of the application on the nodes that are about to go.
-		mustBerth(t, "-C", folder, "deploy", "production", "--image", berthImage(t, c))
+		c.moveTo(t, cluster0(t, account).NodePools[0])
 		underLoad(t, "scale to another size", func() { mustBerth(t, "-C", folder, "scale", "--size", "s-4vcpu-8gb") })
 		wantPool(t, account, id, "s-4vcpu-8gb", 3)
 	})
@@ -95,6 +95,33 @@ func testDigitalOcean(t *testing.T) {
 			}
 		}
 	})
+}
+
+// moveTo brings the application's pods to a pool's nodes, which are about to go.
+func (c *cluster) moveTo(t *testing.T, pool *godo.KubernetesNodePool) {
+	t.Helper()
+	there := map[string]bool{}
+	for _, node := range pool.Nodes {
+		there[node.Name] = true
+	}
+	for i := range machineNodes {
+		if name := fmt.Sprintf("node-%d", i+1); !there[name] {
+			c.cordon(t, name, true)
+			defer c.cordon(t, name, false)
+		}
+	}
+	for _, pod := range c.pods(t, "production", app) {
+		if err := c.CoreV1().Pods("production").Delete(t.Context(), pod.Name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, "another pod", 2*time.Minute, func() error { return c.whole(t, pod.Name) })
+	}
+	awaitLeaving(t)
+	for _, pod := range c.pods(t, "production", app) {
+		if !there[pod.Spec.NodeName] {
+			t.Errorf("pod %s is on %s, not on one of the pool", pod.Name, pod.Spec.NodeName)
+		}
+	}
 }
 
 // cloud starts an account, and makes the folder of an application that is to
