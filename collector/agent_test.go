@@ -248,27 +248,35 @@ func (n *node) end(signal os.Signal) {
 }
 
 // sink asks the agent for the state of a sink.
-func (n *node) sink(name string) sink.SinkStatus {
+func (n *node) sink(name string) (found sink.SinkStatus) {
+	n.t.Helper()
+	// The status answers a moment before the last sink has come up.
+	n.eventually(5*time.Second, "the agent has the sink "+name, func() bool {
+		for _, s := range n.askStatus().Sinks {
+			if s.Name == name {
+				found = s
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+func (n *node) askStatus() (status sink.Status) {
 	n.t.Helper()
 	response, err := http.Get("http://" + n.status + "/status")
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	defer response.Body.Close()
-	var status sink.Status
 	if err := json.NewDecoder(response.Body).Decode(&status); err != nil {
 		n.t.Fatal(err)
 	}
 	if status.Node != "node-1" {
 		n.t.Errorf("the status is of node %q", status.Node)
 	}
-	for _, s := range status.Sinks {
-		if s.Name == name {
-			return s
-		}
-	}
-	n.t.Fatalf("there is no sink %s in %+v", name, status)
-	return sink.SinkStatus{}
+	return status
 }
 
 // metric returns a number that the agent counts, over all its labels.
