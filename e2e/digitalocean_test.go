@@ -89,10 +89,14 @@ func testDigitalOcean(t *testing.T) {
 		if now := inventory(t, account); now != empty {
 			t.Errorf("the account was\n%s\nand is\n%s", empty, now)
 		}
+		// Another application may live in a namespace, which then stays.
 		for _, name := range []string{"staging", "production"} {
-			if _, err := c.CoreV1().Namespaces().Get(t.Context(), name, metav1.GetOptions{}); err == nil {
-				t.Errorf("the namespace %s is left", name)
+			if pods := c.pods(t, name, app); len(pods) > 0 {
+				t.Errorf("%d pods are left in %s", len(pods), name)
 			}
+		}
+		if _, err := c.CoreV1().Namespaces().Get(t.Context(), "production", metav1.GetOptions{}); err == nil {
+			t.Error("the namespace production is left")
 		}
 	})
 }
