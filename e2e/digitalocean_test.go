@@ -186,7 +186,7 @@ func cloud(t *testing.T, c *cluster) (*fake.Fake, string) {
 		"name": "realworld", "provider": "digitalocean", "port": 8000, "health": "/readyz",
 		"image":   berthImage(t, c),
 		"secrets": []string{"CONDUIT_SECRET"},
-		"images": object{"backup": schedule.Spec.JobTemplate.Spec.Template.Spec.Containers[0].Image},
+		"images":  object{"backup": schedule.Spec.JobTemplate.Spec.Template.Spec.Containers[0].Image},
 		// This machine's kubelets keep logs elsewhere than DigitalOcean's.
 		"logs": object{"sinks": []string{"none"}},
 		"digitalocean": object{
