@@ -19,6 +19,7 @@ import (
 	"berth/internal/config"
 	"berth/internal/fault"
 	"berth/internal/helm"
+	"berth/internal/logs"
 	"berth/internal/progress"
 	"berth/internal/provider"
 )
@@ -118,7 +119,7 @@ func (l *Logs) part(bucket *provider.Bucket, image, checksum string) part {
 	}
 	if bucket != nil {
 		destination := map[string]any{
-			"enabled": true, "endpoint": bucket.URL(), "name": bucket.Name, "prefix": "logs", "secret": bucketSecret,
+			"enabled": true, "endpoint": bucket.URL(), "name": bucket.Name, "prefix": logs.Prefix, "secret": bucketSecret,
 		}
 		if bucket.Region != "" {
 			destination["region"] = bucket.Region
