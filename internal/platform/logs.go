@@ -153,7 +153,7 @@ func (l *Logs) part(bucket *provider.Bucket, image, checksum string) part {
 
 // Remove takes the agent away, if there is one. What is in the bucket stays.
 func (l *Logs) Remove(ctx context.Context, r progress.Reporter) error {
-	if there, err := l.installed(ctx); err != nil || !there {
+	if there, err := l.installed(ctx); err != nil || !present {
 		return err
 	}
 	return progress.Run(r, "Remove the log agent", func(progress.Step) error {
@@ -212,10 +212,16 @@ func (l *Logs) Status(ctx context.Context) ([]AgentStatus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look for the log agents: %w", err)
 	}
+	nodes, err := l.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("look for the nodes of the log agents: %w", err)
+	}
 	all := []AgentStatus{}
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		if pod.DeletionTimestamp != nil {
+		// The pod of a node that was removed stays for a minute, as running.
+		present := slices.ContainsFunc(nodes.Items, func(n corev1.Node) bool { return n.Name == pod.Spec.NodeName })
+		if pod.DeletionTimestamp != nil || !present {
 			continue
 		}
 		all = append(all, l.ask(ctx, pod))

@@ -87,7 +87,9 @@ func TestAgentsAreAskedThroughTheAPIServer(t *testing.T) {
 		case "/apis/apps/v1/namespaces/logging/daemonsets":
 			answer(map[string]any{"items": slices.Repeat([]any{map[string]any{}}, map[bool]int{true: 1}[installed])})
 		case "/api/v1/namespaces/logging/pods":
-			answer(core.PodList{Items: []core.Pod{pod("node-2"), pod("node-1")}})
+			answer(core.PodList{Items: []core.Pod{pod("node-2"), pod("node-1"), pod("node-removed")}})
+		case "/api/v1/nodes":
+			answer(core.NodeList{Items: []core.Node{{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}}, {ObjectMeta: metav1.ObjectMeta{Name: "node-2"}}}})
 		case "/api/v1/namespaces/logging/pods/http:collector-node-1:13134/proxy/status":
 			fmt.Fprint(w, `{"node":"node-1","sinks":[{"name":"frames","state":"failing","answer":"401 Unauthorized: bad key","since":"2026-08-20T09:58:02Z","sent":0,"dropped":2,"rejected":0}]}`)
 		default:
