@@ -28,12 +28,27 @@ type postgresDatabase struct {
 // pgx would wait two minutes for an answer.
 const connectTime = 5 * time.Second
 
+// attemptTime is how long one attempt to look up the database's address, or to
+// reach it, may take of that. A packet that is lost is sent again from the same
+// port, after one second by TCP and after five by the resolver, and whatever on
+// the way forgot the first will forget the second; a new attempt has a port of
+// its own.
+const attemptTime = time.Second
+
 func openPostgres(ctx context.Context, databaseURL string) (database, error) {
 	config, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err) // pgx leaves the password out
 	}
-	config.ConnConfig.ConnectTimeout = min(config.ConnConfig.ConnectTimeout, connectTime)
+	reach := config.ConnConfig
+	reach.ConnectTimeout = min(reach.ConnectTimeout, connectTime)
+	lookup, dial := reach.LookupFunc, reach.DialFunc
+	reach.LookupFunc = func(ctx context.Context, host string) ([]string, error) {
+		return attempt(ctx, func(ctx context.Context) ([]string, error) { return lookup(ctx, host) })
+	}
+	reach.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		return attempt(ctx, func(ctx context.Context) (net.Conn, error) { return dial(ctx, network, address) })
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open PostgreSQL database: %w", err)
@@ -43,6 +58,20 @@ func openPostgres(ctx context.Context, databaseURL string) (database, error) {
 		return nil, fmt.Errorf("migrate PostgreSQL database: %w", postgresError(err))
 	}
 	return &postgresDatabase{pool}, nil
+}
+
+// attempt does again what had no answer in time. An answer, a refusal among
+// them, is final.
+func attempt[T any](ctx context.Context, once func(context.Context) (T, error)) (T, error) {
+	for {
+		limited, cancel := context.WithTimeout(ctx, attemptTime)
+		result, err := once(limited)
+		late := limited.Err() != nil
+		cancel()
+		if err == nil || !late || ctx.Err() != nil {
+			return result, err
+		}
+	}
 }
 
 func migratePostgres(ctx context.Context, pool *pgxpool.Pool) (err error) {
