@@ -153,7 +153,7 @@ func (l *Logs) part(bucket *provider.Bucket, image, checksum string) part {
 
 // Remove takes the agent away, if there is one. What is in the bucket stays.
 func (l *Logs) Remove(ctx context.Context, r progress.Reporter) error {
-	if there, err := l.installed(ctx); err != nil || !present {
+	if there, err := l.installed(ctx); err != nil || !there {
 		return err
 	}
 	return progress.Run(r, "Remove the log agent", func(progress.Step) error {
