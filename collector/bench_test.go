@@ -48,7 +48,7 @@ func BenchmarkAgent(b *testing.B) {
 func benchNode(b *testing.B, to string, kubernetes bool) *node {
 	b.Helper()
 	var changes []func(map[string]any)
-	environment := []string{"GOMAXPROCS=1", "GOMEMLIMIT=166MiB", "GOGC=50", "AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=" + secretKey}
+	environment := []string{"GOMAXPROCS=1", "GOMEMLIMIT=56MiB", "GOGC=200", "AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=" + secretKey}
 	if kubernetes {
 		environment = append(environment, "KUBECONFIG="+apiServer(b))
 		changes = append(changes, withAPIServer(b))

@@ -52,7 +52,7 @@ func newReceiver(_ context.Context, set receiver.Settings, cfg component.Config,
 	if err != nil {
 		return nil, err
 	}
-	r.files, err = r.config.files().Build(set.TelemetrySettings, r.emit, fileconsumer.WithSplitFunc(split))
+	r.files, err = r.config.files().Build(set.TelemetrySettings, r.emit, fileconsumer.WithSplitFunc(splitRun))
 	if err != nil {
 		return nil, fmt.Errorf("follow log files: %w", err)
 	}
@@ -111,16 +111,20 @@ func (r *logReceiver) Shutdown(ctx context.Context) error {
 	return r.storage.Close(ctx)
 }
 
-// emit passes on records of one file. It returns only when they are in the
-// queues of all sinks: after that the file's offset is moved, so whatever becomes
-// of the process, each is delivered at least once.
-func (r *logReceiver) emit(_ context.Context, tokens [][]byte, attributes map[string]any, _ int64, _ []int64) error {
+// maxPassed is how many bytes of a file are passed on at once, so that neither
+// memory nor a request of a sink grows with the backlog. A run or a long record
+// may go beyond it.
+const maxPassed = 256 << 10
+
+// emit passes on runs of records of one file. It returns only when they are in
+// the queues of all sinks: after that the file's offset is moved, so whatever
+// becomes of the process, each is delivered at least once.
+func (r *logReceiver) emit(_ context.Context, runs [][]byte, attributes map[string]any, _ int64, _ []int64) error {
 	path, _ := attributes[attrs.LogFilePath].(string)
-	for size, begin, i := 0, 0, 0; i < len(tokens); i++ {
-		size += len(tokens[i])
-		// Long records go by few, so that no request of a sink is much too large.
-		if size >= maxRecord || i == len(tokens)-1 {
-			r.pass(tokens[begin:i+1], path)
+	for size, begin, i := 0, 0, 0; i < len(runs); i++ {
+		size += len(runs[i])
+		if size >= maxPassed || i == len(runs)-1 {
+			r.pass(runs[begin:i+1], path)
 			begin, size = i+1, 0
 		}
 	}
@@ -128,11 +132,11 @@ func (r *logReceiver) emit(_ context.Context, tokens [][]byte, attributes map[st
 }
 
 // pass gives records to the next component until it takes them.
-func (r *logReceiver) pass(tokens [][]byte, path string) {
+func (r *logReceiver) pass(runs [][]byte, path string) {
 	const longest = 5 * time.Second
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, longest) {
 		// Whoever refuses records may have changed them: each attempt has its own.
-		logs, environment := r.logs(tokens, path)
+		logs, environment := r.logs(runs, path)
 		ctx := client.NewContext(context.Background(), client.Info{
 			Metadata: client.NewMetadata(map[string][]string{EnvironmentKey: {environment}}),
 		})
@@ -153,7 +157,7 @@ func (r *logReceiver) pass(tokens [][]byte, path string) {
 
 // logs makes records of what was cut from a file, and says which namespace it is
 // of.
-func (r *logReceiver) logs(tokens [][]byte, path string) (plog.Logs, string) {
+func (r *logReceiver) logs(runs [][]byte, path string) (plog.Logs, string) {
 	logs := plog.NewLogs()
 	resource := logs.ResourceLogs().AppendEmpty()
 	pod := podOf(path)
@@ -166,13 +170,16 @@ func (r *logReceiver) logs(tokens [][]byte, path string) (plog.Logs, string) {
 	attributes.PutStr("k8s.container.restart_count", pod.restart)
 	attributes.PutStr("k8s.node.name", r.config.Node)
 	list := resource.ScopeLogs().AppendEmpty().LogRecords()
-	list.EnsureCapacity(len(tokens))
 	now := time.Now()
 	var found []record
-	for _, token := range tokens {
-		found = records(token, found[:0])
-		for _, record := range found {
-			fill(list.AppendEmpty(), record, now)
+	for _, run := range runs {
+		for len(run) > 0 {
+			var token []byte
+			token, run = cut(run)
+			found = records(token, found[:0])
+			for _, record := range found {
+				fill(list.AppendEmpty(), record, now)
+			}
 		}
 	}
 	return logs, pod.namespace

@@ -75,15 +75,19 @@ func read(t testing.TB, file string, step int) []string {
 	for offset, there := 0, 0; there < len(file); {
 		there = min(there+step, len(file))
 		for {
-			advance, token, err := split([]byte(file[offset:there]), true)
+			advance, run, err := splitRun([]byte(file[offset:there]), true)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if token == nil {
+			if run == nil {
 				break
 			}
-			for _, r := range records(token, nil) {
-				got = append(got, r.stream.String()+" "+string(r.text))
+			for len(run) > 0 {
+				var token []byte
+				token, run = cut(run)
+				for _, r := range records(token, nil) {
+					got = append(got, r.stream.String()+" "+string(r.text))
+				}
 			}
 			offset += advance
 		}
@@ -109,7 +113,7 @@ func TestSplitIsBounded(t *testing.T) {
 	} {
 		scanner := bufio.NewScanner(strings.NewReader(text))
 		scanner.Buffer(nil, 2*maxRecord)
-		scanner.Split(split)
+		scanner.Split(splitRun)
 		var all bytes.Buffer
 		count := 0
 		for ; scanner.Scan(); count++ {
@@ -127,6 +131,31 @@ func TestSplitIsBounded(t *testing.T) {
 		if count < 3 || count > 10 {
 			t.Errorf("%s: it came in %d pieces", name, count)
 		}
+	}
+}
+
+// Records are the same, and no run is much longer than it may be, wherever in the
+// file a run ends.
+func TestRunsAreCutBetweenRecords(t *testing.T) {
+	var lines, want []string
+	for i := range 1000 {
+		lines = append(lines, fmt.Sprintf("stdout F plain %d", i), "stderr F panic: no", "stderr F ", "stderr F \t/a.go:8", fmt.Sprintf(`stdout P {"a":%d`, i), "stdout F }")
+		want = append(want, fmt.Sprintf("stdout plain %d", i), "stderr panic: no\n\n\t/a.go:8", fmt.Sprintf(`stdout {"a":%d}`, i))
+	}
+	text := file(lines...)
+	if diff := cmp.Diff(want, read(t, text, 1<<20)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	runs := 0
+	for rest := []byte(text); len(rest) > 0; runs++ {
+		advance, _, err := splitRun(rest, true)
+		if err != nil || advance == 0 || advance > maxRun {
+			t.Fatalf("a run has %d bytes, %v", advance, err)
+		}
+		rest = rest[advance:]
+	}
+	if least := len(text) / maxRun; runs < least || runs > least*11/10 {
+		t.Errorf("there are %d runs of %d bytes", runs, len(text))
 	}
 }
 
@@ -151,6 +180,7 @@ func FuzzSplit(f *testing.F) {
 		if step < 1 || len(text) > 4096 {
 			return
 		}
+		var alone []string
 		rest := []byte(text)
 		for len(rest) > 0 {
 			advance, token, err := split(rest, true)
@@ -163,13 +193,20 @@ func FuzzSplit(f *testing.F) {
 			if advance != len(token) || advance == 0 || token[advance-1] != '\n' {
 				t.Fatalf("%q was cut to %q", rest, token)
 			}
-			if len(records(token, nil)) == 0 {
+			found := records(token, nil)
+			if len(found) == 0 {
 				t.Fatalf("%q is no record", token)
+			}
+			for _, r := range found {
+				alone = append(alone, r.stream.String()+" "+string(r.text))
 			}
 			rest = rest[advance:]
 		}
-		if diff := cmp.Diff(fmt.Sprint(read(t, text, len(text)+1)), fmt.Sprint(read(t, text, step))); diff != "" {
-			t.Errorf("%q by %d:\n%s", text, step, diff)
+		// Runs of records are cut into the same ones.
+		for _, step := range []int{step, len(text) + 1} {
+			if diff := cmp.Diff(alone, read(t, text, step)); diff != "" {
+				t.Errorf("%q by %d:\n%s", text, step, diff)
+			}
 		}
 	})
 }

@@ -12,8 +12,9 @@ receivers:
     storage: file_storage
 
 processors:
-  # Memory is bounded three times: Go collects garbage more eagerly from 65 % on,
-  # from 70 % on reading waits, and 85 % is the most that the limiter allows.
+  # Memory is bounded three times: Go collects garbage more eagerly beyond
+  # GOMEMLIMIT, from 70 % on reading waits, and 85 % is the most that the limiter
+  # allows.
   memory_limiter:
     check_interval: 1s
     limit_mib: {{ div (mul (int64 .Values.memoryMiB) 85) 100 }}
