@@ -99,6 +99,13 @@ e2e: ## Run the tests against a real Kubernetes on this machine (root)
 	.ci/need nftables
 	go test -tags e2e -count 1 -timeout 45m -v ./e2e
 
+.PHONY: soak
+soak: ROUNDS ?= 5
+soak: STEPS ?= Deploy|Pods|Scale|Backups|Healing
+soak: ## Repeat what a noisy machine may upset, ROUNDS times (root)
+	.ci/need nftables
+	go test -tags e2e -count $(ROUNDS) -timeout 0 -v ./e2e -run '^TestBerth$$/^($(STEPS))$$'
+
 .PHONY: bench
 bench: bench-app bench-backup bench-logs ## Measure everything, beside what it is compared with
 
