@@ -107,11 +107,17 @@ func (h *harness) status(host string) int {
 	return response.StatusCode
 }
 
+// wantStatus gives the workers of before a moment to notice that they are to
+// quit: until then they answer, too.
 func (h *harness) wantStatus(host string, want int) {
 	h.t.Helper()
-	if got := h.status(host); got != want {
-		h.t.Errorf("%s answers %d, want %d", host, got, want)
+	got := 0
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if got = h.status(host); got == want {
+			return
+		}
 	}
+	h.t.Errorf("%s answers %d, want %d", host, got, want)
 }
 
 // told returns the Events since it was last called.
@@ -212,6 +218,30 @@ func TestRefusedByNGINX(t *testing.T) {
 	if h.generation != generation || len(h.told()) > 0 {
 		t.Error("without a change, NGINX was reloaded or an Event repeated")
 	}
+}
+
+// Changes that belong together take one reload, and the first configuration
+// waits for none.
+func TestChangesSettle(t *testing.T) {
+	h := newHarness(t, testIngress("first", "nginx", "first.example"))
+	if result, err := h.Reconcile(t.Context(), reconcile.Request{}); err != nil || result.RequeueAfter > 0 || !h.Ready() {
+		t.Errorf("at the start: %v, %v", result, err)
+	}
+	before := h.generation
+	for _, name := range []string{"second", "third"} {
+		if err := h.Client.Create(t.Context(), testIngress(name, "nginx", name+".example")); err != nil {
+			t.Fatal(err)
+		}
+		if result, err := h.Reconcile(t.Context(), reconcile.Request{}); err != nil || result.RequeueAfter == 0 {
+			t.Errorf("%s is not waited for: %v, %v", name, result, err)
+		}
+	}
+	h.reconcile()
+	if reloads := h.generation - before; reloads != 1 {
+		t.Errorf("%d reloads, want 1", reloads)
+	}
+	h.wantStatus("second.example", 200)
+	h.wantStatus("third.example", 200)
 }
 
 func TestStatusEndpoints(t *testing.T) {
