@@ -180,9 +180,11 @@ func (s *site) objects(t *testing.T) (names []string) {
 func pgDump(t *testing.T, database string) string {
 	t.Helper()
 	command := exec.Command(filepath.Join(postgres.Bin, "pg_dump"), "--dbname="+database)
+	var said strings.Builder
+	command.Stderr = &said
 	output, err := command.Output()
 	if err != nil {
-		t.Fatalf("pg_dump: %v", err)
+		t.Fatalf("pg_dump: %v\n%s", err, said.String())
 	}
 	var lines []string
 	for line := range strings.Lines(string(output)) {

@@ -154,13 +154,19 @@ func (j *Job) swap(ctx context.Context, fresh, kept string) error {
 		return err
 	}
 	defer other.Close(context.WithoutCancel(ctx))
+	// By its number, as the name is another database's after the commit: a session
+	// of that one must not be ended by a statement that is still under way.
+	var serving uint32
+	if err := other.QueryRow(ctx, "SELECT oid FROM pg_database WHERE datname = $1", j.Database.Name()).Scan(&serving); err != nil {
+		return fmt.Errorf("look for database %s: %w", j.Database.Name(), err)
+	}
 	disconnecting, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for disconnecting.Err() == nil {
 			// What fails here shows as a rename that does not come about.
-			_, _ = other.Exec(disconnecting, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ($1, $2) AND pid <> pg_backend_pid()", j.Database.Name(), fresh)
+			_, _ = other.Exec(disconnecting, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = $1 OR datname = $2", serving, fresh)
 			select {
 			case <-disconnecting.Done():
 			case <-time.After(20 * time.Millisecond):
