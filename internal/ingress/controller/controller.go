@@ -31,11 +31,9 @@ import (
 // served here.
 const Name = "berth.local/ingress"
 
-// settleTime is how long a change waits for others that belong to it, so that
-// all take one reload. In a rolling update a pod becomes ready, and at once
-// another begins to leave; that one goes on serving for longer than this
-// (preStop), and a request that meets one which has gone is sent to another.
-const settleTime = time.Second
+// reloadInterval is the least time between two reloads. The first change is
+// served at once; what follows within the interval is served together.
+const reloadInterval = 250 * time.Millisecond
 
 // Reconciler makes NGINX serve what the cluster says.
 type Reconciler struct {
@@ -51,7 +49,7 @@ type Reconciler struct {
 	generation int
 	serving    []byte               // the configuration in use
 	accepted   map[types.UID]string // the resource versions of the Ingresses in it
-	changed    time.Time            // when the first change came that is not served yet
+	reloaded   time.Time
 
 	refused         []byte // the last whole configuration that NGINX refused
 	refusedProblems []ingress.Problem
@@ -71,13 +69,9 @@ func (r *Reconciler) Ready() bool { return r.ready.Load() }
 // Reconcile brings NGINX in step with the cluster. The request is of no
 // consequence.
 func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
-	if r.changed.IsZero() {
-		r.changed = time.Now()
-	}
-	if wait := settleTime - time.Since(r.changed); wait > 0 && r.Ready() {
+	if wait := reloadInterval - time.Since(r.reloaded); wait > 0 {
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
-	r.changed = time.Time{}
 	objects, err := r.read(ctx)
 	if err != nil {
 		return reconcile.Result{}, err
@@ -205,7 +199,7 @@ func (r *Reconciler) apply(ctx context.Context, model *ingress.Model) error {
 		}
 		return err
 	}
-	r.generation, r.serving = model.Generation, model.Render()
+	r.generation, r.serving, r.reloaded = model.Generation, model.Render(), time.Now()
 	r.refused, r.refusedProblems = nil, nil
 	reloads.WithLabelValues("ok").Inc()
 	r.Log.Info("nginx serves a new configuration", "generation", r.generation,

@@ -220,30 +220,6 @@ func TestRefusedByNGINX(t *testing.T) {
 	}
 }
 
-// Changes that belong together take one reload, and the first configuration
-// waits for none.
-func TestChangesSettle(t *testing.T) {
-	h := newHarness(t, testIngress("first", "nginx", "first.example"))
-	if result, err := h.Reconcile(t.Context(), reconcile.Request{}); err != nil || result.RequeueAfter > 0 || !h.Ready() {
-		t.Errorf("at the start: %v, %v", result, err)
-	}
-	before := h.generation
-	for _, name := range []string{"second", "third"} {
-		if err := h.Client.Create(t.Context(), testIngress(name, "nginx", name+".example")); err != nil {
-			t.Fatal(err)
-		}
-		if result, err := h.Reconcile(t.Context(), reconcile.Request{}); err != nil || result.RequeueAfter == 0 {
-			t.Errorf("%s is not waited for: %v, %v", name, result, err)
-		}
-	}
-	h.reconcile()
-	if reloads := h.generation - before; reloads != 1 {
-		t.Errorf("%d reloads, want 1", reloads)
-	}
-	h.wantStatus("second.example", 200)
-	h.wantStatus("third.example", 200)
-}
-
 func TestStatusEndpoints(t *testing.T) {
 	h := newHarness(t)
 	handler := statusHandler(h.Ready, h.server.Get)
