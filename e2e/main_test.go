@@ -25,7 +25,10 @@ import (
 	"time"
 )
 
-var keep = flag.Bool("keep", false, "leave the cluster running at the end, and go on with one that was left")
+var (
+	keep   = flag.Bool("keep", false, "leave the cluster running at the end, and go on with one that was left")
+	strict = flag.Bool("strict", false, "hold also against who is tested what NGINX loses of HTTP/2 when it is reloaded")
+)
 
 // home is where the tests' own cluster lives. Its path is short, as sockets are
 // below it, and not random, so that a run can clear up after one that was
