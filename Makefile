@@ -126,7 +126,7 @@ bench-logs: ## Measure the log agent at 10,000 lines a second and at its most
 .PHONY: bench-agent
 bench-agent: ## Measure what the log agent costs production in the cluster of this machine
 	.ci/need wrk
-	go run ./bench -agent $${XDG_STATE_HOME:-/var/lib}/berth/local/kubeconfig/berth-admin.yaml -duration 3s -rounds 6 $(ARGS)
+	go run ./bench -agent $${XDG_STATE_HOME:-/var/lib}/berth/local/kubeconfig/berth-admin.yaml -duration 3s -rounds 8 $(ARGS)
 
 .PHONY: lint
 lint: ## Check formatting, go vet and staticcheck in every module, and the workflows
