@@ -104,7 +104,7 @@ soak: ROUNDS ?= 5
 soak: STEPS ?= Deploy|Pods|Scale|Backups|Healing
 soak: ## Repeat what a noisy machine may upset, ROUNDS times (root)
 	.ci/need nftables
-	go test -tags e2e -count $(ROUNDS) -timeout 0 -v ./e2e -strict -run '^TestBerth$$/^($(STEPS))$$'
+	go test -tags e2e -count $(ROUNDS) -timeout 0 -v ./e2e -run '^TestBerth$$/^($(STEPS))$$'
 
 .PHONY: bench
 bench: bench-app bench-backup bench-logs ## Measure everything, beside what it is compared with

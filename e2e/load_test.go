@@ -4,17 +4,14 @@ package e2e
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -29,11 +26,6 @@ const (
 // load is a steady stream of requests through NGINX to production. A request is
 // lost when it has no answer, half of one, or one that is not 2xx: every
 // request it makes is one that a healthy application grants.
-//
-// One thing is not held against who is tested, unless -strict asks for it: NGINX
-// closes an HTTP/2 connection that is busy when it is reloaded without telling
-// the client (docs/ingress.md, limits). A request that is sent just then has no
-// answer. With this load that is rare: one is let pass.
 type load struct {
 	author  *site // whose article the load is about
 	slug    string
@@ -53,9 +45,7 @@ type lostRequest struct {
 	at           time.Duration // since the load began
 	after        time.Duration // since the request did
 	method, path string
-	// closed says that an HTTP/2 connection ended without an answer.
-	closed bool
-	why    string
+	why          string
 }
 
 func (l lostRequest) String() string {
@@ -70,12 +60,7 @@ func (l lostRequest) idempotent() bool { return l.method != http.MethodPost }
 // pods that leave by it have left. No request may get lost.
 func underLoad(t *testing.T, what string, work func()) {
 	t.Helper()
-	lost := loadDuring(t, what, work)
-	if len(lost) == 1 && lost[0].closed && !*strict {
-		t.Logf("%s: lost to the reload of NGINX, as documented:\n%s", what, summary(lost))
-		return
-	}
-	if len(lost) > 0 {
+	if lost := loadDuring(t, what, work); len(lost) > 0 {
 		t.Errorf("%s: lost requests:\n%s", what, summary(lost))
 	}
 }
@@ -144,11 +129,11 @@ func startLoad(t *testing.T) *load {
 		}
 	}()
 	for i := range loadClients {
-		client, http2 := *author, i%2 == 0
-		client.client = &http.Client{Transport: transport(t, http2), Timeout: 30 * time.Second}
+		client := *author
+		client.client = &http.Client{Transport: transport(t, i%2 == 0), Timeout: 30 * time.Second}
 		l.clients.Go(func() {
 			for range due {
-				l.request(&client, http2)
+				l.request(&client)
 			}
 			client.client.CloseIdleConnections()
 		})
@@ -157,7 +142,7 @@ func startLoad(t *testing.T) *load {
 }
 
 // request makes one request of the mix.
-func (l *load) request(s *site, http2 bool) {
+func (l *load) request(s *site) {
 	method, path, body, comment := "GET", "/api/articles", any(nil), ""
 	switch pick := rand.IntN(100); {
 	case pick < 40:
@@ -188,10 +173,7 @@ func (l *load) request(s *site, http2 bool) {
 		l.slowest, l.slow = took, fmt.Sprintf("%s %s at %.1f s", method, path, began.Sub(l.began).Seconds())
 	}
 	if err != nil {
-		_, unanswered := errors.AsType[*url.Error](err)
-		ended := slices.ContainsFunc([]error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE}, func(end error) bool { return errors.Is(err, end) })
-		closed := http2 && unanswered && ended
-		l.lost = append(l.lost, lostRequest{began.Sub(l.began), took, method, path, closed, err.Error()})
+		l.lost = append(l.lost, lostRequest{began.Sub(l.began), took, method, path, err.Error()})
 	} else if comment != "" {
 		l.kept = append(l.kept, comment)
 	}

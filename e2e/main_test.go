@@ -25,10 +25,7 @@ import (
 	"time"
 )
 
-var (
-	keep   = flag.Bool("keep", false, "leave the cluster running at the end, and go on with one that was left")
-	strict = flag.Bool("strict", false, "hold also against who is tested what NGINX loses of HTTP/2 when it is reloaded")
-)
+var keep = flag.Bool("keep", false, "leave the cluster running at the end, and go on with one that was left")
 
 // home is where the tests' own cluster lives. Its path is short, as sockets are
 // below it, and not random, so that a run can clear up after one that was
