@@ -50,19 +50,18 @@ func measureAgent(ctx context.Context, options options, kubeconfig string) (err 
 	}
 	// What is measured, with this process for the load generator that it starts,
 	// and what works for it. The container runtime copies every line.
-	measured, err := processes("realworld", "postgres")
-	if err != nil {
-		return err
+	measured, others := []string{"realworld", "postgres", filepath.Base(os.Args[0])}, []string{"collector", "containerd", "berth-kube"}
+	var all unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		return fmt.Errorf("ask for this process's processors: %w", err)
 	}
-	others, err := processes("collector", "containerd", "berth-kube")
-	if err != nil {
-		return err
-	}
-	for processor, pids := range [][]int{append(measured, os.Getpid()), others} {
-		undo, pinErr := pin(pids, processor)
-		defer func() { err = errors.Join(err, undo()) }()
-		if pinErr != nil {
-			return pinErr
+	// By their names again, for those that have begun meanwhile.
+	defer func() { err = errors.Join(err, allow(all, append(measured, others...)...)) }()
+	for processor, names := range [][]string{measured, others} {
+		var only unix.CPUSet
+		only.Set(processor)
+		if err := allow(only, names...); err != nil {
+			return err
 		}
 	}
 	return compareAgent(ctx, options, base, agents, "the application has a processor of its own")
@@ -105,43 +104,29 @@ func compareAgent(ctx context.Context, options options, base string, agents []in
 	return nil
 }
 
-// pin lets processes run on one processor only, until undo.
-func pin(pids []int, processor int) (undo func() error, err error) {
-	before := map[int]unix.CPUSet{}
-	undo = func() error {
-		var problems []error
-		for thread, set := range before {
-			// One that has ended needs nothing.
-			if err := unix.SchedSetaffinity(thread, &set); err != nil && !errors.Is(err, unix.ESRCH) {
-				problems = append(problems, fmt.Errorf("let thread %d run anywhere: %w", thread, err))
-			}
-		}
-		return errors.Join(problems...)
+// allow lets the processes of these names run on these processors alone.
+func allow(processors unix.CPUSet, names ...string) error {
+	pids, err := processes(names...)
+	if err != nil {
+		return err
 	}
-	var only unix.CPUSet
-	only.Set(processor)
 	for _, pid := range pids {
 		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
 		if err != nil {
-			return undo, err
+			return err
 		}
 		for _, path := range threads {
 			thread, err := strconv.Atoi(filepath.Base(path))
 			if err != nil {
-				return undo, err
+				return err
 			}
-			var set unix.CPUSet
-			err = unix.SchedGetaffinity(thread, &set)
-			if err == nil {
-				before[thread] = set
-				err = unix.SchedSetaffinity(thread, &only)
-			}
-			if err != nil && !errors.Is(err, unix.ESRCH) {
-				return undo, fmt.Errorf("give thread %d processor %d: %w", thread, processor, err)
+			// One that has ended needs nothing.
+			if err := unix.SchedSetaffinity(thread, &processors); err != nil && !errors.Is(err, unix.ESRCH) {
+				return fmt.Errorf("choose the processors of thread %d: %w", thread, err)
 			}
 		}
 	}
-	return undo, nil
+	return nil
 }
 
 func middle(values []float64) float64 {
