@@ -5,58 +5,94 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"berth/internal/fault"
 )
 
+// agentOnly chooses what fits into ten minutes: what stands for real traffic in
+// both settings, each of its requests in the first.
+const agentOnly = "^shared|mix$"
+
 // measureAgent measures what the log agent costs the application: the same load
-// on a pod of production in the cluster of this machine, which logs a line for
-// each request, with the agents halted and running. First all of them share the
-// processors, and there are not enough: what the agent takes, the application
-// lacks. Then the application has one of its own, with its database and the load
-// generator.
+// on one pod, which logs a line for each request, with the agents of this
+// machine halted and running. The pod is the bench's own, with content of its
+// own ([startApplication]). What stays is its lines, which the agent sends where
+// it sends all lines.
+//
+// First all of them share the processors, and there are not enough: what the
+// agent takes, the application lacks. Then the application has one of its own,
+// with its database and the load generator.
 func measureAgent(ctx context.Context, options options, kubeconfig string) (err error) {
-	base, err := productionPod(ctx, kubeconfig)
+	client, err := connect(kubeconfig)
 	if err != nil {
-		return fault.WithHint(err, "it takes the cluster of this machine: make up")
+		return err
 	}
 	agents, err := processes("collector")
 	if err != nil {
 		return err
 	}
 	if len(agents) == 0 {
-		return fault.WithHint(errors.New("there is no log agent on this machine"), "make up")
+		return fault.WithHint(errors.New("there is no log agent on this machine"), "It takes the cluster of this machine: make up")
 	}
-	defer func() { err = errors.Join(err, signalAll(agents, syscall.SIGCONT)) }()
-	if err := compareAgent(ctx, options, base, agents, "all share the processors"); err != nil {
+	metrics, err := agentMetrics(ctx, client)
+	if err != nil {
 		return err
 	}
-
-	if runtime.NumCPU() < 2 {
-		return errors.New("there is no second processor to leave to the agent")
+	// Those of this machine, of which this process may have been left a part.
+	var all unix.CPUSet
+	if err := unix.SchedGetaffinity(1, &all); err != nil {
+		return fmt.Errorf("ask for the machine's processors: %w", err)
 	}
 	// What is measured, with this process for the load generator that it starts,
 	// and what works for it. The container runtime copies every line.
 	measured, others := []string{"realworld", "postgres", filepath.Base(os.Args[0])}, []string{"collector", "containerd", "berth-kube"}
-	var all unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &all); err != nil {
-		return fmt.Errorf("ask for this process's processors: %w", err)
+	// By their names each time, for those that have begun meanwhile.
+	restore := func() error {
+		return errors.Join(signalAll(agents, syscall.SIGCONT), allow(all, measured...), allow(all, others...))
 	}
-	// By their names again, for those that have begun meanwhile.
-	defer func() { err = errors.Join(err, allow(all, append(measured, others...)...)) }()
+
+	folder, err := os.MkdirTemp("", "bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	// A run that was killed has left what this one begins with.
+	if err := errors.Join(restore(), removeApplication(ctx, client)); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, removeApplication(context.WithoutCancel(ctx), client)) }()
+	defer func() { err = errors.Join(err, restore()) }()
+	address, err := startApplication(ctx, client)
+	if err != nil {
+		return err
+	}
+	loads, err := agentLoads(ctx, address)
+	if err != nil {
+		return err
+	}
+
+	c := comparison{options, folder, "http://" + address, agents, metrics}
+	if err := c.measure(ctx, "shared", "all share the processors", loads); err != nil {
+		return err
+	}
+	if !c.chosen("apart", loads) {
+		return nil
+	}
+	if runtime.NumCPU() < 2 {
+		return fault.WithHint(errors.New("there is no second processor to leave to the agent"), "Leave that out: -only shared")
+	}
 	for processor, names := range [][]string{measured, others} {
 		var only unix.CPUSet
 		only.Set(processor)
@@ -64,20 +100,69 @@ func measureAgent(ctx context.Context, options options, kubeconfig string) (err 
 			return err
 		}
 	}
-	return compareAgent(ctx, options, base, agents, "the application has a processor of its own")
+	return c.measure(ctx, "apart", "the application, its database and the load generator have one processor, all else the other", loads)
 }
 
-// compareAgent prints the figures with the agents halted and running, in turns:
-// each round has both in one order and in the other, as machines drift.
-func compareAgent(ctx context.Context, options options, base string, agents []int, setting string) error {
-	list := load{name: "list", path: "/api/articles"}
+// agentLoads are a mix of requests that stands for real traffic, and each of
+// them alone. Not logging in, which makes few lines by design.
+func agentLoads(ctx context.Context, address string) ([]load, error) {
+	alone, err := loads(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	alone = slices.DeleteFunc(alone, func(l load) bool { return l.name == "login" })
+	mix := load{name: "mix"}
+	for _, name := range []string{"list", "article", "feed", "list", "tags", "article", "list", "feed", "article", "list"} {
+		i := slices.IndexFunc(alone, func(l load) bool { return l.name == name })
+		mix.turns = append(mix.turns, alone[i])
+	}
+	return append([]load{mix}, alone...), nil
+}
+
+// A comparison is of an application with the log agents halted and running.
+type comparison struct {
+	options options
+	folder  string // for the load generator's files
+	base    string // the application's URL
+	agents  []int
+	metrics []string // URLs of the agents
+}
+
+// chosen reports whether any of the loads is to be measured in this setting.
+func (c comparison) chosen(setting string, loads []load) bool {
+	return slices.ContainsFunc(loads, func(l load) bool { return c.options.only.MatchString(setting + " " + l.name) })
+}
+
+// measure prints a line for each load that is chosen in this setting.
+func (c comparison) measure(ctx context.Context, setting, explained string, loads []load) error {
+	if !c.chosen(setting, loads) {
+		return nil
+	}
+	fmt.Printf("%s: %s\n%8s  %12s  %12s  %28s  %10s  %8s  %8s\n", setting, explained,
+		"request", "halted req/s", "running", "costs (of rounds)", "agent", "lines/s", "per line")
+	for _, load := range loads {
+		if !c.options.only.MatchString(setting + " " + load.name) {
+			continue
+		}
+		if err := c.compare(ctx, setting, load); err != nil {
+			return fmt.Errorf("%s %s: %w", setting, load.name, err)
+		}
+	}
+	return nil
+}
+
+// compare measures one load with the agents halted and running, in turns: each
+// round has both in one order and in the other, as machines drift. Of rounds,
+// medians count; what the agents did is of all of them.
+func (c comparison) compare(ctx context.Context, setting string, load load) error {
 	var halted, running, costs []float64
-	var used time.Duration
-	for i := range options.rounds {
-		fmt.Fprintf(os.Stderr, "%s, round %d of %d\n", setting, i+1, options.rounds)
+	var agents work
+	requests := 0
+	for i := range c.options.rounds {
+		fmt.Fprintf(os.Stderr, "measure %s %s, round %d of %d\n", setting, load.name, i+1, c.options.rounds)
 		var sums [2]float64
 		for _, run := range []int{0, 1, 1, 0} {
-			if err := signalAll(agents, []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT}[run]); err != nil {
+			if err := signalAll(c.agents, []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT}[run]); err != nil {
 				return err
 			}
 			// The lines that were written meanwhile are read first; and the
@@ -85,109 +170,61 @@ func compareAgent(ctx context.Context, options options, base string, agents []in
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
-			case <-time.After(options.duration):
+			case <-time.After(c.options.duration):
 			}
-			before := agentTime(agents)
-			result, err := wrk(ctx, options, "", base, list)
-			if err != nil {
+			var result figures
+			attack := func() (err error) {
+				result, err = wrk(ctx, c.options, c.folder, c.base, load)
 				return err
 			}
-			used += agentTime(agents) - before
+			if run == 0 {
+				if err := attack(); err != nil {
+					return err
+				}
+			} else {
+				done, err := c.during(ctx, attack)
+				if err != nil {
+					return err
+				}
+				agents = work{agents.time + done.time, agents.used + done.used, agents.lines + done.lines}
+				requests += result.requests
+			}
 			sums[run] += result.perSecond / 2
 		}
 		halted, running, costs = append(halted, sums[0]), append(running, sums[1]), append(costs, 100*(1-sums[1]/sums[0]))
 	}
-	slices.Sort(costs)
-	fmt.Printf("%s: %.0f requests/s of one pod, a line logged for each, with the log agent halted, %.0f with it running\n", setting, middle(halted), middle(running))
-	fmt.Printf("\tit costs %.1f %% (of rounds: %.1f to %.1f %%) and used %.2f cores\n", middle(costs), costs[0], costs[len(costs)-1],
-		used.Seconds()/(2*options.duration.Seconds()*float64(options.rounds)))
+	// They cannot cost what they do not do.
+	if agents.lines < requests/2 {
+		return fmt.Errorf("the log agents have taken %d lines of %d requests", agents.lines, requests)
+	}
+	fmt.Printf("%8s  %12.0f  %12.0f  %28s  %4.2f cores  %8.0f  %8s\n", load.name, middle(halted), middle(running),
+		fmt.Sprintf("%.1f %% (%.1f to %.1f %%)", middle(costs), slices.Min(costs), slices.Max(costs)),
+		agents.used.Seconds()/agents.time.Seconds(), float64(agents.lines)/agents.time.Seconds(), perRequest(agents.used, agents.lines))
 	return nil
 }
 
-// allow lets the processes of these names run on these processors alone.
-func allow(processors unix.CPUSet, names ...string) error {
-	pids, err := processes(names...)
-	if err != nil {
-		return err
-	}
-	for _, pid := range pids {
-		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
-		if err != nil {
-			return err
-		}
-		for _, path := range threads {
-			thread, err := strconv.Atoi(filepath.Base(path))
-			if err != nil {
-				return err
-			}
-			// One that has ended needs nothing.
-			if err := unix.SchedSetaffinity(thread, &processors); err != nil && !errors.Is(err, unix.ESRCH) {
-				return fmt.Errorf("choose the processors of thread %d: %w", thread, err)
-			}
-		}
-	}
-	return nil
+// work is what the agents did in some time: the processor time that they used,
+// and the lines that they took in.
+type work struct {
+	time, used time.Duration
+	lines      int
 }
 
-func middle(values []float64) float64 {
-	return slices.SortedFunc(slices.Values(values), cmp.Compare[float64])[len(values)/2]
-}
-
-// productionPod returns the URL of one of the application's pods.
-func productionPod(ctx context.Context, kubeconfig string) (string, error) {
-	reach, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+// during tells what the agents do while something else is done. Asking them is
+// not counted.
+func (c comparison) during(ctx context.Context, do func() error) (work, error) {
+	before, err := linesTaken(ctx, c.metrics)
 	if err != nil {
-		return "", fmt.Errorf("read kubeconfig: %w", err)
+		return work{}, err
 	}
-	client, err := kubernetes.NewForConfig(reach)
-	if err != nil {
-		return "", err
+	began, used := time.Now(), agentTime(c.agents)
+	if err := do(); err != nil {
+		return work{}, err
 	}
-	pods, err := client.CoreV1().Pods("production").List(ctx, metav1.ListOptions{
-		LabelSelector: "app.kubernetes.io/component=web", FieldSelector: "status.phase=Running",
-	})
-	if err != nil {
-		return "", fmt.Errorf("look for production's pods: %w", err)
-	}
-	if len(pods.Items) == 0 {
-		return "", errors.New("there is no pod of production")
-	}
-	pod := pods.Items[0]
-	return fmt.Sprintf("http://%s:%d", pod.Status.PodIP, pod.Spec.Containers[0].Ports[0].ContainerPort), nil
-}
-
-// processes are those of this machine whose program's name begins with one of
-// these.
-func processes(names ...string) ([]int, error) {
-	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil {
-		return nil, err
-	}
-	var pids []int
-	for _, file := range files {
-		line, err := os.ReadFile(file)
-		if err != nil {
-			continue // it has ended meanwhile
-		}
-		program, _, _ := strings.Cut(string(line), "\x00")
-		if !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(filepath.Base(program), name) }) {
-			continue
-		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		if err != nil {
-			return nil, err
-		}
-		pids = append(pids, pid)
-	}
-	return pids, nil
-}
-
-func signalAll(pids []int, s syscall.Signal) error {
-	var problems []error
-	for _, pid := range pids {
-		problems = append(problems, syscall.Kill(pid, s))
-	}
-	return errors.Join(problems...)
+	done := work{time: time.Since(began), used: agentTime(c.agents) - used}
+	after, err := linesTaken(ctx, c.metrics)
+	done.lines = after - before
+	return done, err
 }
 
 func agentTime(pids []int) (total time.Duration) {
@@ -195,4 +232,49 @@ func agentTime(pids []int) (total time.Duration) {
 		total += cpuTime(pid, ownTime)
 	}
 	return total
+}
+
+// linesTaken asks the agents how many lines they have taken since they began.
+func linesTaken(ctx context.Context, metrics []string) (total int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for _, url := range metrics {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return 0, err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return 0, fmt.Errorf("ask the log agent: %w", err)
+		}
+		content, err := io.ReadAll(response.Body)
+		if err := errors.Join(err, response.Body.Close()); err != nil {
+			return 0, fmt.Errorf("ask the log agent: %w", err)
+		}
+		lines, err := parseLinesTaken(string(content))
+		if err != nil {
+			return 0, err
+		}
+		total += lines
+	}
+	return total, nil
+}
+
+var linesTakenMetric = regexp.MustCompile(`(?m)^otelcol_receiver_accepted_log_records(?:\{[^}\n]*\})? (\S+)$`)
+
+// parseLinesTaken reads Prometheus' text format. Before an agent's first line
+// there is no such metric.
+func parseLinesTaken(metrics string) (total int, err error) {
+	for _, found := range linesTakenMetric.FindAllStringSubmatch(metrics, -1) {
+		number, err := strconv.ParseFloat(found[1], 64)
+		if err != nil {
+			return 0, fmt.Errorf("the log agent's metrics: %w", err)
+		}
+		total += int(number)
+	}
+	return total, nil
+}
+
+func middle(values []float64) float64 {
+	return slices.SortedFunc(slices.Values(values), cmp.Compare[float64])[len(values)/2]
 }

@@ -8,6 +8,9 @@
 // of its own; wrk makes the load. Requests per second depend on what else the
 // machine does, CPU time per request hardly: compare that between runs, and
 // requests per second within one.
+//
+// With -agent it measures instead what the log agent costs the same server, in
+// the cluster of this machine.
 package main
 
 import (
@@ -34,9 +37,12 @@ func main() {
 	flag.DurationVar(&options.duration, "duration", 3*time.Second, "how long each round takes")
 	flag.IntVar(&options.connections, "connections", 32, "connections of the load generator")
 	flag.IntVar(&options.rounds, "rounds", 3, "how often each is measured; the median counts")
-	flag.StringVar(&only, "only", "", "measure only lines such as \"sqlite direct list\" that match this regular expression")
+	flag.StringVar(&only, "only", "", "measure only lines such as \"sqlite direct list\" that match this regular expression;\nwith -agent, of \"shared mix\", \"apart list\" and the like, those that match "+agentOnly+" unless told")
 	agent := flag.String("agent", "", "measure what the log agent costs the application in the cluster of this `kubeconfig`, and nothing else")
 	flag.Parse()
+	if *agent != "" && only == "" {
+		only = agentOnly
+	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -131,7 +137,7 @@ func measureStore(ctx context.Context, options options, table *table, folder, bi
 		return err
 	}
 	defer func() { err = errors.Join(err, server.stop()) }()
-	loads, err := server.loads(ctx)
+	loads, err := loads(ctx, server.address)
 	if err != nil {
 		return err
 	}

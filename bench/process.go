@@ -1,12 +1,17 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // cpu is the processor time that the server and its database have used.
@@ -81,4 +86,65 @@ func (s *server) peakMemory() int64 {
 		}
 	}
 	return 0
+}
+
+// processes are those of this machine whose program's name begins with one of
+// these.
+func processes(names ...string) ([]int, error) {
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, file := range files {
+		line, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		program, _, _ := strings.Cut(string(line), "\x00")
+		if !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(filepath.Base(program), name) }) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil {
+			return nil, err
+		}
+		pids = append(pids, pid)
+	}
+	return pids, nil
+}
+
+func signalAll(pids []int, s syscall.Signal) error {
+	var problems []error
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, s); err != nil {
+			problems = append(problems, fmt.Errorf("signal process %d: %w", pid, err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// allow lets the processes of these names run on these processors alone.
+func allow(processors unix.CPUSet, names ...string) error {
+	pids, err := processes(names...)
+	if err != nil {
+		return err
+	}
+	for _, pid := range pids {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+		if err != nil {
+			return err
+		}
+		for _, path := range threads {
+			thread, err := strconv.Atoi(filepath.Base(path))
+			if err != nil {
+				return err
+			}
+			// One that has ended needs nothing.
+			if err := unix.SchedSetaffinity(thread, &processors); err != nil && !errors.Is(err, unix.ESRCH) {
+				return fmt.Errorf("choose the processors of thread %d: %w", thread, err)
+			}
+		}
+	}
+	return nil
 }

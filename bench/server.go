@@ -82,14 +82,16 @@ type load struct {
 	body        string // makes it a POST
 	token       string
 	connections int // 0 for the usual number
+	// turns, if any, are requests that are made in turns instead of this one.
+	turns []load
 	// targets are the requests per second to reach directly, by store.
 	targets map[string]int
 }
 
-// loads are what is measured.
-func (s *server) loads(ctx context.Context) ([]load, error) {
+// loads are what is measured of a server at an address host:port.
+func loads(ctx context.Context, address string) ([]load, error) {
 	credentials := fmt.Sprintf(`{"user": {"email": %q, "password": %q}}`, email(0), plainPassword)
-	token, err := s.login(ctx, credentials)
+	token, err := login(ctx, address, credentials)
 	if err != nil {
 		return nil, err
 	}
@@ -102,8 +104,8 @@ func (s *server) loads(ctx context.Context) ([]load, error) {
 	}, nil
 }
 
-func (s *server) login(ctx context.Context, credentials string) (token string, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.address+"/api/users/login", bytes.NewReader([]byte(credentials)))
+func login(ctx context.Context, address, credentials string) (token string, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/api/users/login", bytes.NewReader([]byte(credentials)))
 	if err != nil {
 		return "", err
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"berth/internal/fault"
@@ -32,13 +33,12 @@ func wrk(ctx context.Context, options options, folder, base string, load load) (
 	if load.token != "" {
 		arguments = append(arguments, "-H", "Authorization: Token "+load.token)
 	}
-	if load.body != "" {
-		script := filepath.Join(folder, load.name+".lua")
-		text := fmt.Sprintf("wrk.method = \"POST\"\nwrk.body = %q\nwrk.headers[\"Content-Type\"] = \"application/json\"\n", load.body)
-		if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
+	if text := script(load); text != "" {
+		path := filepath.Join(folder, load.name+".lua")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			return figures{}, err
 		}
-		arguments = append(arguments, "-s", script)
+		arguments = append(arguments, "-s", path)
 	}
 	output, err := exec.CommandContext(ctx, "wrk", append(arguments, base+load.path)...).CombinedOutput()
 	if errors.Is(err, exec.ErrNotFound) {
@@ -48,6 +48,27 @@ func wrk(ctx context.Context, options options, folder, base string, load load) (
 		return figures{}, fmt.Errorf("wrk: %w\n%s", err, output)
 	}
 	return parseWrk(string(output))
+}
+
+// script returns what wrk takes in Lua, for what has no option; or nothing.
+func script(load load) string {
+	if load.body != "" {
+		return fmt.Sprintf("wrk.method = \"POST\"\nwrk.body = %q\nwrk.headers[\"Content-Type\"] = \"application/json\"\n", load.body)
+	}
+	if len(load.turns) == 0 {
+		return ""
+	}
+	var text strings.Builder
+	text.WriteString("local requests, turn = {}, 0\nfunction init()\n")
+	for _, request := range load.turns {
+		headers := "{}"
+		if request.token != "" {
+			headers = fmt.Sprintf("{Authorization = %q}", "Token "+request.token)
+		}
+		fmt.Fprintf(&text, "\ttable.insert(requests, wrk.format(\"GET\", %q, %s))\n", request.path, headers)
+	}
+	text.WriteString("end\nfunction request()\n\tturn = turn % #requests + 1\n\treturn requests[turn]\nend\n")
+	return text.String()
 }
 
 var (
