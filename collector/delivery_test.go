@@ -39,9 +39,9 @@ func TestNothingIsLost(t *testing.T) {
 
 	inBucket := func() map[string]int {
 		messages := map[string]int{}
-		for _, records := range archive(t, folder) {
-			for _, r := range records {
-				messages[r.Body().AsString()]++
+		for _, frames := range archived(t, folder) {
+			for _, f := range frames {
+				messages[f.message]++
 			}
 		}
 		return messages
@@ -66,7 +66,7 @@ func TestNothingIsLost(t *testing.T) {
 		t.Logf("%s: %d lines, %d of them twice", name, len(got), duplicates)
 	}
 	name := regexp.MustCompile(`^logs/production/\d{4}/\d\d/\d\d/\d\d/node-1_logs_[0-9a-f-]{36}\.json\.gz$`)
-	for _, object := range slices.Sorted(maps.Keys(archive(t, folder))) {
+	for _, object := range slices.Sorted(maps.Keys(archived(t, folder))) {
 		if !name.MatchString(object) {
 			t.Errorf("an object is named %s", object)
 		}

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
 
+	"berth/collector/archive"
 	"berth/collector/containerlog"
 	"berth/collector/frames"
 	"berth/collector/sink"
@@ -44,6 +45,7 @@ func factories() (otelcol.Factories, error) {
 	}
 	f.Extensions, err = otelcol.MakeFactoryMap[extension.Factory](
 		filestorage.NewFactory(),
+		archive.NewFactory(),
 		healthcheckextension.NewFactory(),
 		sink.NewStatusFactory(),
 	)

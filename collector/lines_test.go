@@ -145,7 +145,7 @@ func TestSecretsReachNoSink(t *testing.T) {
 
 	n.start()
 	n.eventually(15*time.Second, "the lines are at all sinks", func() bool {
-		return frames.has("the last one") && otlp.has("the last one") && len(archive(t, folder)) > 0
+		return frames.has("the last one") && otlp.has("the last one") && len(archived(t, folder)) > 0
 	})
 	time.Sleep(1500 * time.Millisecond)
 	n.stop()
@@ -153,9 +153,9 @@ func TestSecretsReachNoSink(t *testing.T) {
 		t.Errorf("%d lines came, want 9", count)
 	}
 	places := map[string]string{"frames": frames.raw.String(), "otlp_http": otlp.raw.String(), "its own log": n.output.String()}
-	for name, records := range archive(t, folder) {
-		for _, r := range records {
-			places[name] += fmt.Sprintln(r.Body().AsString(), r.Attributes().AsRaw())
+	for name, frames := range archived(t, folder) {
+		for _, f := range frames {
+			places[name] += f.text
 		}
 	}
 	// The receiver's own file holds the beginnings of log files, to know them again.

@@ -142,13 +142,9 @@ func (a *aggregator) takeFrames(r *http.Request, body []byte) {
 	if got := r.Header.Get("Content-Type"); got != "application/x-ndjson" {
 		a.t.Errorf("frames come as %s", got)
 	}
-	for line := range bytes.Lines(body) {
-		var frame struct{ DT, Message string }
-		if err := json.Unmarshal(line, &frame); err != nil {
-			a.t.Errorf("%v in %.200s", err, line)
-		}
-		a.messages[frame.Message]++
-		a.frames = append(a.frames, string(line))
+	for _, frame := range framesOf(a.t, body) {
+		a.messages[frame.message]++
+		a.frames = append(a.frames, frame.text)
 	}
 }
 
@@ -272,10 +268,10 @@ func stopGateway() {
 	}
 }
 
-// archive reads all records that are in a bucket, by the names of their objects.
-func archive(t testing.TB, folder string) map[string][]received {
+// archived reads the frames that are in a bucket, by the names of their objects.
+func archived(t testing.TB, folder string) map[string][]frame {
 	t.Helper()
-	found := map[string][]received{}
+	found := map[string][]frame{}
 	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		// The server's own folders begin with a dot.
 		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".json.gz") {
@@ -285,16 +281,27 @@ func archive(t testing.TB, folder string) map[string][]received {
 		if err != nil {
 			return err
 		}
-		logs, err := (&plog.JSONUnmarshaler{}).UnmarshalLogs(unzip(t, data))
-		if err != nil {
-			return err
-		}
 		name, err := filepath.Rel(folder, path)
-		found[name] = recordsOf(logs)
+		found[name] = framesOf(t, unzip(t, data))
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return found
+}
+
+// frame is a line of JSON, and what of it is looked for.
+type frame struct{ text, message string }
+
+func framesOf(t testing.TB, data []byte) []frame {
+	var all []frame
+	for line := range bytes.Lines(data) {
+		var f struct{ DT, Message string }
+		if err := json.Unmarshal(line, &f); err != nil || f.DT == "" {
+			t.Errorf("%v in %.200s", err, line)
+		}
+		all = append(all, frame{string(line), f.Message})
+	}
+	return all
 }

@@ -49,7 +49,7 @@ func TestWrongKeyShows(t *testing.T) {
 	n.environment = []string{"KEY=key-of-the-source", "AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=" + secretKey}
 	n.start()
 	n.eventually(10*time.Second, "the line is at all sinks", func() bool {
-		return frames.has("first") && otlp.has("first") && len(archive(t, folder)) == 1
+		return frames.has("first") && otlp.has("first") && len(archived(t, folder)) == 1
 	})
 	for _, name := range []string{"frames", "otlp_http", "awss3"} {
 		n.eventually(5*time.Second, name+" is ok", func() bool { return n.sink(name).State == "ok" })

@@ -1,7 +1,7 @@
 // Package containerlog reads the logs of a node's containers from the files
 // that the container runtime writes, and makes OpenTelemetry's log records of
-// them: partial lines and stack traces joined, JSON taken apart, secrets and
-// e-mail addresses redacted.
+// them: partial lines and stack traces joined, secrets and e-mail addresses
+// redacted.
 //
 // Following files, through rotation, compression and restarts, is what the
 // published package fileconsumer does, as it does for the receiver file_log. This
@@ -29,6 +29,8 @@ import (
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
 	"go.uber.org/zap"
+
+	"berth/collector/structure"
 )
 
 // EnvironmentKey is the key of the client metadata that says which environment,
@@ -171,6 +173,7 @@ func (r *logReceiver) logs(runs [][]byte, path string) (plog.Logs, string) {
 	attributes.PutStr("k8s.node.name", r.config.Node)
 	list := resource.ScopeLogs().AppendEmpty().LogRecords()
 	now := time.Now()
+	var parser structure.Parser
 	var found []record
 	for _, run := range runs {
 		for len(run) > 0 {
@@ -178,7 +181,7 @@ func (r *logReceiver) logs(runs [][]byte, path string) (plog.Logs, string) {
 			token, run = cut(run)
 			found = records(token, found[:0])
 			for _, record := range found {
-				fill(list.AppendEmpty(), record, now)
+				record.putTo(list.AppendEmpty(), &parser, now)
 			}
 		}
 	}

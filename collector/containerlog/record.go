@@ -2,7 +2,13 @@ package containerlog
 
 import (
 	"bytes"
+	"strings"
 	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"berth/collector/structure"
 )
 
 // record is what a container wrote in one go: a line, or a trace.
@@ -56,6 +62,19 @@ func records(token []byte, into []record) []record {
 		}
 	}
 	return into
+}
+
+// putTo makes a log record, whose body is the text without its secrets. What the
+// text says is for each sink to find out.
+func (r record) putTo(to plog.LogRecord, parser *structure.Parser, observed time.Time) {
+	when := r.time
+	if when.IsZero() {
+		when = observed
+	}
+	to.SetTimestamp(pcommon.NewTimestampFromTime(when))
+	to.SetObservedTimestamp(pcommon.NewTimestampFromTime(observed))
+	to.Body().SetStr(parser.Redact(strings.ToValidUTF8(string(r.text), "\uFFFD")))
+	to.Attributes().PutStr("log.iostream", r.stream.String())
 }
 
 func parseTime(b []byte) time.Time {

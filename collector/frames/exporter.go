@@ -75,13 +75,13 @@ func (e *framesExporter) ConsumeLogs(ctx context.Context, logs plog.Logs) error 
 		return nil
 	}
 	for _, resource := range logs.ResourceLogs().All() {
-		context := contextOf(resource.Resource())
+		encoder, err := NewEncoder(resource.Resource())
+		if err != nil {
+			return err
+		}
 		for _, scope := range resource.ScopeLogs().All() {
 			for _, record := range scope.LogRecords().All() {
-				frame, err := encode(record, context, e.config.MaxRequestBytes)
-				if err != nil {
-					return err
-				}
+				frame := encoder.Encode(record, e.config.MaxRequestBytes)
 				if lines > 0 && body.Len()+len(frame) > e.config.MaxRequestBytes {
 					if err := send(); err != nil {
 						return err

@@ -1,7 +1,6 @@
 package frames
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -9,75 +8,96 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"berth/collector/structure"
 )
 
-// frame is one line as Timber's schema has it: dt, level and message are what
-// aggregators look for, the rest are fields of any name.
-type frame struct {
-	Time    string         `json:"dt"`
-	Level   string         `json:"level,omitempty"`
-	Message string         `json:"message"`
-	Fields  map[string]any `json:"fields,omitempty"`
-	// Context says which container the line is from.
-	Context map[string]any `json:"context,omitempty"`
-	// Truncated marks a line that was longer than a request may be.
-	Truncated bool `json:"truncated,omitempty"`
+// Encoder writes lines as Timber's schema has them, in JSON: dt, level and message
+// are what aggregators look for, context says which container a line is from,
+// and fields are the members of the line itself.
+type Encoder struct {
+	context []byte
+	parser  structure.Parser
+	frame   []byte
 }
 
-// encode returns a record as a line of JSON of at most that many bytes.
-func encode(record plog.LogRecord, context map[string]any, most int) ([]byte, error) {
-	f := frame{
-		Time:    record.Timestamp().AsTime().Format(time.RFC3339Nano),
-		Level:   strings.ToLower(record.SeverityText()),
-		Message: record.Body().AsString(),
-		Fields:  record.Attributes().AsRaw(),
-		Context: context,
+// NewEncoder returns an encoder of the records of a resource.
+func NewEncoder(of pcommon.Resource) (*Encoder, error) {
+	context, err := json.Marshal(contextOf(of))
+	if err != nil {
+		return nil, fmt.Errorf("encode which container lines are from: %w", err)
 	}
-	encoded, err := marshal(f)
-	if err != nil || len(encoded) <= most {
-		return encoded, err
-	}
-	// The message is cut in proportion, as JSON makes more of some characters than
-	// of others. Where it is not what is long, the fields go.
-	const short = 1 << 10
-	f.Truncated = true
-	for err == nil && len(encoded) > most {
-		switch {
-		case len(f.Message) > short || f.Fields == nil && f.Context == nil:
-			f.Message = strings.ToValidUTF8(f.Message[:len(f.Message)*most/len(encoded)*9/10], "")
-		case f.Fields != nil:
-			f.Fields = nil
-		default:
-			f.Context = nil
-		}
-		encoded, err = marshal(f)
-	}
-	return encoded, err
-}
-
-func marshal(f frame) ([]byte, error) {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(f); err != nil {
-		return nil, fmt.Errorf("encode a line as JSON: %w", err)
-	}
-	return b.Bytes(), nil
+	return &Encoder{context: context}, nil
 }
 
 // contextOf takes the names of Kubernetes' attributes apart: k8s.pod.name is
-// kubernetes.pod.name, and any other stays as it is.
+// kubernetes.pod, and any other stays as it is.
 func contextOf(resource pcommon.Resource) map[string]any {
 	context, kubernetes := map[string]any{}, map[string]any{}
 	for key, value := range resource.Attributes().All() {
 		if name, ok := strings.CutPrefix(key, "k8s."); ok {
-			kubernetes[strings.TrimSuffix(name, ".name")] = value.AsRaw()
+			kubernetes[strings.TrimSuffix(name, ".name")] = value.AsString()
 		} else {
-			context[key] = value.AsRaw()
+			context[key] = value.AsString()
 		}
 	}
-	if len(kubernetes) > 0 {
-		context["kubernetes"] = kubernetes
-	}
+	context["kubernetes"] = kubernetes
 	return context
+}
+
+// Encode returns a line of JSON of at most that many bytes. It is good until the
+// next one is encoded.
+//
+// Of a line that is longer the message is cut, in proportion, as JSON makes more
+// of some characters than of others. Where it is not what is long, the fields
+// are left out.
+func (e *Encoder) Encode(record plog.LogRecord, most int) []byte {
+	const short = 1 << 10
+	l := e.parser.Parse(record.Body().AsString())
+	whole := part{context: true, fields: true}
+	for e.encode(record, l, whole); len(e.frame) > most; e.encode(record, l, whole) {
+		whole.truncated = true
+		switch {
+		case len(l.Message) > short || !whole.fields && !whole.context:
+			l.Message = strings.ToValidUTF8(l.Message[:len(l.Message)*most/len(e.frame)*9/10], "")
+		case whole.fields:
+			whole.fields = false
+		default:
+			whole.context = false
+		}
+	}
+	return e.frame
+}
+
+// part is what of a line is encoded.
+type part struct{ context, fields, truncated bool }
+
+func (e *Encoder) encode(record plog.LogRecord, l structure.Line, part part) {
+	to := append(e.frame[:0], `{"dt":"`...)
+	to = record.Timestamp().AsTime().AppendFormat(to, time.RFC3339Nano)
+	to = append(to, '"')
+	if l.Level != "" {
+		to = structure.AppendString(append(to, `,"level":`...), strings.ToLower(l.Level))
+	}
+	to = structure.AppendString(append(to, `,"message":`...), l.Message)
+	if part.fields {
+		to = append(to, `,"fields":{`...)
+		before := len(to)
+		to = l.AppendMembers(to)
+		for key, value := range record.Attributes().All() {
+			if len(to) > before {
+				to = append(to, ',')
+			}
+			to = append(structure.AppendString(to, key), ':')
+			to = structure.AppendString(to, value.AsString())
+		}
+		to = append(to, '}')
+	}
+	if part.context {
+		to = append(append(to, `,"context":`...), e.context...)
+	}
+	if part.truncated {
+		to = append(to, `,"truncated":true`...)
+	}
+	e.frame = append(to, "}\n"...)
 }

@@ -16,40 +16,50 @@ func TestEncode(t *testing.T) {
 	resource.Attributes().PutStr("k8s.pod.name", "realworld-0")
 	resource.Attributes().PutStr("k8s.pod.uid", "1")
 	resource.Attributes().PutStr("service.name", "realworld")
-	record := plog.NewLogRecord()
-	record.SetTimestamp(pcommon.NewTimestampFromTime(time.Date(2026, 8, 20, 10, 0, 0, 5, time.UTC)))
-	record.SetSeverityText("WARN")
-	record.Body().SetStr("a <b>\n")
-	record.Attributes().PutInt("status", 503)
-	got, err := encode(record, contextOf(resource), 1<<20)
+	encoder, err := NewEncoder(resource)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"dt":"2026-08-20T10:00:00.000000005Z","level":"warn","message":"a <b>\n","fields":{"status":503},"context":{"kubernetes":{"namespace":"production","pod":"realworld-0","pod.uid":"1"},"service.name":"realworld"}}` + "\n"
-	if string(got) != want {
-		t.Errorf("the frame is\n%swant\n%s", got, want)
+	const context = `"context":{"kubernetes":{"namespace":"production","pod":"realworld-0","pod.uid":"1"},"service.name":"realworld"}`
+	for body, want := range map[string]string{
+		`{"level":"WARN","msg":"a <b>\n","status":503,"n":{"a":[1.50,null]}}`: `"level":"warn","message":"a <b>\n","fields":{"status":503,"n":{"a":[1.50,null]},"log.iostream":"stdout"}`,
+		`{"msg":"m"}`:   `"message":"m","fields":{"log.iostream":"stdout"}`,
+		"plain\n\ttext": `"message":"plain\n\ttext","fields":{"log.iostream":"stdout"}`,
+	} {
+		record := plog.NewLogRecord()
+		record.SetTimestamp(pcommon.NewTimestampFromTime(time.Date(2026, 8, 20, 10, 0, 0, 5, time.UTC)))
+		record.Body().SetStr(body)
+		record.Attributes().PutStr("log.iostream", "stdout")
+		want = `{"dt":"2026-08-20T10:00:00.000000005Z",` + want + "," + context + "}\n"
+		if got := string(encoder.Encode(record, 1<<20)); got != want {
+			t.Errorf("the frame is\n%swant\n%s", got, want)
+		}
 	}
 }
 
 // A line that is too long for a request is cut, until it fits, and says so.
 func TestEncodeIsBounded(t *testing.T) {
 	const most = 4 << 10
-	for name, change := range map[string]func(plog.LogRecord){
-		"a long message":               func(r plog.LogRecord) { r.Body().SetStr(strings.Repeat("x", 3*most)) },
-		"characters that JSON escapes": func(r plog.LogRecord) { r.Body().SetStr(strings.Repeat("\x01", 3*most)) },
-		"characters of several bytes":  func(r plog.LogRecord) { r.Body().SetStr(strings.Repeat("\u20ac", 3*most)) },
-		"long fields": func(r plog.LogRecord) {
-			r.Body().SetStr("message")
-			r.Attributes().PutStr("field", strings.Repeat("x", 3*most))
-		},
+	long := strings.Repeat("x", 3*most)
+	for name, test := range map[string]struct{ body, pod string }{
+		"a long message":               {long, ""},
+		"characters that JSON escapes": {strings.Repeat("\x01", 3*most), ""},
+		"characters of several bytes":  {strings.Repeat("\u20ac", 3*most), ""},
+		"long fields":                  {`{"msg":"message","field":"` + long + `"}`, ""},
+		"a long context":               {`{"msg":"message"}`, long},
 	} {
-		record := plog.NewLogRecord()
-		change(record)
-		got, err := encode(record, nil, most)
+		resource, record := pcommon.NewResource(), plog.NewLogRecord()
+		resource.Attributes().PutStr("k8s.pod.name", test.pod)
+		record.Body().SetStr(test.body)
+		encoder, err := NewEncoder(resource)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var frame frame
+		got := encoder.Encode(record, most)
+		var frame struct {
+			Message   string
+			Truncated bool
+		}
 		if err := json.Unmarshal(got, &frame); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -10,6 +10,9 @@ import (
 	"go.opentelemetry.io/collector/config/configopaque"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/otlphttpexporter"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"berth/collector/structure"
 )
 
 // OTLPConfig is the published otlp_http exporter's configuration, and who is
@@ -45,9 +48,17 @@ func NewOTLPFactory() exporter.Factory {
 		if err != nil {
 			return nil, err
 		}
-		return New(ctx, set, cfg, queue, retry, to)
+		return New(ctx, set, cfg, queue, retry, structured{to})
 	}
 	return exporter.NewFactory(published.Type(), defaults, exporter.WithLogs(create, published.LogsStability()))
+}
+
+// structured sends lines as records with attributes. What fails stays text, to be
+// sent again.
+type structured struct{ exporter.Logs }
+
+func (s structured) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
+	return s.Logs.ConsumeLogs(ctx, structure.Records(logs))
 }
 
 // credentials are the headers by which the owner of an endpoint knows the

@@ -46,12 +46,12 @@ exporters:
       file_prefix: ${env:NODE_NAME}_
       unique_key_func_name: uuidv7
       s3_force_path_style: true
-      compression: gzip
       # The queue tries again.
       retry_mode: nop
     resource_attrs_to_s3:
       s3_prefix: k8s.namespace.name
-    marshaler: otlp_json
+    encoding: archive
+    encoding_file_extension: json.gz
     timeout: 60s
     {{- include "collector.waiting" . | nindent 4 }}
       # Batches that are sent at the same time: each is in memory several times.
@@ -99,6 +99,7 @@ extensions:
       directory: /var/lib/collector
       on_rebound: true
       cleanup_on_start: true
+  archive: {}
   health_check:
     endpoint: 0.0.0.0:13133
   sink_status:
@@ -106,7 +107,7 @@ extensions:
     node: ${env:NODE_NAME}
 
 service:
-  extensions: [file_storage, health_check, sink_status]
+  extensions: [file_storage, archive, health_check, sink_status]
   pipelines:
     logs:
       receivers: [container_log]

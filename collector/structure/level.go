@@ -1,4 +1,4 @@
-package containerlog
+package structure
 
 import (
 	"strings"
@@ -29,14 +29,6 @@ func severityOf(level string) plog.SeverityNumber {
 	name, _, _ := strings.Cut(strings.ToUpper(level), "+")
 	name, _, _ = strings.Cut(name, "-")
 	return severities[name]
-}
-
-func setSeverity(to plog.LogRecord, level string) {
-	if level == "" {
-		return
-	}
-	to.SetSeverityText(level)
-	to.SetSeverityNumber(severityOf(level))
 }
 
 // levelOf returns the level that a JSON line names, and "" for what is none.
