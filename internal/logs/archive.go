@@ -1,9 +1,6 @@
 package logs
 
 import (
-	"bytes"
-	"cmp"
-	"compress/gzip"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -40,7 +37,7 @@ const (
 	// downloads is how many objects are read at a time.
 	downloads = 4
 	// largest is how many bytes an object may have, and may be decompressed to. The
-	// agent's are of at most 3 MB before JSON, about 10 MB then.
+	// agent's have about 10 MB then.
 	largest = 64 << 20
 	tries   = 3
 )
@@ -137,7 +134,7 @@ func (a *Archive) read(ctx context.Context, q Query, held Held, to *spool, bad *
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(downloads)
 	var done, size atomic.Int64
-	needle, listed := q.needle(), uint64(0)
+	listed := uint64(0)
 	listing := func() error {
 		for o, err := range a.objects(ctx, q) {
 			if err != nil {
@@ -146,9 +143,9 @@ func (a *Archive) read(ctx context.Context, q Query, held Held, to *spool, bad *
 			number := listed << 32
 			listed++
 			group.Go(func() error {
-				err := a.object(ctx, o, needle, func(from source, r *otlpRecord) error {
+				err := a.object(ctx, o, q, held, func(line Line) error {
 					number++
-					return a.take(from, r, q, held, to, number)
+					return to.add(line, number)
 				})
 				if errors.Is(err, ErrDamaged) {
 					bad.add(err)
@@ -169,30 +166,25 @@ func (a *Archive) read(ctx context.Context, q Query, held Held, to *spool, bad *
 	return err
 }
 
-// take keeps a record if it is wanted.
-func (a *Archive) take(from source, r *otlpRecord, q Query, held Held, to *spool, number uint64) error {
-	at, err := r.time()
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	if !q.covers(at) || !q.takesLevel(r.SeverityText) || !of(from, a.application) {
-		return nil
-	}
-	line := r.line(from, at)
-	if held.Has(line) || !q.Takes(line) {
-		return nil
-	}
-	return to.add(line, number)
-}
-
-// object hands over an object's records.
-func (a *Archive) object(ctx context.Context, o object, needle string, each func(source, *otlpRecord) error) error {
+// object hands over the lines of an object that are to be found.
+func (a *Archive) object(ctx context.Context, o object, q Query, held Held, each func(Line) error) error {
 	data, err := a.download(ctx, o.key)
 	if err != nil {
 		return err
 	}
-	if err := unpack(data, needle, each); err != nil {
-		return fmt.Errorf("archived object %s: %w", o.key, err)
+	wanted := func(l Line, from origin) bool {
+		return q.covers(l.Time) && q.takesLevel(l.Level) && from.of(a.application) && !held.Has(l)
+	}
+	for line, err := range unpack(data, q.needles(), wanted) {
+		if err != nil {
+			return fmt.Errorf("archived object %s: %w", o.key, err)
+		}
+		if !q.Takes(line) {
+			continue
+		}
+		if err := each(line); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -223,54 +215,6 @@ func (a *Archive) get(ctx context.Context, key string) ([]byte, error) {
 	defer body.Close()
 	// One byte more shows that it is too large, which unpack tells of.
 	return io.ReadAll(io.LimitReader(body, largest+1))
-}
-
-// unpack hands over the records in an object's bytes, also those before the place
-// where it is damaged.
-//
-// Nothing is made of an object that lacks the needle, which every wanted line has:
-// to look for it costs a tenth of decoding.
-func unpack(data []byte, needle string, each func(source, *otlpRecord) error) error {
-	plain, damage := decompress(data)
-	if damage == nil && !bytes.Contains(plain, []byte(needle)) {
-		return nil
-	}
-	var failed error
-	err := decode(bytes.NewReader(plain), func(from source, r *otlpRecord) error {
-		failed = each(from, r)
-		return failed
-	})
-	if failed != nil {
-		return failed
-	}
-	// JSON that ends too early is only what came of the damage.
-	if err = cmp.Or(damage, err); err != nil {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	return nil
-}
-
-// decompress returns as much as there is, and what is wrong with the rest. Something
-// on the way may have decompressed the object already: that is what Content-Encoding
-// allows.
-func decompress(data []byte) ([]byte, error) {
-	plain := data
-	if bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
-		from, err := gzip.NewReader(bytes.NewReader(data))
-		if err != nil {
-			return nil, err
-		}
-		var b bytes.Buffer
-		_, err = b.ReadFrom(io.LimitReader(from, largest+1))
-		plain = b.Bytes()
-		if err != nil {
-			return plain, err
-		}
-	}
-	if len(plain) > largest {
-		return nil, fmt.Errorf("larger than %d MiB", largest>>20)
-	}
-	return plain, nil
 }
 
 // explain gives hints with what a bucket refuses for.

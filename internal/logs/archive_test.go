@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ var noon = time.Date(2026, 8, 20, 12, 0, 0, 0, time.UTC)
 // TestSearchOfWhatTheAgentWrote reads an object of the real log agent, which had
 // read testdata/0.log and a line of a database.
 func TestSearchOfWhatTheAgentWrote(t *testing.T) {
-	object, err := os.ReadFile("testdata/object.json")
+	object, err := os.ReadFile("testdata/object.ndjson")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,12 +134,9 @@ func TestOnlyTheApplicationsLines(t *testing.T) {
 	}
 	other.write(t, "node-1", noon, written{"shop-a", "staging", noon})
 	a.write(t, "node-1", noon, written{"shop-a", "production", noon})
-	for attribute, change := range map[string]string{
-		`"k8s.deployment.name","value":{"stringValue":"shop"}`: `"k8s.deployment.name","value":{"stringValue":"shop2"}`,
-		`"k8s.deployment.name"`:                                `"k8s.statefulset.name"`,
-	} {
-		changed := strings.ReplaceAll(string(document(t, written{"shop-a", "foreign", noon})), attribute, change)
-		a.put(t, "node-1", noon, compressed(t, []byte(changed)))
+	for owner, other := range map[string]string{`"deployment":"shop"`: `"deployment":"shop2"`, `"deployment"`: `"statefulset"`} {
+		changed := bytes.ReplaceAll(objectOf(written{"shop-a", "foreign", noon}), []byte(owner), []byte(other))
+		a.put(t, "node-1", noon, compressed(t, changed))
 	}
 	got, err := a.search(t, Query{From: noon}, nil)
 	if err != nil {
@@ -150,7 +148,7 @@ func TestOnlyTheApplicationsLines(t *testing.T) {
 		"shop-7d9c6bf5d-x2k4q": true, "shop-postgres-0": false, "shop-backup-29384-x2k4q": false, "shop2-7d9c6bf5d-x2k4q": false,
 		"shop": false, "": false,
 	} {
-		if of(source{Container: Container{Pod: pod}}, "shop") != want {
+		if (origin{Pod: pod}).of("shop") != want {
 			t.Errorf("pod %q without a Deployment: want %t", pod, want)
 		}
 	}
@@ -202,20 +200,35 @@ func TestUploadOf(t *testing.T) {
 // TestDamagedObjectsAreNamedAndPassedOver breaks objects in every way.
 func TestDamagedObjectsAreNamedAndPassedOver(t *testing.T) {
 	a := open(t, bucketOf(t))
-	good := document(t, written{"shop-a", "kept", noon}, written{"shop-a", strings.Repeat("long", 20_000), noon.Add(1)})
+	good := objectOf(written{"shop-a", "kept", noon}, written{"shop-a", rand.Text() + strings.Repeat("long", 20_000), noon.Add(1)})
 	zipped := compressed(t, good)
 	flipped := bytes.Clone(zipped)
 	flipped[len(flipped)-6] ^= 1 // in the checksum
-	bad := map[string]string{}
-	for what, data := range map[string][]byte{
-		"half gzip": zipped[:len(zipped)-20], "a flipped bit": flipped, "half JSON": compressed(t, good[:len(good)-40]),
-		"nothing": []byte("\n"), "empty gzip": compressed(t, nil), "text": []byte("hello"), "an array": compressed(t, []byte("[]")),
-		"another shape":   compressed(t, []byte(`{"resourceLogs":[{"scopeLogs":{}}]}`)),
-		"a line too much": compressed(t, append(bytes.Clone(good), "{}"...)),
-		"no time":         compressed(t, []byte(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{}]}]}]}`)),
-		"a bomb":          compressed(t, append([]byte(`{"resourceLogs":[]`), bytes.Repeat([]byte(" "), largest)...)),
+	then := func(line string) []byte { return compressed(t, append(bytes.Clone(good), line...)) }
+	why := map[string]string{}
+	for _, bad := range []struct {
+		data []byte
+		why  string
+	}{
+		{zipped[:len(zipped)-20], "unexpected EOF"},
+		{flipped, "gzip: invalid checksum"},
+		{[]byte{0x1f, 0x8b}, "unexpected EOF"},
+		{compressed(t, good[:len(good)-40]), "line 2: unexpected end of JSON input"},
+		{compressed(t, nil), "it is empty"},
+		{[]byte("\n"), "line 1: unexpected end of JSON input"},
+		{[]byte("hello"), "line 1: invalid character"},
+		{then("\x00\x00\x00"), "line 3: invalid character"},
+		{then("[]"), "line 3: json: cannot unmarshal array"},
+		{then("{} {}"), "line 3: invalid character"},
+		{then("{}"), "line 3: it has no time (dt)"},
+		{then(`{"dt":"yesterday"}`), "line 3: parsing time"},
+		{then(`{"dt":1787220007}`), "line 3: "},
+		{then(strings.Replace(string(good), `"fields":{`, `"fields":[{`, 1)), "line 3: invalid character"},
+		{then(`{"dt":"2026-08-20T12:00:00Z","context":{"kubernetes":{"deployment":"shop"}},"fields":[1]}`), "line 3: its fields: no object in JSON"},
+		{[]byte(`{"resourceLogs":[{"scopeLogs":[]}]}`), "line 1: it has no time (dt)"},
+		{then(strings.Repeat(" ", largest)), "larger than 64 MiB"},
 	} {
-		bad[a.put(t, "node-1", noon, data)] = what
+		why[a.put(t, "node-1", noon, bad.data)] = bad.why
 	}
 	a.write(t, "node-1", noon, written{"shop-a", "whole", noon.Add(2)})
 	got, err := a.search(t, Query{From: noon, Grep: regexp.MustCompile("^(kept|whole)$")}, nil)
@@ -223,13 +236,46 @@ func TestDamagedObjectsAreNamedAndPassedOver(t *testing.T) {
 	if !errors.Is(err, ErrDamaged) {
 		t.Fatalf("got %v", err)
 	}
-	for key, what := range bad {
-		if !strings.Contains(err.Error(), "archived object "+key+": damaged: ") {
-			t.Errorf("%s is not named", what)
+	for key, why := range why {
+		if !strings.Contains(err.Error(), "archived object "+key+": damaged: "+why) {
+			t.Errorf("%s is not said of one", why)
 		}
 	}
-	if n := strings.Count(err.Error(), "\n"); n != len(bad)-1 {
-		t.Errorf("%d more lines for %d objects:\n%v", n, len(bad), err)
+	if n := strings.Count(err.Error(), "\n"); n != len(why)-1 {
+		t.Errorf("%d more lines for %d objects", n, len(why))
+	}
+	if t.Failed() {
+		t.Logf("%.5000s", err)
+	}
+}
+
+// TestWhatStandsBeforeADamageIsFound has a needle, which the damage lacks.
+func TestWhatStandsBeforeADamageIsFound(t *testing.T) {
+	a := open(t, bucketOf(t))
+	zipped := compressed(t, objectOf(written{"shop-a", "kept", noon}, written{"shop-a", rand.Text(), noon}))
+	a.put(t, "node-1", noon, zipped[:len(zipped)-9])
+	got, err := a.search(t, Query{From: noon, Grep: regexp.MustCompile("kept")}, nil)
+	wantTexts(t, got, "kept")
+	if !errors.Is(err, ErrDamaged) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestLinesOfAnyShape are such as the agent may write, if seldom.
+func TestLinesOfAnyShape(t *testing.T) {
+	a := open(t, bucketOf(t))
+	long := strings.Repeat("\x01", 8<<20/6)
+	a.put(t, "node-1", noon, compressed(t, []byte(
+		`{"context":{"kubernetes":{"deployment":"shop","other":[7]},"service.name":"x"},"fields":{},"level":"info","message":"turned","truncated":true,"dt":"2026-08-20T12:00:00Z"}`+"\n"+
+			`{"dt":"2026-08-20T12:00:01.000000001Z","message":"bare","context":{"kubernetes":{"deployment":"shop"}}}`+"\r\n"+
+			string(archived(Line{Time: noon.Add(2 * time.Second), Message: long}))+
+			strings.TrimSuffix(string(archived(Line{Time: noon.Add(3 * time.Second), Message: "unended"})), "\n"))))
+	got, err := a.search(t, Query{From: noon}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"INFO  turned", "bare", long, "unended"}; !slices.Equal(got, want) {
+		t.Errorf("got %.200q", got)
 	}
 }
 
@@ -246,7 +292,7 @@ func TestManyDamagedObjectsAreCounted(t *testing.T) {
 // TestObjectsThatWereDecompressedOnTheWay are taken as they are.
 func TestObjectsThatWereDecompressedOnTheWay(t *testing.T) {
 	a := open(t, bucketOf(t))
-	a.put(t, "node-1", noon, document(t, written{"shop-a", "plain", noon}))
+	a.put(t, "node-1", noon, objectOf(written{"shop-a", "plain", noon}))
 	got, err := a.search(t, Query{From: noon}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -288,19 +334,17 @@ func TestSearchEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// BenchmarkSearch reads objects of the size that the agent writes, and finds nothing
-// in them.
+// BenchmarkSearch reads objects of the size that the agent writes, and finds nothing,
+// or one line, in them.
 func BenchmarkSearch(b *testing.B) {
 	a := open(b, bucketOf(b))
-	sample, err := os.ReadFile("testdata/object.json")
+	sample, err := os.ReadFile("testdata/object.ndjson")
 	if err != nil {
 		b.Fatal(err)
 	}
-	var all struct{ ResourceLogs []json.RawMessage }
-	if err := json.Unmarshal(sample, &all); err != nil {
-		b.Fatal(err)
-	}
-	one := strings.ReplaceAll(string(all.ResourceLogs[0]), "realworld-", "shop-")
+	all := strings.SplitAfter(strings.ReplaceAll(string(sample), "realworld-", "shop-"), "\n")
+	// Those of the application, with as many short and long ones as it may write.
+	one := strings.Join(all[:8], "")
 	const objects, copies = 8, 1000
 	// What differs in every line is what compression and search have to do with.
 	varied := make([]string, copies)
@@ -308,21 +352,22 @@ func BenchmarkSearch(b *testing.B) {
 		varied[i] = strings.NewReplacer("GL7SD27Y5M6OWNY25J65NJLCGV", rand.Text(), "some-article-31216", "article-"+rand.Text()[:8], "no message", rand.Text(),
 			"5.089", fmt.Sprint(5+float64(i)/1000)).Replace(one)
 	}
-	document := []byte(`{"resourceLogs":[` + strings.Join(varied, ",") + `]}`)
-	data := compressed(b, document)
+	varied[copies/2] = strings.Replace(varied[copies/2], "/article-", "/ONEPLACE-", 1)
+	object := []byte(strings.Join(varied, ""))
+	data := compressed(b, object)
 	for i := range objects {
 		a.put(b, fmt.Sprintf("node-%d", i), noon, data)
 	}
-	for name, pattern := range map[string]string{"literal": "MARKER", "pattern": "MARKER|OTHER"} {
+	for name, pattern := range map[string]string{"literal": "MARKER", "literal in one line": "ONEPLACE", "pattern": "MARKER|OTHER"} {
 		b.Run(name, func(b *testing.B) {
 			q := Query{From: noon.Add(-3 * time.Hour), Grep: regexp.MustCompile(pattern)}
-			b.SetBytes(int64(objects * len(document)))
+			b.SetBytes(int64(objects * len(object)))
 			for b.Loop() {
 				if _, err := a.search(b, q, nil); err != nil {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64(objects*copies*strings.Count(one, "timeUnixNano")*b.N)/b.Elapsed().Seconds(), "lines/s")
+			b.ReportMetric(float64(objects*copies*strings.Count(one, "\n")*b.N)/b.Elapsed().Seconds(), "lines/s")
 		})
 	}
 }

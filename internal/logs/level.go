@@ -41,8 +41,8 @@ func (l Line) Severity() slog.Level {
 	return level
 }
 
-// levelOfValue returns the level that a member of a line in JSON names, and ""
-// for what is none.
+// levelOfValue returns the level that a member of a line in JSON names, in
+// capitals, and "" for what is none.
 func levelOfValue(value json.RawMessage) string {
 	var name string
 	if json.Unmarshal(value, &name) != nil {
@@ -51,7 +51,7 @@ func levelOfValue(value json.RawMessage) string {
 	if _, known := levelOf(name); !known {
 		return ""
 	}
-	return name
+	return strings.ToUpper(name)
 }
 
 // levelOfText finds the level in the beginning of a plain line, where programs

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"path"
-	"regexp"
 	"strings"
 	"time"
 
@@ -80,18 +79,3 @@ func uploadOf(name string) (time.Time, bool) {
 	}
 	return time.UnixMilli(milliseconds), true
 }
-
-// of reports whether a source is a pod of an application's Deployment. Lines that
-// were read before the API server told the agent whose they are have only the
-// pod's name.
-func of(s source, application string) bool {
-	if s.deployment != "" || s.other {
-		return s.deployment == application
-	}
-	suffix, ok := strings.CutPrefix(s.Pod, application)
-	return ok && replica.MatchString(suffix)
-}
-
-// replica is what a Deployment's pod has after the Deployment's name: the
-// ReplicaSet's hash and five characters of its own.
-var replica = regexp.MustCompile(`^-[a-z0-9]{1,10}-[a-z0-9]{5}$`)

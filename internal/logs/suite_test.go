@@ -55,18 +55,18 @@ func (a *Archive) put(t testing.TB, node string, uploaded time.Time, data []byte
 	t.Helper()
 	ms := uploaded.UnixMilli()
 	key := fmt.Sprintf("logs/%s/%s/%s_logs_%08x-%04x-7%03x-a8b3-%012x.json.gz", a.environment, uploaded.UTC().Format(hour), node, ms>>16, ms&0xffff, len(data)&0xfff, time.Now().UnixNano()&0xffffffffffff)
-	_, err := a.client.Client.PutObject(t.Context(), a.bucket, key, bytes.NewReader(data), int64(len(data)), minio.PutObjectOptions{ContentEncoding: "gzip"})
+	_, err := a.client.Client.PutObject(t.Context(), a.bucket, key, bytes.NewReader(data), int64(len(data)), minio.PutObjectOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return key
 }
 
-func compressed(t testing.TB, document []byte) []byte {
+func compressed(t testing.TB, object []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	if _, err := w.Write(document); err != nil {
+	if _, err := w.Write(object); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
@@ -81,35 +81,39 @@ type written struct {
 	at        time.Time
 }
 
-// document is one of the archive's, without compression.
-func document(t testing.TB, lines ...written) []byte {
-	t.Helper()
-	attribute := func(key, value string) map[string]any {
-		return map[string]any{"key": key, "value": map[string]any{"stringValue": value}}
+// objectOf is one of the archive's, without compression.
+func objectOf(lines ...written) []byte {
+	var all []byte
+	for _, w := range lines {
+		l := Line{Time: w.at, Pod: w.pod, Container: "web", Node: "node-1"}
+		l.Level, l.Message, l.Fields = Parse(w.text)
+		all = append(all, archived(l)...)
 	}
-	var all []any
-	for _, l := range lines {
-		all = append(all, map[string]any{
-			"resource": map[string]any{"attributes": []any{
-				attribute("k8s.pod.name", l.pod), attribute("k8s.container.name", "web"),
-				attribute("k8s.node.name", "node-1"), attribute("k8s.deployment.name", "shop"),
-			}},
-			"scopeLogs": []any{map[string]any{"scope": map[string]any{}, "logRecords": []any{map[string]any{
-				"timeUnixNano": fmt.Sprint(l.at.UnixNano()), "body": map[string]any{"stringValue": l.text},
-				"severityText": levelOfText(l.text), "attributes": []any{attribute("log.iostream", "stdout")},
-			}}}},
-		})
+	return all
+}
+
+// archived is a line of the application shop as the log agent writes it.
+func archived(l Line) []byte {
+	level, fields := "", Fields{}
+	if l.Level != "" {
+		level = `,"level":` + string(quote(strings.ToLower(l.Level)))
 	}
-	data, err := json.Marshal(map[string]any{"resourceLogs": all})
-	if err != nil {
-		t.Fatal(err)
+	for _, f := range l.Fields {
+		var text string
+		if f.Value[0] == '"' && json.Unmarshal(f.Value, &text) == nil {
+			f.Value = quote(text)
+		}
+		fields = append(fields, f)
 	}
-	return data
+	// A map of texts and values that were decoded can be encoded.
+	encoded, _ := append(fields, Field{"log.iostream", quote("stdout")}).MarshalJSON()
+	return fmt.Appendf(nil, `{"dt":%q,"message":%s,"context":{"kubernetes":{"namespace":"production","pod":%s,"container":%s,"node":%s,"deployment":"shop"}}%s,"fields":%s}`+"\n",
+		l.Time.Format(time.RFC3339Nano), quote(l.Message), quote(l.Pod), quote(l.Container), quote(l.Node), level, encoded)
 }
 
 func (a *Archive) write(t testing.TB, node string, uploaded time.Time, lines ...written) string {
 	t.Helper()
-	return a.put(t, node, uploaded, compressed(t, document(t, lines...)))
+	return a.put(t, node, uploaded, compressed(t, objectOf(lines...)))
 }
 
 // search returns the texts that are found.
