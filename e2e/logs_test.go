@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -12,8 +13,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -267,12 +266,12 @@ func shell(t *testing.T, name, script string) (pod string) {
 func archivedText(t *testing.T, environment string) string {
 	t.Helper()
 	var all strings.Builder
-	eachArchived(t, environment, func(document []byte) { all.Write(document) })
+	eachArchived(t, environment, func(lines []byte) { all.Write(lines) })
 	return all.String()
 }
 
 // eachArchived reads the archive's objects.
-func eachArchived(t *testing.T, environment string, each func(document []byte)) {
+func eachArchived(t *testing.T, environment string, each func(lines []byte)) {
 	t.Helper()
 	err := filepath.WalkDir(archive+environment, func(path string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -290,11 +289,11 @@ func eachArchived(t *testing.T, environment string, each func(document []byte)) 
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-		document, err := io.ReadAll(unzipped)
+		lines, err := io.ReadAll(unzipped)
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-		each(document)
+		each(lines)
 		return nil
 	})
 	if err != nil {
@@ -307,19 +306,29 @@ func eachArchived(t *testing.T, environment string, each func(document []byte)) 
 func numbered(t *testing.T, run string) (seen map[int]int, broken int) {
 	t.Helper()
 	seen = map[int]int{}
-	one := regexp.MustCompile(regexp.QuoteMeta(run) + ` (\d+)\."\},"attributes":\[\{"key":"pad","value":\{"stringValue":"(0*)"`)
-	eachArchived(t, "staging", func(document []byte) {
-		for _, found := range one.FindAllSubmatch(document, -1) {
-			number, err := strconv.Atoi(string(found[1]))
-			if err != nil {
-				t.Fatal(err)
+	eachArchived(t, "staging", func(lines []byte) {
+		for text := range bytes.Lines(lines) {
+			if !bytes.Contains(text, []byte(run)) {
+				continue
+			}
+			var l struct {
+				Message string
+				Fields  struct{ Pad string }
+			}
+			if err := json.Unmarshal(text, &l); err != nil {
+				t.Fatalf("%v: %s", err, text)
+			}
+			var number int
+			if _, err := fmt.Sscanf(l.Message, run+" %d.", &number); err != nil {
+				broken++ // as a piece of a line is no JSON, all of it is the message
+				continue
 			}
 			seen[number]++
 			want := 400
 			if number%longEvery == 0 {
 				want = longBytes
 			}
-			if len(found[2]) != want {
+			if len(l.Fields.Pad) != want {
 				broken++
 			}
 		}
