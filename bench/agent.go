@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -275,6 +274,8 @@ func parseLinesTaken(metrics string) (total int, err error) {
 	return total, nil
 }
 
+// middle is the median.
 func middle(values []float64) float64 {
-	return slices.SortedFunc(slices.Values(values), cmp.Compare[float64])[len(values)/2]
+	sorted := slices.Sorted(slices.Values(values))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }

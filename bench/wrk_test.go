@@ -30,3 +30,30 @@ Transfer/sec:     11.46MB
 		}
 	}
 }
+
+func TestScript(t *testing.T) {
+	for _, test := range []struct {
+		load load
+		want string
+	}{
+		{load{name: "list", path: "/api/articles", token: "abc"}, ""},
+		{load{name: "login", path: "/login", body: `{"user": "me"}`}, `wrk.method = "POST"
+wrk.body = "{\"user\": \"me\"}"
+wrk.headers["Content-Type"] = "application/json"
+`},
+		{load{name: "mix", turns: []load{{path: "/list"}, {path: "/feed", token: "abc"}}}, `local requests, turn = {}, 0
+function init()
+	table.insert(requests, wrk.format("GET", "/list", {}))
+	table.insert(requests, wrk.format("GET", "/feed", {Authorization = "Token abc"}))
+end
+function request()
+	turn = turn % #requests + 1
+	return requests[turn]
+end
+`},
+	} {
+		if got := script(test.load); got != test.want {
+			t.Errorf("%s: got:\n%s\nwant:\n%s", test.load.name, got, test.want)
+		}
+	}
+}
