@@ -100,8 +100,7 @@ func newNode(t testing.TB, sinks map[string]map[string]any, change ...func(confi
 	prometheus := at(reader, "pull", "exporter", "prometheus")
 	prometheus["host"], prometheus["port"] = host, json.Number(port)
 	// There is no API server.
-	delete(at(config, "processors"), "k8s_attributes")
-	at(config, "service", "pipelines", "logs")["processors"] = []string{"memory_limiter"}
+	delete(at(config, "receivers", "container_log"), "service_account")
 
 	exporters, names := at(config, "exporters"), []string{}
 	for name, settings := range sinks {

@@ -50,8 +50,8 @@ func benchNode(b *testing.B, to string, kubernetes bool) *node {
 	var changes []func(map[string]any)
 	environment := []string{"GOMAXPROCS=1", "GOMEMLIMIT=56MiB", "GOGC=200", "AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=" + secretKey}
 	if kubernetes {
-		environment = append(environment, "KUBECONFIG="+apiServer(b))
-		changes = append(changes, withAPIServer(b))
+		known, more := withAPIServer(b)
+		changes, environment = append(changes, known), append(environment, more...)
 	}
 	var settings map[string]any
 	switch to {

@@ -5,7 +5,6 @@ import (
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/healthcheckextension"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
-	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/k8sattributesprocessor"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/otelcol"
@@ -28,11 +27,7 @@ func factories() (otelcol.Factories, error) {
 	if f.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](containerlog.NewFactory()); err != nil {
 		return f, fmt.Errorf("list the receivers: %w", err)
 	}
-	f.Processors, err = otelcol.MakeFactoryMap[processor.Factory](
-		memorylimiterprocessor.NewFactory(),
-		k8sattributesprocessor.NewFactory(),
-	)
-	if err != nil {
+	if f.Processors, err = otelcol.MakeFactoryMap[processor.Factory](memorylimiterprocessor.NewFactory()); err != nil {
 		return f, fmt.Errorf("list the processors: %w", err)
 	}
 	f.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](

@@ -186,13 +186,12 @@ func TestSecretsReachNoSink(t *testing.T) {
 // The Deployment of a pod comes from the API server.
 func TestDeploymentOfPods(t *testing.T) {
 	t.Parallel()
-	api := apiServer(t)
 	a := newAggregator(t).open()
-	n := newNode(t, map[string]map[string]any{"otlp_http": a.asOTLP()}, withAPIServer(t))
-	n.environment = []string{"KUBECONFIG=" + api}
+	known, environment := withAPIServer(t)
+	n := newNode(t, map[string]map[string]any{"otlp_http": a.asOTLP()}, known)
+	n.environment = environment
 	c := n.container("production", "realworld-7d9c6bf5d-x2k4q", "realworld")
 	n.start()
-	time.Sleep(time.Second)
 	c.write("stdout", "{\"msg\":\"request\"}\n")
 	n.eventually(10*time.Second, "the line is there", func() bool { return a.has("request") })
 	if got := a.records[0].resource["k8s.deployment.name"]; got != "realworld" {

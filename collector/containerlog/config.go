@@ -18,6 +18,10 @@ type Config struct {
 	Node string `mapstructure:"node"`
 	// Namespaces are those whose pods' logs are read.
 	Namespaces []string `mapstructure:"namespaces"`
+	// ServiceAccount is the folder of the credentials with which the API server is
+	// asked what Deployment or StatefulSet a pod is of. Without it, lines do not
+	// say that.
+	ServiceAccount string `mapstructure:"service_account"`
 	// Storage is the extension that keeps how far each file was read. Without it
 	// every start reads all files again.
 	Storage *component.ID `mapstructure:"storage"`

@@ -43,6 +43,7 @@ type logReceiver struct {
 	next    consumer.Logs
 	files   *fileconsumer.Manager
 	storage storage.Client
+	owners  *owners
 	report  *receiverhelper.ObsReport
 	log     *zap.Logger
 }
@@ -96,6 +97,10 @@ func (r *logReceiver) Start(ctx context.Context, host component.Host) error {
 			return fmt.Errorf("open the storage of offsets: %w", err)
 		}
 		r.storage = client
+	}
+	var err error
+	if r.owners, err = newOwners(r.config.ServiceAccount, r.log); err != nil {
+		return err
 	}
 	if err := r.files.Start(r.storage); err != nil {
 		return fmt.Errorf("follow log files: %w", err)
@@ -171,6 +176,9 @@ func (r *logReceiver) logs(runs [][]byte, path string) (plog.Logs, string) {
 	attributes.PutStr("k8s.container.name", pod.container)
 	attributes.PutStr("k8s.container.restart_count", pod.restart)
 	attributes.PutStr("k8s.node.name", r.config.Node)
+	if owner := r.owners.of(pod); owner.key != "" {
+		attributes.PutStr(owner.key, owner.name)
+	}
 	list := resource.ScopeLogs().AppendEmpty().LogRecords()
 	now := time.Now()
 	var parser structure.Parser

@@ -9,6 +9,9 @@ receivers:
     folder: /var/log/pods
     node: ${env:NODE_NAME}
     namespaces: {{ mustToJson .Values.namespaces }}
+    # The path of a log file has the namespace, the pod and the container. Whose
+    # pod it is, the API server knows.
+    service_account: /var/run/secrets/kubernetes.io/serviceaccount
     storage: file_storage
 
 processors:
@@ -19,18 +22,6 @@ processors:
     check_interval: 1s
     limit_mib: {{ div (mul (int64 .Values.memoryMiB) 85) 100 }}
     spike_limit_mib: {{ div (mul (int64 .Values.memoryMiB) 15) 100 }}
-  # The path of a log file has the namespace, the pod and the container. Whose
-  # pod it is, the API server knows; until it answers, lines go without.
-  k8s_attributes:
-    auth_type: serviceAccount
-    filter:
-      node_from_env_var: NODE_NAME
-    extract:
-      metadata: [k8s.deployment.name, k8s.statefulset.name]
-    pod_association:
-      - sources:
-          - from: resource_attribute
-            name: k8s.pod.uid
 
 exporters:
   {{- if .Values.bucket.enabled }}
@@ -111,7 +102,7 @@ service:
   pipelines:
     logs:
       receivers: [container_log]
-      processors: [memory_limiter, k8s_attributes]
+      processors: [memory_limiter]
       exporters:
         {{- if .Values.bucket.enabled }}
         - awss3
