@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
 
 	"berth/internal/fault"
 )
@@ -38,51 +39,48 @@ func measureAgent(ctx context.Context, options options, kubeconfig string) (err 
 	if err != nil {
 		return err
 	}
-	agents, err := processes("collector")
+	agentPods, err := logAgents(ctx, client)
+	if err != nil {
+		return err
+	}
+	agents, err := processes(inPods(agentPods...))
 	if err != nil {
 		return err
 	}
 	if len(agents) == 0 {
 		return fault.WithHint(errors.New("there is no log agent on this machine"), "It takes the cluster of this machine: make up")
 	}
-	metrics, err := agentMetrics(ctx, client)
-	if err != nil {
-		return err
-	}
 	// Those of this machine, of which this process may have been left a part.
 	var all unix.CPUSet
 	if err := unix.SchedGetaffinity(1, &all); err != nil {
 		return fmt.Errorf("ask for the machine's processors: %w", err)
 	}
+	var application []*corev1.Pod
 	// What is measured, with this process for the load generator that it starts,
-	// and what works for it. The container runtime copies every line.
-	measured, others := []string{"realworld", "postgres", filepath.Base(os.Args[0])}, []string{"collector", "containerd", "berth-kube"}
-	// By their names each time, for those that have begun meanwhile.
+	// and what works for it: the container runtime copies every line. They are
+	// looked up each time, for those that have begun meanwhile.
+	measured := func(pid int) bool { return pid == os.Getpid() || inPods(application...)(pid) }
+	others := func(pid int) bool { return inPods(agentPods...)(pid) || named("containerd", "berth-kube")(pid) }
 	restore := func() error {
-		return errors.Join(signalAll(agents, syscall.SIGCONT), allow(all, measured...), allow(all, others...))
+		return errors.Join(signalAll(agents, syscall.SIGCONT), allow(all, measured), allow(all, others))
 	}
 
-	folder, err := os.MkdirTemp("", "bench-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	// A run that was killed has left what this one begins with.
 	if err := errors.Join(restore(), removeApplication(ctx, client)); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, removeApplication(context.WithoutCancel(ctx), client)) }()
 	defer func() { err = errors.Join(err, restore()) }()
-	address, err := startApplication(ctx, client)
-	if err != nil {
+	if application, err = startApplication(ctx, client); err != nil {
 		return err
 	}
-	loads, err := agentLoads(ctx, address)
+	web := application[len(application)-1]
+	loads, err := agentLoads(ctx, podAddress(web))
 	if err != nil {
 		return err
 	}
 
-	c := comparison{options, folder, "http://" + address, agents, metrics}
+	c := comparison{options, "http://" + podAddress(web), agents, agentPods}
 	if err := c.measure(ctx, "shared", "all share the processors", loads); err != nil {
 		return err
 	}
@@ -92,10 +90,10 @@ func measureAgent(ctx context.Context, options options, kubeconfig string) (err 
 	if runtime.NumCPU() < 2 {
 		return fault.WithHint(errors.New("there is no second processor to leave to the agent"), "Leave that out: -only shared")
 	}
-	for processor, names := range [][]string{measured, others} {
+	for processor, processes := range []func(int) bool{measured, others} {
 		var only unix.CPUSet
 		only.Set(processor)
-		if err := allow(only, names...); err != nil {
+		if err := allow(only, processes); err != nil {
 			return err
 		}
 	}
@@ -120,11 +118,10 @@ func agentLoads(ctx context.Context, address string) ([]load, error) {
 
 // A comparison is of an application with the log agents halted and running.
 type comparison struct {
-	options options
-	folder  string // for the load generator's files
-	base    string // the application's URL
-	agents  []int
-	metrics []string // URLs of the agents
+	options   options
+	base      string // the application's URL
+	agents    []int
+	agentPods []*corev1.Pod
 }
 
 // chosen reports whether any of the loads is to be measured in this setting.
@@ -173,7 +170,7 @@ func (c comparison) compare(ctx context.Context, setting string, load load) erro
 			}
 			var result figures
 			attack := func() (err error) {
-				result, err = wrk(ctx, c.options, c.folder, c.base, load)
+				result, err = wrk(ctx, c.options, c.base, load)
 				return err
 			}
 			if run == 0 {
@@ -212,7 +209,7 @@ type work struct {
 // during tells what the agents do while something else is done. Asking them is
 // not counted.
 func (c comparison) during(ctx context.Context, do func() error) (work, error) {
-	before, err := linesTaken(ctx, c.metrics)
+	before, err := linesTaken(ctx, c.agentPods)
 	if err != nil {
 		return work{}, err
 	}
@@ -221,7 +218,7 @@ func (c comparison) during(ctx context.Context, do func() error) (work, error) {
 		return work{}, err
 	}
 	done := work{time: time.Since(began), used: agentTime(c.agents) - used}
-	after, err := linesTaken(ctx, c.metrics)
+	after, err := linesTaken(ctx, c.agentPods)
 	done.lines = after - before
 	return done, err
 }
@@ -234,29 +231,37 @@ func agentTime(pids []int) (total time.Duration) {
 }
 
 // linesTaken asks the agents how many lines they have taken since they began.
-func linesTaken(ctx context.Context, metrics []string) (total int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	for _, url := range metrics {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return 0, err
-		}
-		response, err := http.DefaultClient.Do(request)
+func linesTaken(ctx context.Context, agents []*corev1.Pod) (total int, err error) {
+	for _, agent := range agents {
+		metrics, err := get(ctx, "http://"+net.JoinHostPort(agent.Status.PodIP, "8888")+"/metrics")
 		if err != nil {
 			return 0, fmt.Errorf("ask the log agent: %w", err)
 		}
-		content, err := io.ReadAll(response.Body)
-		if err := errors.Join(err, response.Body.Close()); err != nil {
-			return 0, fmt.Errorf("ask the log agent: %w", err)
-		}
-		lines, err := parseLinesTaken(string(content))
+		lines, err := parseLinesTaken(metrics)
 		if err != nil {
 			return 0, err
 		}
 		total += lines
 	}
 	return total, nil
+}
+
+func get(ctx context.Context, url string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	content, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = errors.New(response.Status)
+	}
+	return string(content), errors.Join(err, response.Body.Close())
 }
 
 var linesTakenMetric = regexp.MustCompile(`(?m)^otelcol_receiver_accepted_log_records(?:\{[^}\n]*\})? (\S+)$`)

@@ -174,7 +174,7 @@ func measureLoad(ctx context.Context, options options, table *table, folder stri
 		for _, l := range lanes {
 			fmt.Fprintf(os.Stderr, "measure %s %s %s, round %d of %d\n", store, l.way.name, load.name, i+1, options.rounds)
 			before := cpuTimes(server.pid(), databasePID)
-			figures, err := wrk(ctx, options, folder, l.base, load)
+			figures, err := wrk(ctx, options, l.base, load)
 			if err != nil {
 				return fmt.Errorf("%s: %w", l.way.name, err)
 			}

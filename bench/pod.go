@@ -53,20 +53,21 @@ func connect(kubeconfig string) (kubernetes.Interface, error) {
 }
 
 // startApplication makes a pod as staging's, with a database of its own as
-// production's, fills that, and returns the application's address. No pod or
-// volume of the environments has a part in it, and their Secrets none but that
-// the application reads what else it needs from staging's.
-func startApplication(ctx context.Context, client kubernetes.Interface) (address string, err error) {
-	web, err := client.AppsV1().Deployments(podNamespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=web"})
+// production's, and fills that. It returns the pods, the application's last. No
+// pod or volume of the environments has a part in it, and their Secrets none but
+// that the application reads what else it needs from staging's.
+func startApplication(ctx context.Context, client kubernetes.Interface) ([]*corev1.Pod, error) {
+	deployments, err := client.AppsV1().Deployments(podNamespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=web"})
 	if err != nil {
-		return "", fmt.Errorf("look for the application: %w", err)
+		return nil, fmt.Errorf("look for the application: %w", err)
 	}
+	// Staging may do without one.
 	databases, err := client.AppsV1().StatefulSets("production").List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=database"})
 	if err != nil {
-		return "", fmt.Errorf("look for the database: %w", err)
+		return nil, fmt.Errorf("look for the database: %w", err)
 	}
-	if len(web.Items) == 0 || len(databases.Items) == 0 {
-		return "", fault.WithHint(errors.New("there is no application in staging, or no PostgreSQL in production, to make a pod like it"),
+	if len(deployments.Items) == 0 || len(databases.Items) == 0 {
+		return nil, fault.WithHint(errors.New("there is no application in staging, or no PostgreSQL in production, to make a pod like it"),
 			"It takes the cluster of this machine with the environments of Berth's berth.yaml: make up")
 	}
 
@@ -75,28 +76,28 @@ func startApplication(ctx context.Context, client kubernetes.Interface) (address
 		StringData: map[string]string{passwordKey: rand.Text(), tokenKey: rand.Text() + rand.Text()},
 	}
 	if secret, err = client.CoreV1().Secrets(podNamespace).Create(ctx, secret, metav1.CreateOptions{}); err != nil {
-		return "", fmt.Errorf("make the Secret: %w", err)
+		return nil, fmt.Errorf("make the Secret: %w", err)
 	}
-	pod := databasePod(databases.Items[0].Spec.Template, databases.Items[0].Spec.VolumeClaimTemplates)
-	database, err := startPod(ctx, client, pod)
+	database, err := startPod(ctx, client, databasePod(databases.Items[0].Spec.Template, databases.Items[0].Spec.VolumeClaimTemplates))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	container := pod.Spec.Containers[0]
+	container := database.Spec.Containers[0]
 	reach := url.URL{
 		Scheme: "postgres", User: url.UserPassword(value(container, "POSTGRES_USER"), string(secret.Data[passwordKey])),
-		Host: database, Path: value(container, "POSTGRES_DB"), RawQuery: "sslmode=disable", // as the chart's
+		Host: podAddress(database), Path: value(container, "POSTGRES_DB"), RawQuery: "sslmode=disable", // as the chart's
 	}
-	fmt.Fprintf(os.Stderr, "fill %s\n", pod.Name)
+	fmt.Fprintf(os.Stderr, "fill %s\n", database.Name)
 	if err := fill(ctx, reach); err != nil {
-		return "", fmt.Errorf("fill the database: %w", err)
+		return nil, fmt.Errorf("fill the database: %w", err)
 	}
 
 	secret.StringData = map[string]string{databaseURLKey: reach.String()}
 	if _, err := client.CoreV1().Secrets(podNamespace).Update(ctx, secret, metav1.UpdateOptions{}); err != nil {
-		return "", fmt.Errorf("write the database's URL into the Secret: %w", err)
+		return nil, fmt.Errorf("write the database's URL into the Secret: %w", err)
 	}
-	return startPod(ctx, client, webPod(web.Items[0].Spec.Template))
+	web, err := startPod(ctx, client, webPod(deployments.Items[0].Spec.Template))
+	return []*corev1.Pod{database, web}, err
 }
 
 // fill fills a new database. Left to itself, autovacuum would gather statistics
@@ -176,12 +177,11 @@ func value(container corev1.Container, name string) string {
 	return container.Env[i].Value
 }
 
-// startPod makes a pod, waits until it is ready and returns the address of its
-// first port.
-func startPod(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod) (string, error) {
+// startPod makes a pod, waits until it is ready and returns it as it is then.
+func startPod(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod) (*corev1.Pod, error) {
 	pods := client.CoreV1().Pods(podNamespace)
 	if _, err := pods.Create(ctx, pod, metav1.CreateOptions{}); err != nil {
-		return "", fmt.Errorf("make the pod %s: %w", pod.Name, err)
+		return nil, fmt.Errorf("make the pod %s: %w", pod.Name, err)
 	}
 	var now *corev1.Pod
 	state := ""
@@ -196,9 +196,14 @@ func startPod(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod)
 		return state == podReady, nil
 	})
 	if err != nil {
-		return "", fmt.Errorf("the pod %s is %q: %w", pod.Name, state, err)
+		return nil, fmt.Errorf("the pod %s is %q: %w", pod.Name, state, err)
 	}
-	return net.JoinHostPort(now.Status.PodIP, strconv.Itoa(int(now.Spec.Containers[0].Ports[0].ContainerPort))), nil
+	return now, nil
+}
+
+// podAddress is a pod's first port, as host:port.
+func podAddress(pod *corev1.Pod) string {
+	return net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(int(pod.Spec.Containers[0].Ports[0].ContainerPort)))
 }
 
 const podReady = "ready"
@@ -242,16 +247,16 @@ func removeApplication(ctx context.Context, client kubernetes.Interface) error {
 	return nil
 }
 
-// agentMetrics returns the URLs of the log agents' metrics.
-func agentMetrics(ctx context.Context, client kubernetes.Interface) (urls []string, err error) {
+// logAgents returns the log agents' pods.
+func logAgents(ctx context.Context, client kubernetes.Interface) (agents []*corev1.Pod, err error) {
 	pods, err := client.CoreV1().Pods("logging").List(ctx, metav1.ListOptions{
 		LabelSelector: "app.kubernetes.io/name=collector", FieldSelector: "status.phase=Running",
 	})
 	if err != nil {
 		return nil, fmt.Errorf("look for the log agents: %w", err)
 	}
-	for _, pod := range pods.Items {
-		urls = append(urls, "http://"+net.JoinHostPort(pod.Status.PodIP, "8888")+"/metrics")
+	for i := range pods.Items {
+		agents = append(agents, &pods.Items[i])
 	}
-	return urls, nil
+	return agents, nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // cpu is the processor time that the server and its database have used.
@@ -88,30 +89,42 @@ func (s *server) peakMemory() int64 {
 	return 0
 }
 
-// processes are those of this machine whose program's name begins with one of
-// these.
-func processes(names ...string) ([]int, error) {
-	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+// processes are those of this machine that a test of their number passes.
+func processes(test func(pid int) bool) ([]int, error) {
+	folders, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return nil, err
 	}
 	var pids []int
-	for _, file := range files {
-		line, err := os.ReadFile(file)
-		if err != nil {
-			continue // it has ended meanwhile
-		}
-		program, _, _ := strings.Cut(string(line), "\x00")
-		if !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(filepath.Base(program), name) }) {
-			continue
-		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+	for _, folder := range folders {
+		pid, err := strconv.Atoi(filepath.Base(folder))
 		if err != nil {
 			return nil, err
 		}
-		pids = append(pids, pid)
+		if test(pid) {
+			pids = append(pids, pid)
+		}
 	}
 	return pids, nil
+}
+
+// named tests whether the name of a process's program begins with one of these.
+// One that has ended meanwhile has none.
+func named(names ...string) func(pid int) bool {
+	return func(pid int) bool {
+		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		program, _, _ := strings.Cut(string(line), "\x00")
+		return slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(filepath.Base(program), name) })
+	}
+}
+
+// inPods tests whether a process is in one of these pods, for each of which the
+// kubelet has a control group.
+func inPods(pods ...*corev1.Pod) func(pid int) bool {
+	return func(pid int) bool {
+		groups, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+		return slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return strings.Contains(string(groups), "/pod"+string(pod.UID)+"/") })
+	}
 }
 
 func signalAll(pids []int, s syscall.Signal) error {
@@ -124,9 +137,9 @@ func signalAll(pids []int, s syscall.Signal) error {
 	return errors.Join(problems...)
 }
 
-// allow lets the processes of these names run on these processors alone.
-func allow(processors unix.CPUSet, names ...string) error {
-	pids, err := processes(names...)
+// allow lets the processes that pass the test run on these processors alone.
+func allow(processors unix.CPUSet, test func(pid int) bool) error {
+	pids, err := processes(test)
 	if err != nil {
 		return err
 	}

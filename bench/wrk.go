@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"berth/internal/fault"
 )
@@ -24,7 +25,7 @@ type figures struct {
 
 // wrk makes a load for as long as the options say. An answer other than 2xx or
 // a broken connection is an error: the figures would be of something else.
-func wrk(ctx context.Context, options options, folder, base string, load load) (figures, error) {
+func wrk(ctx context.Context, options options, base string, load load) (figures, error) {
 	connections := options.connections
 	if load.connections > 0 {
 		connections = load.connections
@@ -33,14 +34,18 @@ func wrk(ctx context.Context, options options, folder, base string, load load) (
 	if load.token != "" {
 		arguments = append(arguments, "-H", "Authorization: Token "+load.token)
 	}
+	var files []*os.File
 	if text := script(load); text != "" {
-		path := filepath.Join(folder, load.name+".lua")
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			return figures{}, err
+		file, err := inMemory(text)
+		if err != nil {
+			return figures{}, fmt.Errorf("write wrk's script: %w", err)
 		}
-		arguments = append(arguments, "-s", path)
+		defer file.Close()
+		files, arguments = []*os.File{file}, append(arguments, "-s", "/proc/self/fd/3")
 	}
-	output, err := exec.CommandContext(ctx, "wrk", append(arguments, base+load.path)...).CombinedOutput()
+	command := exec.CommandContext(ctx, "wrk", append(arguments, base+load.path)...)
+	command.ExtraFiles = files // from 3 on
+	output, err := command.CombinedOutput()
 	if errors.Is(err, exec.ErrNotFound) {
 		return figures{}, fault.WithHint(err, "Install it: apt-get install wrk")
 	}
@@ -48,6 +53,19 @@ func wrk(ctx context.Context, options options, folder, base string, load load) (
 		return figures{}, fmt.Errorf("wrk: %w\n%s", err, output)
 	}
 	return parseWrk(string(output))
+}
+
+// inMemory makes a file of which nothing is left, however this process ends.
+func inMemory(text string) (*os.File, error) {
+	number, err := unix.MemfdCreate("script", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(number), "script")
+	if _, err := file.WriteString(text); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
 }
 
 // script returns what wrk takes in Lua, for what has no option; or nothing.
