@@ -97,7 +97,10 @@ func startApplication(ctx context.Context, client kubernetes.Interface) ([]*core
 		return nil, fmt.Errorf("write the database's URL into the Secret: %w", err)
 	}
 	web, err := startPod(ctx, client, webPod(deployments.Items[0].Spec.Template))
-	return []*corev1.Pod{database, web}, err
+	if err != nil {
+		return nil, err
+	}
+	return []*corev1.Pod{database, web}, nil
 }
 
 // fill fills a new database. Left to itself, autovacuum would gather statistics

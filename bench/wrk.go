@@ -46,6 +46,9 @@ func wrk(ctx context.Context, options options, base string, load load) (figures,
 	command := exec.CommandContext(ctx, "wrk", append(arguments, base+load.path)...)
 	command.ExtraFiles = files // from 3 on
 	output, err := command.CombinedOutput()
+	if ctx.Err() != nil {
+		return figures{}, ctx.Err() // wrk has only been interrupted, too
+	}
 	if errors.Is(err, exec.ErrNotFound) {
 		return figures{}, fault.WithHint(err, "Install it: apt-get install wrk")
 	}
