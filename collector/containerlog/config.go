@@ -55,6 +55,6 @@ func (c *Config) Validate() error {
 // NewFactory makes receivers of the type container_log.
 func NewFactory() receiver.Factory {
 	return receiver.NewFactory(component.MustNewType("container_log"), func() component.Config {
-		return &Config{Folder: "/var/log/pods", PollInterval: 200 * time.Millisecond, FlushPeriod: time.Second}
+		return &Config{Folder: "/var/log/pods", PollInterval: 500 * time.Millisecond, FlushPeriod: time.Second}
 	}, receiver.WithLogs(newReceiver, component.StabilityLevelStable))
 }
