@@ -16,7 +16,7 @@ import (
 )
 
 // The golden file is also what the collector's own tests run with: see
-// collector/process_test.go.
+// collector/agent_test.go.
 func TestRenderCollector(t *testing.T) {
 	got := render(t, "collector", "collector", "logging", readValues(t, "collector"))
 	golden := filepath.Join("testdata", "collector.golden.yaml")
