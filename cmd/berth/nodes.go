@@ -7,8 +7,8 @@ import (
 
 	core "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
+	"berth/internal/kube"
 	"berth/internal/provider"
 )
 
@@ -29,7 +29,7 @@ type node struct {
 const nodesTime = 15 * time.Second
 
 func nodes(ctx context.Context, cluster *provider.Cluster) ([]node, error) {
-	client, err := kubernetes.NewForConfig(cluster.REST)
+	client, err := kube.Connect(cluster.REST)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
-// Package helm opens Helm's storage and engine for one namespace of one
-// cluster, and for nothing else: no kubeconfig, no environment variable and no
-// folder of the caller's own has a say in where a chart goes.
+// Package helm installs, upgrades, rolls back and uninstalls a Helm release of
+// one namespace of one cluster, and of nothing else: no kubeconfig, no
+// environment variable and no folder of the caller's own has a say in where a
+// chart goes.
 //
 // Package release builds on it for the application, package platform for what
 // every cluster runs besides.
@@ -12,22 +13,20 @@ import (
 	"time"
 
 	"helm.sh/helm/v4/pkg/action"
-	"helm.sh/helm/v4/pkg/kube"
+	engine "helm.sh/helm/v4/pkg/kube"
 	"k8s.io/client-go/rest"
-)
 
-// Manager is the field manager of everything that berth applies, and the value
-// of the label app.kubernetes.io/managed-by on what it makes besides.
-const Manager = "berth"
+	"berth/internal/kube"
+)
 
 func init() {
 	// Helm otherwise names the field manager after the running binary, so that
 	// a release made by one build could not be upgraded by another.
-	kube.ManagedFieldsManager = Manager
+	engine.ManagedFieldsManager = kube.Manager
 }
 
-// Open opens the releases in a namespace. They are kept in its Secrets.
-func Open(reach *rest.Config, namespace string) (*action.Configuration, error) {
+// open opens the releases in a namespace. They are kept in its Secrets.
+func open(reach *rest.Config, namespace string) (*action.Configuration, error) {
 	reach = rest.CopyConfig(reach)
 	// Helm's requests take no context, so this is what keeps one from hanging
 	// for ever when the API server goes away under it.

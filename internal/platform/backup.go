@@ -8,15 +8,13 @@ import (
 	"strconv"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	core "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"berth/internal/config"
 	"berth/internal/fault"
-	"berth/internal/helm"
+	"berth/internal/kube"
 	"berth/internal/progress"
 	"berth/internal/provider"
 )
@@ -33,9 +31,9 @@ type Backups struct {
 
 // NewBackups returns the backups of an environment.
 func NewBackups(cluster *provider.Cluster, c *config.Config, environment string) (*Backups, error) {
-	client, err := kubernetes.NewForConfig(cluster.REST)
+	client, err := kube.Connect(cluster.REST)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the API server: %w", err)
+		return nil, err
 	}
 	return &Backups{cluster, client, c, environment}, nil
 }
@@ -162,15 +160,24 @@ func (b *Backups) makeSecrets(ctx context.Context, bucket provider.Bucket) error
 		secrets["database"] = map[string]string{"password": rand.Text()}
 	}
 	for name, data := range secrets {
-		secret := core.Secret(b.secret(name), b.environment).WithType(corev1.SecretTypeOpaque).WithStringData(data).WithLabels(map[string]string{
-			"app.kubernetes.io/managed-by": helm.Manager,
-			"app.kubernetes.io/instance":   b.config.Name, // goes with the application
-		})
-		if _, err := b.client.CoreV1().Secrets(b.environment).Apply(ctx, secret, metav1.ApplyOptions{FieldManager: helm.Manager, Force: true}); err != nil {
-			return fmt.Errorf("write Secret %s: %w", b.secret(name), err)
+		secret := kube.Secret{
+			Namespace: b.environment, Name: b.secret(name), Data: bytesOf(data),
+			Labels: map[string]string{"app.kubernetes.io/instance": b.config.Name}, // goes with the application
+		}
+		if err := secret.Apply(ctx, b.client); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// bytesOf is a Secret's data.
+func bytesOf(text map[string]string) map[string][]byte {
+	data := make(map[string][]byte, len(text))
+	for name, value := range text {
+		data[name] = []byte(value)
+	}
+	return data
 }
 
 // Remove takes the schedule away, if there is one. What is in the bucket stays.

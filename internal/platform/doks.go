@@ -21,7 +21,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"berth/internal/fault"
-	"berth/internal/helm"
+	"berth/internal/kube"
 	"berth/internal/progress"
 	"berth/internal/provider"
 )
@@ -164,7 +164,7 @@ func clusterIssuer(name, class, email string) *unstructured.Unstructured {
 // applyIssuers makes the ClusterIssuers. cert-manager's webhook, which judges
 // them, may take a while to serve after its pods are ready.
 func applyIssuers(ctx context.Context, cluster *provider.Cluster, r progress.Reporter) error {
-	client, err := dynamic.NewForConfig(cluster.REST)
+	client, err := dynamic.NewForConfig(kube.Config(cluster.REST))
 	if err != nil {
 		return fmt.Errorf("connect to the API server: %w", err)
 	}
@@ -175,19 +175,19 @@ func applyIssuers(ctx context.Context, cluster *provider.Cluster, r progress.Rep
 		for _, name := range slices.Sorted(maps.Keys(issuers)) {
 			step.Detail(name)
 			wanted := clusterIssuer(name, cluster.IngressClass, cluster.LoadBalancer.Email)
-			for {
-				_, err := resource.Apply(ctx, name, wanted, metav1.ApplyOptions{FieldManager: helm.Manager, Force: true})
-				if err == nil {
-					break
+			var last error
+			err := kube.Poll(ctx, 2*time.Second, func(ctx context.Context) (bool, error) {
+				_, last = resource.Apply(ctx, name, wanted, metav1.ApplyOptions{FieldManager: kube.Manager, Force: true})
+				if apierrors.IsInternalError(last) || apierrors.IsServiceUnavailable(last) {
+					return false, nil
 				}
-				if !apierrors.IsInternalError(err) && !apierrors.IsServiceUnavailable(err) {
-					return fmt.Errorf("make ClusterIssuer %s: %w", name, err)
-				}
-				select {
-				case <-ctx.Done():
-					return fmt.Errorf("make ClusterIssuer %s: %w: %w", name, context.Cause(ctx), err)
-				case <-time.After(2 * time.Second):
-				}
+				return last == nil, last
+			})
+			if err != nil && last != nil && !errors.Is(err, last) {
+				err = fmt.Errorf("%w: %w", err, last)
+			}
+			if err != nil {
+				return fmt.Errorf("make ClusterIssuer %s: %w", name, err)
 			}
 		}
 		return nil

@@ -19,12 +19,16 @@ import (
 
 	"berth/internal/backup"
 	"berth/internal/fault"
+	"berth/internal/kube"
 	"berth/internal/progress"
 )
 
 // jobStart bounds how long a Job's pod may take to run: its image is on the
 // nodes, or has to be fetched first.
 const jobStart = 5 * time.Minute
+
+// jobPause is the time between two looks at a Job.
+const jobPause = 500 * time.Millisecond
 
 // Now makes a backup at once, and verifies and prunes as the schedule does. It
 // returns the backup's ID.
@@ -178,33 +182,34 @@ func (b *Backups) asOwner(container *corev1.Container) {
 func (b *Backups) removeJob(ctx context.Context, name string) error {
 	jobs := b.client.BatchV1().Jobs(b.environment)
 	whole := metav1.DeletePropagationForeground
-	for {
+	err := kube.Poll(ctx, jobPause, func(ctx context.Context) (bool, error) {
 		err := jobs.Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: &whole})
 		if apierrors.IsNotFound(err) {
-			return nil
+			return true, nil
 		}
-		if err == nil {
-			err = pause(ctx)
-		}
-		if err != nil {
-			return fmt.Errorf("remove Job %s: %w", name, err)
-		}
+		return false, err
+	})
+	if err != nil {
+		return fmt.Errorf("remove Job %s: %w", name, err)
 	}
+	return nil
 }
 
 // awaitPod waits until the Job's container has started, and returns its pod.
 func (b *Backups) awaitPod(ctx context.Context, job string) (name string, err error) {
-	deadline := time.Now().Add(jobStart)
 	why := "no pod was made for it"
-	for time.Now().Before(deadline) {
+	ctx, cancel := context.WithTimeoutCause(ctx, jobStart, errNotStarted)
+	defer cancel()
+	err = kube.Poll(ctx, jobPause, func(ctx context.Context) (bool, error) {
 		pods, err := b.client.CoreV1().Pods(b.environment).List(ctx, metav1.ListOptions{LabelSelector: batch.JobNameLabel + "=" + job})
 		if err != nil {
-			return "", fmt.Errorf("look for the job's pod: %w", err)
+			return false, fmt.Errorf("look for the job's pod: %w", err)
 		}
 		for _, pod := range pods.Items {
 			for _, status := range pod.Status.ContainerStatuses {
 				if status.State.Running != nil || status.State.Terminated != nil {
-					return pod.Name, nil
+					name = pod.Name
+					return true, nil
 				}
 				if waiting := status.State.Waiting; waiting != nil {
 					why = waiting.Reason + " " + waiting.Message
@@ -216,12 +221,15 @@ func (b *Backups) awaitPod(ctx context.Context, job string) (name string, err er
 				}
 			}
 		}
-		if err := pause(ctx); err != nil {
-			return "", err
-		}
+		return false, nil
+	})
+	if errors.Is(err, errNotStarted) {
+		return "", fmt.Errorf("the job %s did not start within %s: %s", job, jobStart, strings.TrimSpace(why))
 	}
-	return "", fmt.Errorf("the job %s did not start within %s: %s", job, jobStart, strings.TrimSpace(why))
+	return name, err
 }
+
+var errNotStarted = errors.New("the job did not start")
 
 // follow shows what the job says while it runs.
 func (b *Backups) follow(ctx context.Context, pod string, step progress.Step) (*speech, error) {
@@ -274,18 +282,13 @@ func (s *speech) explain(err error) error {
 
 // awaitJob waits for the Job's end and says whether it was a good one.
 func (b *Backups) awaitJob(ctx context.Context, name string) error {
-	for {
+	return kube.Poll(ctx, jobPause, func(ctx context.Context) (bool, error) {
 		job, err := b.client.BatchV1().Jobs(b.environment).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
-			return fmt.Errorf("look at Job %s: %w", name, err)
+			return false, fmt.Errorf("look at Job %s: %w", name, err)
 		}
-		if ended(job) {
-			return failure(job)
-		}
-		if err := pause(ctx); err != nil {
-			return err
-		}
-	}
+		return ended(job), failure(job)
+	})
 }
 
 func ended(job *batch.Job) bool {
@@ -300,14 +303,4 @@ func failure(job *batch.Job) error {
 		}
 	}
 	return nil
-}
-
-// pause is the time between two looks at the cluster.
-func pause(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(500 * time.Millisecond):
-		return nil
-	}
 }

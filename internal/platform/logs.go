@@ -13,12 +13,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	core "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"berth/internal/config"
 	"berth/internal/fault"
-	"berth/internal/helm"
+	"berth/internal/kube"
 	"berth/internal/logs"
 	"berth/internal/progress"
 	"berth/internal/provider"
@@ -38,9 +37,9 @@ const (
 
 // NewLogs returns the log agent of a cluster.
 func NewLogs(cluster *provider.Cluster, c *config.Config) (*Logs, error) {
-	client, err := kubernetes.NewForConfig(cluster.REST)
+	client, err := kube.Connect(cluster.REST)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the API server: %w", err)
+		return nil, err
 	}
 	return &Logs{cluster, client, c}, nil
 }
@@ -54,9 +53,7 @@ func (l *Logs) Install(ctx context.Context, bucket *provider.Bucket, image strin
 		err := namespace(ctx, l.client, p)
 		for name, data := range secrets {
 			if err == nil {
-				secret := core.Secret(name, logsNamespace).WithType(corev1.SecretTypeOpaque).WithStringData(data).
-					WithLabels(map[string]string{"app.kubernetes.io/managed-by": helm.Manager})
-				_, err = l.client.CoreV1().Secrets(logsNamespace).Apply(ctx, secret, metav1.ApplyOptions{FieldManager: helm.Manager, Force: true})
+				err = kube.Secret{Namespace: logsNamespace, Name: name, Data: bytesOf(data)}.Apply(ctx, l.client)
 			}
 		}
 		if err == nil {
@@ -160,7 +157,7 @@ func (l *Logs) Remove(ctx context.Context, r progress.Reporter) error {
 		if err := uninstall(l.cluster, logsNamespace, agent); err != nil {
 			return err
 		}
-		return removeNamespace(ctx, l.client, logsNamespace)
+		return kube.DeleteNamespace(ctx, l.client, logsNamespace)
 	})
 }
 

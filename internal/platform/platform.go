@@ -5,26 +5,20 @@ package platform
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
 	"time"
 
-	"helm.sh/helm/v4/pkg/action"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
-	"helm.sh/helm/v4/pkg/kube"
 	"helm.sh/helm/v4/pkg/release/common"
 	helmrelease "helm.sh/helm/v4/pkg/release/v1"
-	"helm.sh/helm/v4/pkg/storage/driver"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	core "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"berth/charts"
 	"berth/internal/config"
 	"berth/internal/fault"
 	"berth/internal/helm"
+	"berth/internal/kube"
 	"berth/internal/progress"
 	"berth/internal/provider"
 )
@@ -78,9 +72,9 @@ func parts(cluster *provider.Cluster) []part {
 // Install brings the platform to what it shall be and waits until it is ready.
 // A part that is there already in this form is left alone.
 func Install(ctx context.Context, cluster *provider.Cluster, _ *config.Config, r progress.Reporter) error {
-	client, err := kubernetes.NewForConfig(cluster.REST)
+	client, err := kube.Connect(cluster.REST)
 	if err != nil {
-		return fmt.Errorf("connect to the API server: %w", err)
+		return err
 	}
 	for _, p := range parts(cluster) {
 		if err := progress.Run(r, p.title, func(step progress.Step) error {
@@ -101,92 +95,40 @@ func namespace(ctx context.Context, client kubernetes.Interface, p part) error {
 	if p.security == "" {
 		return nil
 	}
-	wanted := core.Namespace(p.namespace).WithLabels(map[string]string{
-		"app.kubernetes.io/managed-by":       helm.Manager,
-		"pod-security.kubernetes.io/enforce": p.security,
-	})
-	if _, err := client.CoreV1().Namespaces().Apply(ctx, wanted, metav1.ApplyOptions{FieldManager: helm.Manager, Force: true}); err != nil {
-		return fmt.Errorf("make namespace %s: %w", p.namespace, err)
-	}
-	return nil
-}
-
-func removeNamespace(ctx context.Context, client kubernetes.Interface, name string) error {
-	err := client.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("remove namespace %s: %w", name, err)
-	}
-	return nil
+	return kube.ApplyNamespace(ctx, client, p.namespace, kube.Enforce(p.security))
 }
 
 func install(ctx context.Context, cluster *provider.Cluster, client kubernetes.Interface, p part, step progress.Step) error {
 	if err := namespace(ctx, client, p); err != nil {
 		return err
 	}
-	config, err := helm.Open(cluster.REST, p.namespace)
+	release, err := helm.Open(cluster.REST, p.namespace, p.name)
 	if err != nil {
 		return err
 	}
-	present, err := latest(config, p.name)
-	if err != nil || p.isPublished(present) {
+	past, err := release.History()
+	if err != nil {
 		return err
+	}
+	var present *helmrelease.Release
+	if len(past) > 0 {
+		present = past[len(past)-1]
+	}
+	if p.isPublished(present) {
+		return nil
 	}
 	wanted, err := p.load()
 	if err != nil {
 		return err
 	}
-	step.Detail("waiting until it is ready")
-	switch {
-	case present == nil:
-		return first(ctx, config, p, wanted)
-	case present.Info.Status.IsPending():
-		// An earlier run was interrupted; Helm refuses to go on until
-		// somebody says so.
-		present.SetStatus(common.StatusFailed, "interrupted")
-		if err := config.Releases.Update(present); err != nil {
-			return fmt.Errorf("mark the interrupted release as failed: %w", err)
-		}
-	case present.Info.Status == common.StatusDeployed && same(present, wanted, p.values):
+	if present != nil && present.Info.Status == common.StatusDeployed && same(present, wanted, p.values) {
 		return nil
 	}
-	upgrade := action.NewUpgrade(config)
-	upgrade.Namespace = p.namespace
-	upgrade.ResetValues = true
-	upgrade.ServerSideApply = "true"
-	upgrade.ForceConflicts = true
-	upgrade.MaxHistory = 5
-	upgrade.WaitStrategy = kube.StatusWatcherStrategy
-	upgrade.Timeout = p.patience()
-	_, err = upgrade.RunWithContext(ctx, p.name, wanted, stored(p.values))
-	return err
-}
-
-func first(ctx context.Context, config *action.Configuration, p part, wanted *chart.Chart) error {
-	install := action.NewInstall(config)
-	install.ReleaseName = p.name
-	install.Namespace = p.namespace
-	install.ServerSideApply = true
-	install.ForceConflicts = true
-	install.WaitStrategy = kube.StatusWatcherStrategy
-	install.Timeout = p.patience()
-	_, err := install.RunWithContext(ctx, wanted, stored(p.values))
-	return err
-}
-
-// latest returns the newest revision, or nil.
-func latest(config *action.Configuration, name string) (*helmrelease.Release, error) {
-	found, err := config.Releases.Last(name)
-	if errors.Is(err, driver.ErrReleaseNotFound) {
-		return nil, nil
+	step.Detail("waiting until it is ready")
+	if err := release.Recover(past); err != nil {
+		return err
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read the release %s: %w", name, err)
-	}
-	present, ok := found.(*helmrelease.Release)
-	if !ok {
-		return nil, fmt.Errorf("read the release %s: unknown kind of release %T", name, found)
-	}
-	return present, nil
+	return release.Apply(ctx, wanted, stored(p.values), present != nil, helm.Change{Timeout: p.patience(), MaxHistory: 5})
 }
 
 // same reports whether a release was made of this chart and these values.
@@ -232,16 +174,16 @@ func stored(values map[string]any) map[string]any {
 
 // Remove takes the platform away.
 func Remove(ctx context.Context, cluster *provider.Cluster, _ *config.Config, r progress.Reporter) error {
-	client, err := kubernetes.NewForConfig(cluster.REST)
+	client, err := kube.Connect(cluster.REST)
 	if err != nil {
-		return fmt.Errorf("connect to the API server: %w", err)
+		return err
 	}
 	for _, p := range parts(cluster) {
 		err := progress.Run(r, "Remove "+p.name, func(progress.Step) error {
 			if err := uninstall(cluster, p.namespace, p.name); err != nil {
 				return err
 			}
-			return removeNamespace(ctx, client, p.namespace)
+			return kube.DeleteNamespace(ctx, client, p.namespace)
 		})
 		if err != nil {
 			return err
@@ -252,16 +194,9 @@ func Remove(ctx context.Context, cluster *provider.Cluster, _ *config.Config, r 
 
 // uninstall takes a release away; it does not mind if there is none.
 func uninstall(cluster *provider.Cluster, namespace, name string) error {
-	config, err := helm.Open(cluster.REST, namespace)
+	release, err := helm.Open(cluster.REST, namespace, name)
 	if err != nil {
 		return err
 	}
-	uninstall := action.NewUninstall(config)
-	uninstall.IgnoreNotFound = true
-	uninstall.WaitStrategy = kube.StatusWatcherStrategy
-	uninstall.Timeout = readyTimeout
-	if _, err := uninstall.Run(name); err != nil {
-		return fmt.Errorf("uninstall %s: %w", name, err)
-	}
-	return nil
+	return release.Uninstall(readyTimeout)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"berth/internal/fault"
+	"berth/internal/kube"
 	"berth/internal/progress"
 	"berth/internal/provider"
 )
@@ -58,20 +59,17 @@ func Reach(ctx context.Context, cluster *provider.Cluster, hosts []string, path 
 // reach tries until an address answers or ctx ends.
 func reach(ctx context.Context, client *http.Client, url string) error {
 	var last error
-	for {
+	err := kube.Poll(ctx, 250*time.Millisecond, func(ctx context.Context) (bool, error) {
 		err := answers(ctx, client, url)
-		if err == nil {
-			return nil
-		}
 		if ctx.Err() == nil || last == nil {
 			last = err // one that the deadline cut off says nothing of the host
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", context.Cause(ctx), last)
-		case <-time.After(250 * time.Millisecond):
-		}
+		return err == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", err, last)
 	}
+	return nil
 }
 
 func answers(ctx context.Context, client *http.Client, url string) error {

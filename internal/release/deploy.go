@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"time"
 
-	"helm.sh/helm/v4/pkg/kube"
+	engine "helm.sh/helm/v4/pkg/kube"
 	"helm.sh/helm/v4/pkg/release/common"
 	helmrelease "helm.sh/helm/v4/pkg/release/v1"
 
 	"berth/internal/config"
+	"berth/internal/helm"
+	"berth/internal/kube"
 	"berth/internal/progress"
+	"berth/internal/rollout"
 )
 
 // Deploy releases an image to an environment and returns once it serves. When
@@ -26,11 +29,11 @@ func (c *Client) Deploy(ctx context.Context, environment, image string, r progre
 	if image == "" {
 		return Revision{}, errors.New("deploy without an image")
 	}
-	if err := c.ensureNamespace(ctx, environment); err != nil {
+	if err := kube.EnsureNamespace(ctx, c.kube, environment, kube.Restricted); err != nil {
 		return Revision{}, err
 	}
 	var revision Revision
-	err = c.locked(ctx, environment, func(ctx, held context.Context) error {
+	err = c.lock(environment).Do(ctx, func(ctx, held context.Context) error {
 		revision, err = c.deploy(ctx, held, environment, e, image, r)
 		return err
 	})
@@ -38,7 +41,7 @@ func (c *Client) Deploy(ctx context.Context, environment, image string, r progre
 }
 
 func (c *Client) deploy(ctx, held context.Context, environment string, e config.Environment, image string, r progress.Reporter) (Revision, error) {
-	h, err := c.helm(environment)
+	h, err := c.release(environment)
 	if err != nil {
 		return Revision{}, err
 	}
@@ -61,7 +64,7 @@ func (c *Client) deploy(ctx, held context.Context, environment string, e config.
 	if err != nil {
 		return Revision{}, err
 	}
-	if now, err := c.unchanged(ctx, h, past, vals); err != nil || now != nil {
+	if now, err := c.unchanged(ctx, environment, h, past, vals); err != nil || now != nil {
 		if err == nil {
 			r.Note(fmt.Sprintf("%s: nothing changed, revision %d goes on serving %s", environment, now.Version, image))
 			revision := revisionOf(now, nil)
@@ -74,39 +77,39 @@ func (c *Client) deploy(ctx, held context.Context, environment string, e config.
 	return c.change(ctx, held, h, past, change{
 		environment: environment, image: image, description: description, restore: restore,
 		title: fmt.Sprintf("Release %s to %s", image, environment),
-		apply: func(wait await) error {
+		apply: func(wait helm.Await) error {
 			chart, err := c.chart()
 			if err != nil {
 				return err
 			}
-			return h.apply(chart, vals, len(past) > 0, description, wait)
+			return h.Apply(ctx, chart, vals, len(past) > 0, c.revision(description, wait))
 		},
 	}, r)
 }
 
 // takeOver reads an environment's history and mends what an interrupted run
 // left behind.
-func (c *Client) takeOver(h *helm) ([]*helmrelease.Release, error) {
-	past, err := h.history()
+func (c *Client) takeOver(h *helm.Release) ([]*helmrelease.Release, error) {
+	past, err := h.History()
 	if err != nil {
 		return nil, err
 	}
-	if err := h.own(past); err != nil {
+	if err := h.Own(past); err != nil {
 		return nil, err
 	}
 	if n := len(past); n > 0 && (past[n-1].Info.Status == common.StatusUninstalling || past[n-1].Info.Status == common.StatusUninstalled) {
 		// A removal that was interrupted is brought to its end.
-		if err := h.uninstall(); err != nil {
+		if err := h.Uninstall(hookTimeout); err != nil {
 			return nil, fmt.Errorf("finish removing the release: %w", err)
 		}
 		return nil, nil
 	}
-	return past, h.recover(past)
+	return past, h.Recover(past)
 }
 
 // unchanged returns the present revision when a deploy would make the same one
 // again and it serves.
-func (c *Client) unchanged(ctx context.Context, h *helm, past []*helmrelease.Release, vals map[string]any) (*helmrelease.Release, error) {
+func (c *Client) unchanged(ctx context.Context, environment string, h *helm.Release, past []*helmrelease.Release, vals map[string]any) (*helmrelease.Release, error) {
 	if len(past) == 0 || past[len(past)-1].Info.Status != common.StatusDeployed {
 		return nil, nil
 	}
@@ -115,15 +118,15 @@ func (c *Client) unchanged(ctx context.Context, h *helm, past []*helmrelease.Rel
 	if err != nil {
 		return nil, err
 	}
-	manifest, err := h.render(chart, vals)
+	manifest, err := h.Render(chart, vals)
 	if err != nil || manifest != now.Manifest {
 		return nil, err
 	}
-	ws, err := workloads(manifest)
+	ws, err := rollout.Workloads(manifest)
 	if err != nil {
 		return nil, err
 	}
-	missing, err := serving(ctx, c.kube, h.namespace, ws)
+	missing, err := rollout.Serving(ctx, c.kube, environment, ws)
 	if err != nil || len(missing) > 0 {
 		return nil, err
 	}
@@ -134,13 +137,13 @@ func (c *Client) unchanged(ctx context.Context, h *helm, past []*helmrelease.Rel
 type change struct {
 	environment, image, description, title string
 	// apply makes the revision and waits.
-	apply func(await) error
+	apply func(helm.Await) error
 	// restore puts back what is not in the release; nil for nothing.
 	restore func(context.Context) error
 }
 
 // change makes a revision, and goes back when it does not serve.
-func (c *Client) change(ctx, held context.Context, h *helm, past []*helmrelease.Release, ch change, r progress.Reporter) (Revision, error) {
+func (c *Client) change(ctx, held context.Context, h *helm.Release, past []*helmrelease.Release, ch change, r progress.Reporter) (Revision, error) {
 	if err := context.Cause(ctx); err != nil {
 		if ch.restore != nil && context.Cause(held) == nil {
 			err = errors.Join(err, ch.restore(held))
@@ -151,10 +154,11 @@ func (c *Client) change(ctx, held context.Context, h *helm, past []*helmrelease.
 	failed := &Failed{Environment: ch.environment, Image: ch.image}
 	err := progress.Run(r, ch.title, func(step progress.Step) error {
 		step.Detail("applying")
-		err := ch.apply(func(resources kube.ResourceList) error {
-			failed.Cause = c.rollout(ch.environment, resources, c.pace.deploy, step).wait(ctx)
-			if failed.Cause != nil {
-				failed.explain(ctx, c.kube, c.secretValues(held, ch.environment), started)
+		err := ch.apply(func(resources engine.ResourceList) error {
+			failed.Cause = c.rollout(ch.environment, workloads(resources), c.timeouts.deploy, step).Wait(ctx)
+			if lost := new(rollout.Error); errors.As(failed.Cause, &lost) {
+				failed.Reasons, failed.Events = rollout.Explain(ctx, c.kube, ch.environment, lost, c.secretValues(held, ch.environment), started)
+				failed.Cause = &rollout.Error{Reasons: failed.Reasons}
 			}
 			return failed.Cause
 		})
@@ -163,7 +167,7 @@ func (c *Client) change(ctx, held context.Context, h *helm, past []*helmrelease.
 		}
 		return failed.Cause
 	})
-	after, herr := h.history()
+	after, herr := h.History()
 	if herr != nil && err == nil {
 		return Revision{}, herr
 	}
@@ -171,9 +175,9 @@ func (c *Client) change(ctx, held context.Context, h *helm, past []*helmrelease.
 	if err == nil {
 		return revisionOf(made, nil), nil
 	}
-	if lost := context.Cause(held); lost != nil {
+	if context.Cause(held) != nil {
 		// Somebody else is at work; what is there now is theirs to judge.
-		return Revision{}, withLoss(err, lost)
+		return Revision{}, err
 	}
 	if ch.restore != nil {
 		err = errors.Join(err, ch.restore(held))
@@ -186,25 +190,42 @@ func (c *Client) change(ctx, held context.Context, h *helm, past []*helmrelease.
 		return Revision{}, err
 	}
 	failed.Revision = made.Version
-	if err := h.describe(made.Version, ch.description+": failed: "+failed.why()); err != nil {
+	if err := h.Describe(made.Version, ch.description+": failed: "+failed.why()); err != nil {
 		failed.Cause = errors.Join(failed.Cause, err)
 	}
 	c.goBack(held, h, after, failed, r)
 	return Revision{}, failed
 }
 
-// rollout returns what waits for the workloads among resources.
-func (c *Client) rollout(namespace string, resources kube.ResourceList, deadline time.Duration, step progress.Step) *rollout {
-	var ws []workload
+// rollout returns what waits for workloads of an environment.
+func (c *Client) rollout(environment string, ws []rollout.Workload, deadline time.Duration, step progress.Step) *rollout.Rollout {
+	return &rollout.Rollout{
+		Client: c.kube, Namespace: environment, Workloads: ws,
+		Poll: c.timeouts.poll, Deadline: deadline, Detail: step.Detail,
+	}
+}
+
+// workloads are those among what Helm applied.
+func workloads(resources engine.ResourceList) []rollout.Workload {
+	var ws []rollout.Workload
 	for _, info := range resources {
 		if kind := info.Mapping.GroupVersionKind.Kind; kind == "Deployment" || kind == "StatefulSet" {
-			ws = append(ws, workload{kind, info.Name})
+			ws = append(ws, rollout.Workload{Kind: kind, Name: info.Name})
 		}
 	}
-	return &rollout{
-		client: c.kube, namespace: namespace, workloads: ws,
-		poll: c.pace.poll, deadline: deadline, detail: step.Detail,
-	}
+	return ws
+}
+
+// maxHistory is how many revisions an environment remembers. Each one is a
+// Secret in the environment's namespace.
+const maxHistory = 20
+
+// hookTimeout bounds each hook of the chart, and the deleting of its objects.
+const hookTimeout = 5 * time.Minute
+
+// revision is how Helm makes one.
+func (c *Client) revision(description string, wait helm.Await) helm.Change {
+	return helm.Change{Description: description, Await: wait, Timeout: hookTimeout, MaxHistory: maxHistory}
 }
 
 // secretValues returns what must not be shown of an environment.
@@ -216,7 +237,7 @@ func (c *Client) secretValues(ctx context.Context, environment string) []string 
 		all = append(all, c.config.DotEnv[name], c.config.DotEnv[config.OwnSecret(environment, name)])
 	}
 	for _, name := range []string{c.config.Name + "-env", c.config.Name + "-postgresql"} {
-		secret, err := c.ownSecret(ctx, environment, name)
+		secret, err := kube.OwnSecret(ctx, c.kube, environment, name)
 		if err != nil || secret == nil {
 			continue
 		}

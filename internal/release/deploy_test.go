@@ -192,7 +192,7 @@ func (w waiting) Detail(text string) {
 func TestRevisionThatNeverGetsReadyFailsInTime(t *testing.T) {
 	_, c := newWorld(t)
 	mustDeploy(t, c, "good:1")
-	c.pace.deploy = 50 * time.Millisecond
+	c.timeouts.deploy = 50 * time.Millisecond
 	failed := failingDeploy(t, c, "slow:2")
 	if len(failed.Reasons) == 0 || failed.Back != 3 {
 		t.Errorf("got %v", failed)

@@ -1,18 +1,12 @@
 package release
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"slices"
 	"strings"
-	"time"
 
-	core "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
+	"berth/internal/rollout"
 )
 
 // Failed is the error of a deploy or rollback that did not end in a serving
@@ -24,7 +18,7 @@ type Failed struct {
 	Image    string `json:"image"`
 	// Reasons say why; empty when it was no pod's fault, as when the caller
 	// gave up. Then Cause says it alone.
-	Reasons []Reason `json:"reasons,omitempty"`
+	Reasons []rollout.Reason `json:"reasons,omitempty"`
 	// Events are the warnings about the pods, newest last.
 	Events []string `json:"events,omitempty"`
 	Cause  error    `json:"-"`
@@ -100,146 +94,4 @@ func (f *Failed) Unwrap() []error {
 		}
 	}
 	return all
-}
-
-const (
-	// logLines is how much of a crashed container's log is shown.
-	logLines = 10
-	// mostEvents and mostReasons keep a report on one screen.
-	mostEvents  = 10
-	mostReasons = 3
-	// longestLine keeps a log line that is a document from filling it.
-	longestLine = 500
-)
-
-// explain fills in why a rollout failed: it must be asked before the pods are
-// gone. What cannot be learned is left out; it is the error that matters.
-func (f *Failed) explain(ctx context.Context, client kubernetes.Interface, secrets []string, since time.Time) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
-	defer cancel()
-	var lost *trouble
-	if errors.As(f.Cause, &lost) {
-		f.Reasons = alike(lost.reasons)
-	}
-	mask := masker(secrets)
-	for i := range f.Reasons {
-		r := &f.Reasons[i]
-		r.Message = mask(r.Message)
-		if r.pod != "" && r.Container != "" {
-			for _, line := range lastLines(ctx, client, f.Environment, r) {
-				r.Log = append(r.Log, shorten(mask(line), longestLine))
-			}
-		}
-	}
-	if len(f.Reasons) > 0 {
-		for _, e := range warnings(ctx, client, f.Environment, since) {
-			f.Events = append(f.Events, shorten(mask(e), longestLine))
-		}
-		f.Cause = &trouble{f.Reasons}
-	}
-}
-
-// alike keeps one of the reasons that differ in nothing but the pod.
-func alike(reasons []Reason) []Reason {
-	var kept []Reason
-	for _, r := range reasons {
-		same := slices.ContainsFunc(kept, func(k Reason) bool {
-			return k.Container == r.Container && k.Reason == r.Reason && r.pod != "" && k.pod != ""
-		})
-		if !same && len(kept) < mostReasons {
-			kept = append(kept, r)
-		}
-	}
-	return kept
-}
-
-// lastLines returns the end of a container's log: of the instance that crashed,
-// or of the one that runs when none did or its log is gone.
-func lastLines(ctx context.Context, client kubernetes.Interface, namespace string, r *Reason) []string {
-	for range logTries {
-		moved := false
-		for _, previous := range []bool{r.Restarts > 0, false} {
-			lines := readLog(ctx, client, namespace, r, previous)
-			if len(lines) > 0 && !strings.HasPrefix(lines[0], noLog) {
-				return lines
-			}
-			moved = moved || len(lines) > 0
-		}
-		if !moved || sleep(ctx, 500*time.Millisecond) != nil {
-			return nil
-		}
-	}
-	return nil
-}
-
-// noLog is how the kubelet answers, with status 200, when it has removed the
-// instance that the pod's status still names, as it does while a container
-// restarts. A moment later the status names the next one.
-const (
-	noLog    = "unable to retrieve container logs for "
-	logTries = 10
-)
-
-func readLog(ctx context.Context, client kubernetes.Interface, namespace string, r *Reason, previous bool) []string {
-	tail := int64(logLines)
-	stream, err := client.CoreV1().Pods(namespace).GetLogs(r.pod, &core.PodLogOptions{
-		Container: r.Container, Previous: previous, TailLines: &tail,
-	}).Stream(ctx)
-	if err != nil {
-		return nil
-	}
-	defer stream.Close()
-	var lines []string
-	scanner := bufio.NewScanner(stream)
-	scanner.Buffer(nil, 1<<20)
-	for scanner.Scan() {
-		lines = append(lines, scanner.Text())
-	}
-	return lines
-}
-
-// warnings returns the namespace's warnings since a time, newest last, those
-// that say the same once.
-func warnings(ctx context.Context, client kubernetes.Interface, namespace string, since time.Time) []string {
-	found, err := client.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning"})
-	if err != nil {
-		return nil
-	}
-	events := slices.DeleteFunc(found.Items, func(e core.Event) bool {
-		return e.Type != core.EventTypeWarning || eventTime(&e).Before(since.Truncate(time.Second))
-	})
-	slices.SortStableFunc(events, func(a, b core.Event) int { return eventTime(&a).Compare(eventTime(&b)) })
-	slices.Reverse(events)
-	seen := map[string]bool{}
-	var texts []string
-	for _, e := range events {
-		text := fmt.Sprintf("%s %s: %s: %s", strings.ToLower(e.InvolvedObject.Kind), e.InvolvedObject.Name, e.Reason, strings.TrimSpace(e.Message))
-		key := e.InvolvedObject.Kind + e.Reason + podSuffix.ReplaceAllString(strings.TrimPrefix(e.Message, similar), "")
-		if !seen[key] && len(texts) < mostEvents {
-			seen[key] = true
-			texts = append(texts, text)
-		}
-	}
-	slices.Reverse(texts)
-	return texts
-}
-
-// podSuffix is what tells the names of one workload's pods apart, and similar
-// what Kubernetes puts before a message that stands for several.
-var podSuffix = regexp.MustCompile(`(-[0-9a-z]{6,10})?-[0-9a-z]{5}\b`)
-
-const similar = "(combined from similar events): "
-
-// eventTime is when an event last happened. Reporters use one field or another.
-func eventTime(e *core.Event) time.Time {
-	latest := e.CreationTimestamp.Time
-	for _, t := range []time.Time{e.FirstTimestamp.Time, e.LastTimestamp.Time, e.EventTime.Time} {
-		if t.After(latest) {
-			latest = t
-		}
-	}
-	if e.Series != nil && e.Series.LastObservedTime.After(latest) {
-		latest = e.Series.LastObservedTime.Time
-	}
-	return latest
 }

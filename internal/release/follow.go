@@ -41,7 +41,7 @@ func (t *tail) follow(ctx context.Context) error {
 		}
 	}
 	begin()
-	again := time.NewTicker(t.client.pace.poll)
+	again := time.NewTicker(t.client.timeouts.poll)
 	defer again.Stop()
 	flush := time.NewTicker(settle / 2)
 	defer flush.Stop()

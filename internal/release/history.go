@@ -14,15 +14,15 @@ func (c *Client) History(ctx context.Context, environment string) ([]Revision, e
 	if _, err := c.environment(environment); err != nil {
 		return nil, err
 	}
-	h, err := c.helm(environment)
+	h, err := c.release(environment)
 	if err != nil {
 		return nil, err
 	}
-	past, err := h.history()
+	past, err := h.History()
 	if err != nil {
 		return nil, err
 	}
-	if err := h.own(past); err != nil {
+	if err := h.Own(past); err != nil {
 		return nil, err
 	}
 	if len(past) == 0 {

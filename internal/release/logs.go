@@ -11,12 +11,12 @@ import (
 	"strings"
 	"time"
 
-	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"berth/internal/logs"
+	"berth/internal/rollout"
 )
 
 // LogOptions choose lines of an environment's log. The zero value is all that the
@@ -41,18 +41,18 @@ func (c *Client) Logs(ctx context.Context, environment string, o LogOptions, eac
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	h, err := c.helm(environment)
+	h, err := c.release(environment)
 	if err != nil {
 		return err
 	}
-	past, err := h.history()
+	past, err := h.History()
 	if err != nil {
 		return err
 	}
 	if len(past) == 0 {
 		return notDeployed(environment)
 	}
-	ws, err := workloads(newest(past).Manifest)
+	ws, err := rollout.Workloads(newest(past).Manifest)
 	if err != nil {
 		return err
 	}
@@ -112,17 +112,17 @@ func (s source) key() string { return s.uid + "/" + s.container }
 
 // sources returns the containers that have written, or may have.
 func (t *tail) sources(ctx context.Context) ([]source, error) {
-	s, err := look(ctx, t.client.kube, t.namespace)
+	s, err := rollout.Take(ctx, t.client.kube, t.namespace)
 	if err != nil {
 		return nil, err
 	}
 	var sources []source
-	for i := range s.pods {
-		pod := &s.pods[i]
-		if !slices.ContainsFunc(t.names, func(name string) bool { return s.belongs(pod, name) }) {
+	for i := range s.Pods {
+		pod := &s.Pods[i]
+		if !slices.ContainsFunc(t.names, func(name string) bool { return s.Belongs(pod, name) }) {
 			continue
 		}
-		for _, c := range statuses(pod) {
+		for _, c := range rollout.Statuses(pod) {
 			from := source{pod: pod.Name, container: c.Name, node: pod.Spec.NodeName, uid: string(pod.UID), instance: c.ContainerID, running: c.State.Running != nil}
 			if c.LastTerminationState.Terminated != nil {
 				from.previous = true
@@ -135,19 +135,6 @@ func (t *tail) sources(ctx context.Context) ([]source, error) {
 		}
 	}
 	return sources, nil
-}
-
-// belongs reports whether a pod is of a Deployment, whichever its revision and
-// also while it is on its way out.
-func (s *sight) belongs(pod *core.Pod, deployment string) bool {
-	d := s.deployments[deployment]
-	owner := metav1.GetControllerOf(pod)
-	if d == nil || owner == nil {
-		return false
-	}
-	return slices.ContainsFunc(s.replicaSets, func(rs apps.ReplicaSet) bool {
-		return rs.UID == owner.UID && metav1.IsControlledBy(&rs, d)
-	})
 }
 
 // open begins to read a container's log from a time on.

@@ -13,7 +13,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"berth/internal/kube"
 	"berth/internal/progress"
+	"berth/internal/rollout"
 )
 
 // pausedAnnotation keeps how many replicas a Deployment had before it was
@@ -29,19 +31,19 @@ func (c *Client) Pause(ctx context.Context, environment string, r progress.Repor
 	if _, err := c.environment(environment); err != nil {
 		return 0, err
 	}
-	h, err := c.helm(environment)
+	h, err := c.release(environment)
 	if err != nil {
 		return 0, err
 	}
-	past, err := h.history()
+	past, err := h.History()
 	if err != nil {
 		return 0, err
 	}
 	if len(past) == 0 {
 		return 0, notDeployed(environment)
 	}
-	err = c.locked(ctx, environment, func(ctx, held context.Context) error {
-		ws, err := workloads(past[len(past)-1].Manifest)
+	err = c.lock(environment).Do(ctx, func(ctx, held context.Context) error {
+		ws, err := rollout.Workloads(past[len(past)-1].Manifest)
 		if err != nil {
 			return err
 		}
@@ -59,10 +61,7 @@ func (c *Client) Pause(ctx context.Context, environment string, r progress.Repor
 			if err := c.resume(held, environment); err != nil {
 				return err
 			}
-			return (&rollout{
-				client: c.kube, namespace: environment, workloads: ws,
-				poll: c.pace.poll, deadline: c.pace.back, detail: step.Detail,
-			}).wait(held)
+			return c.rollout(environment, ws, c.timeouts.back, step).Wait(held)
 		})
 		outage = time.Since(stopped)
 		return errors.Join(err, back)
@@ -72,7 +71,7 @@ func (c *Client) Pause(ctx context.Context, environment string, r progress.Repor
 
 // stop takes the application's pods away and waits until they have ended.
 // Databases, which are StatefulSets, stay.
-func (c *Client) stop(ctx context.Context, environment string, ws []workload, step progress.Step) error {
+func (c *Client) stop(ctx context.Context, environment string, ws []rollout.Workload, step progress.Step) error {
 	deployments := c.kube.AppsV1().Deployments(environment)
 	for _, w := range ws {
 		if w.Kind != "Deployment" {
@@ -94,26 +93,20 @@ func (c *Client) stop(ctx context.Context, environment string, ws []workload, st
 		}
 	}
 	step.Detail("waiting for its pods to end")
-	for {
-		s, err := look(ctx, c.kube, environment)
+	return kube.Poll(ctx, c.timeouts.poll/4, func(ctx context.Context) (bool, error) {
+		s, err := rollout.Take(ctx, c.kube, environment)
 		if err != nil {
-			return err
+			return false, err
 		}
-		left := 0
-		for i := range s.pods {
+		for i := range s.Pods {
 			for _, w := range ws {
-				if w.Kind == "Deployment" && s.belongs(&s.pods[i], w.Name) && !finished(&s.pods[i]) {
-					left++
+				if w.Kind == "Deployment" && s.Belongs(&s.Pods[i], w.Name) && !finished(&s.Pods[i]) {
+					return false, nil
 				}
 			}
 		}
-		if left == 0 {
-			return nil
-		}
-		if err := sleep(ctx, c.pace.poll/4); err != nil {
-			return err
-		}
-	}
+		return true, nil
+	})
 }
 
 func finished(pod *core.Pod) bool {
@@ -157,7 +150,7 @@ func (c *Client) setReplicas(ctx context.Context, d *apps.Deployment, replicas i
 	if err != nil {
 		return err
 	}
-	_, err = c.kube.AppsV1().Deployments(d.Namespace).Patch(ctx, d.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: manager})
+	_, err = c.kube.AppsV1().Deployments(d.Namespace).Patch(ctx, d.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: kube.Manager})
 	if err != nil {
 		return fmt.Errorf("scale deployment %s to %d: %w", d.Name, replicas, err)
 	}

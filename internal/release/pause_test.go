@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clienttesting "k8s.io/client-go/testing"
 
+	"berth/internal/kube"
 	"berth/internal/progress"
 )
 
@@ -60,7 +61,7 @@ func TestNobodyServesDuringAPause(t *testing.T) {
 		if replicas, pods, noted := w.paused(); replicas != 0 || pods != 0 || !noted {
 			t.Errorf("during the pause there are %d replicas and %d pods, noted: %v", replicas, pods, noted)
 		}
-		if _, err := c.Deploy(ctx, "production", "good:2", progress.Discard); !errors.Is(err, ErrLocked) {
+		if _, err := c.Deploy(ctx, "production", "good:2", progress.Discard); !errors.Is(err, kube.ErrLocked) {
 			t.Errorf("a deploy during the pause: %v", err)
 		}
 		return nil

@@ -2,10 +2,10 @@
 // takes it back again. An environment is a namespace of its name with one Helm
 // release in it, named as the application.
 //
-// What Helm leaves open is what this package is for: only one deploy at a time
-// (lock.go), the Secrets that the chart expects (secrets.go), waiting until the
-// new revision really serves (rollout.go), saying why it does not (diagnose.go)
-// and going back to the last one that did (rollback.go).
+// What Helm leaves open is what this package is for: only one deploy at a time,
+// the Secrets that the chart expects (secrets.go), waiting until the new
+// revision really serves and saying why it does not (package rollout), and going
+// back to the last one that did (rollback.go).
 //
 // Everything goes through the [provider.Cluster] that New is given. Neither the
 // caller's kubeconfig nor any HELM_ variable is looked at.
@@ -23,19 +23,12 @@ import (
 
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 
 	"berth/internal/config"
 	"berth/internal/fault"
-	engine "berth/internal/helm"
+	"berth/internal/helm"
+	"berth/internal/kube"
 	"berth/internal/provider"
-)
-
-// managedBy is the label that berth puts on what it makes, and manager its
-// field manager in server-side apply. What lacks the label is never changed.
-const (
-	managedBy = "app.kubernetes.io/managed-by"
-	manager   = engine.Manager
 )
 
 // ErrNotDeployed is returned for an environment that holds no release.
@@ -49,16 +42,16 @@ type Client struct {
 	kube    kubernetes.Interface
 	who     string
 
-	// helm opens the release storage of a namespace and chart loads the
-	// application's chart; tests put their own there.
-	helm  func(namespace string) (*helm, error)
-	chart func() (*chart.Chart, error)
+	// release opens the application's release in a namespace and chart loads its
+	// chart; tests put their own there.
+	release func(namespace string) (*helm.Release, error)
+	chart   func() (*chart.Chart, error)
 
-	pace pace
+	timeouts timeouts
 }
 
-// pace is how long things are waited for.
-type pace struct {
+// timeouts is how long things are waited for.
+type timeouts struct {
 	// poll is the time between two looks at the cluster.
 	poll time.Duration
 	// deploy bounds the wait for a new revision, back the wait for the one
@@ -69,7 +62,7 @@ type pace struct {
 	lease, renew time.Duration
 }
 
-var usualPace = pace{
+var usualTimeouts = timeouts{
 	poll:   time.Second,
 	deploy: 10 * time.Minute,
 	back:   5 * time.Minute,
@@ -82,26 +75,29 @@ func New(cluster *provider.Cluster, c *config.Config) (*Client, error) {
 	if cluster == nil || cluster.REST == nil {
 		return nil, fmt.Errorf("releases: %w", provider.ErrNotUp)
 	}
-	reach := rest.CopyConfig(cluster.REST)
-	// A deploy asks often and briefly; client-go's default of five requests a
-	// second would make the waiting slower than the cluster.
-	reach.QPS, reach.Burst = 50, 100
-	// client-go prints the API server's warnings on standard error otherwise.
-	reach.WarningHandler = rest.NoWarnings{}
-	reach.UserAgent = "berth"
-	set, err := kubernetes.NewForConfig(reach)
+	client, err := kube.Connect(cluster.REST)
 	if err != nil {
 		return nil, fmt.Errorf("reach cluster %s: %w", cluster.Name, err)
 	}
 	return &Client{
 		cluster: cluster,
 		config:  c,
-		kube:    set,
+		kube:    client,
 		who:     operator(),
-		helm:    func(namespace string) (*helm, error) { return openHelm(reach, namespace, c.Name) },
-		chart:   loadChart,
-		pace:    usualPace,
+		release: func(namespace string) (*helm.Release, error) {
+			return helm.Open(kube.Config(cluster.REST), namespace, c.Name)
+		},
+		chart:    loadChart,
+		timeouts: usualTimeouts,
 	}, nil
+}
+
+// lock is the one of an environment: only one deploy at a time.
+func (c *Client) lock(environment string) kube.Lock {
+	return kube.Lock{
+		Client: c.kube, Namespace: environment, Name: c.config.Name + "-deploy", Who: c.who,
+		Duration: c.timeouts.lease, Renew: c.timeouts.renew,
+	}
 }
 
 // environment returns what berth.yaml says of an environment.

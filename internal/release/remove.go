@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"berth/internal/kube"
 	"berth/internal/progress"
 )
 
@@ -30,14 +31,14 @@ func (c *Client) Remove(ctx context.Context, environment string, r progress.Repo
 	}
 	return progress.Run(r, "Remove "+environment, func(step progress.Step) error {
 		if namespace.DeletionTimestamp == nil {
-			err := c.locked(ctx, environment, func(ctx, _ context.Context) error {
+			err := c.lock(environment).Do(ctx, func(ctx, _ context.Context) error {
 				return c.removeRelease(ctx, environment, step)
 			})
 			if err != nil {
 				return err
 			}
 		}
-		if namespace.Labels[managedBy] != manager {
+		if !kube.Owned(namespace) {
 			return nil
 		}
 		others, err := c.otherReleases(ctx, environment)
@@ -53,36 +54,35 @@ func (c *Client) Remove(ctx context.Context, environment string, r progress.Repo
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 			return fmt.Errorf("delete namespace %s: %w", environment, err)
 		}
-		for {
+		err = kube.Poll(ctx, c.timeouts.poll, func(ctx context.Context) (bool, error) {
 			now, err := namespaces.Get(ctx, environment, metav1.GetOptions{})
-			if apierrors.IsNotFound(err) || err == nil && now.UID != namespace.UID {
-				return nil
-			}
-			if err := sleep(ctx, c.pace.poll); err != nil {
-				return fmt.Errorf("wait for namespace %s to go: %w", environment, err)
-			}
+			return apierrors.IsNotFound(err) || err == nil && now.UID != namespace.UID, nil
+		})
+		if err != nil {
+			return fmt.Errorf("wait for namespace %s to go: %w", environment, err)
 		}
+		return nil
 	})
 }
 
 // removeRelease uninstalls the release and deletes what it leaves: its volumes,
 // which the chart keeps, and the Secrets, which are not the chart's.
 func (c *Client) removeRelease(ctx context.Context, environment string, step progress.Step) error {
-	h, err := c.helm(environment)
+	h, err := c.release(environment)
 	if err != nil {
 		return err
 	}
-	past, err := h.history()
+	past, err := h.History()
 	if err != nil {
 		return err
 	}
-	if err := h.own(past); err != nil {
+	if err := h.Own(past); err != nil {
 		return err
 	}
 	if len(past) > 0 {
 		step.Detail("uninstalling the release")
-		if err := h.uninstall(); err != nil {
-			return fmt.Errorf("uninstall: %w", err)
+		if err := h.Uninstall(hookTimeout); err != nil {
+			return err
 		}
 	}
 	step.Detail("deleting volumes and secrets")
@@ -93,7 +93,7 @@ func (c *Client) removeRelease(ctx context.Context, environment string, step pro
 		return fmt.Errorf("delete the volumes of %s: %w", environment, err)
 	}
 	err = c.kube.CoreV1().Secrets(environment).DeleteCollection(ctx, metav1.DeleteOptions{},
-		metav1.ListOptions{LabelSelector: instance + "," + managedBy + "=" + manager})
+		metav1.ListOptions{LabelSelector: instance + "," + kube.ManagedBy + "=" + kube.Manager})
 	if err != nil {
 		return fmt.Errorf("delete the secrets of %s: %w", environment, err)
 	}

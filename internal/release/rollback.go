@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 
-	"helm.sh/helm/v4/pkg/kube"
+	engine "helm.sh/helm/v4/pkg/kube"
 	"helm.sh/helm/v4/pkg/release/common"
 	helmrelease "helm.sh/helm/v4/pkg/release/v1"
 
 	"berth/internal/fault"
+	"berth/internal/helm"
 	"berth/internal/progress"
 )
 
@@ -20,19 +21,19 @@ func (c *Client) Rollback(ctx context.Context, environment string, revision int,
 	if _, err := c.environment(environment); err != nil {
 		return Revision{}, err
 	}
-	h, err := c.helm(environment)
+	h, err := c.release(environment)
 	if err != nil {
 		return Revision{}, err
 	}
 	// Looked at before the lock is taken, for which there may be no namespace.
-	if past, err := h.history(); err != nil || len(past) == 0 {
+	if past, err := h.History(); err != nil || len(past) == 0 {
 		if err == nil {
 			err = notDeployed(environment)
 		}
 		return Revision{}, err
 	}
 	var made Revision
-	err = c.locked(ctx, environment, func(ctx, held context.Context) error {
+	err = c.lock(environment).Do(ctx, func(ctx, held context.Context) error {
 		past, err := c.takeOver(h)
 		if err != nil {
 			return err
@@ -48,7 +49,7 @@ func (c *Client) Rollback(ctx context.Context, environment string, revision int,
 		made, err = c.change(ctx, held, h, past, change{
 			environment: environment, image: imageOf(to), description: description,
 			title: fmt.Sprintf("Roll %s back to revision %d", environment, to.Version),
-			apply: func(wait await) error { return h.rollback(to.Version, description, wait) },
+			apply: func(wait helm.Await) error { return h.Rollback(to.Version, c.revision(description, wait)) },
 		}, r)
 		return err
 	})
@@ -106,7 +107,7 @@ func served(r *helmrelease.Release) bool {
 // goBack makes the last revision that served do so again, and notes in failed
 // how that went. It runs on although the caller gave up, for a bounded time,
 // but not when the lock is lost.
-func (c *Client) goBack(held context.Context, h *helm, past []*helmrelease.Release, failed *Failed, r progress.Reporter) {
+func (c *Client) goBack(held context.Context, h *helm.Release, past []*helmrelease.Release, failed *Failed, r progress.Reporter) {
 	var to *helmrelease.Release
 	for _, p := range past {
 		if served(p) {
@@ -117,23 +118,23 @@ func (c *Client) goBack(held context.Context, h *helm, past []*helmrelease.Relea
 		return
 	}
 	failed.To = to.Version
-	ctx, cancel := context.WithTimeoutCause(held, c.pace.back,
-		fmt.Errorf("it did not serve within %s", c.pace.back))
+	ctx, cancel := context.WithTimeoutCause(held, c.timeouts.back,
+		fmt.Errorf("it did not serve within %s", c.timeouts.back))
 	defer cancel()
 	description := fmt.Sprintf("back to %d after %d failed, by %s", to.Version, failed.Revision, c.who)
 	failed.Stuck = progress.Run(r, fmt.Sprintf("Go back to revision %d", to.Version), func(step progress.Step) error {
-		return h.rollback(to.Version, description, func(resources kube.ResourceList) error {
-			return c.rollout(failed.Environment, resources, c.pace.back, step).wait(ctx)
-		})
+		return h.Rollback(to.Version, c.revision(description, func(resources engine.ResourceList) error {
+			return c.rollout(failed.Environment, workloads(resources), c.timeouts.back, step).Wait(ctx)
+		}))
 	})
-	after, err := h.history()
+	after, err := h.History()
 	switch {
 	case err != nil:
 		failed.Stuck = errors.Join(failed.Stuck, err)
 	case failed.Stuck == nil:
 		failed.Back = newest(after).Version
 	case newest(after).Version > failed.Revision:
-		failed.Stuck = errors.Join(failed.Stuck, h.describe(newest(after).Version, description+": failed: "+failed.Stuck.Error()))
+		failed.Stuck = errors.Join(failed.Stuck, h.Describe(newest(after).Version, description+": failed: "+failed.Stuck.Error()))
 	}
 }
 

@@ -13,12 +13,10 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	coreapply "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"berth/internal/config"
 	"berth/internal/fault"
+	"berth/internal/kube"
 )
 
 // saltAnnotation is on the Secret whose checksum goes into the pods' template.
@@ -44,7 +42,7 @@ func (c *Client) secrets(ctx context.Context, environment string, e config.Envir
 	restore := func(context.Context) error { return nil }
 	if len(c.config.Secrets) > 0 {
 		names.env = c.config.Name + "-env"
-		before, err := c.ownSecret(ctx, environment, names.env)
+		before, err := kube.OwnSecret(ctx, c.kube, environment, names.env)
 		if err != nil {
 			return names, restore, err
 		}
@@ -123,7 +121,7 @@ func envData(c *config.Config, environment string, before *core.Secret) (map[str
 // postgresqlSecret makes the database's password once. It is never changed
 // afterwards: the database took it when its volume was first filled.
 func (c *Client) postgresqlSecret(ctx context.Context, environment, name string) error {
-	found, err := c.ownSecret(ctx, environment, name)
+	found, err := kube.OwnSecret(ctx, c.kube, environment, name)
 	if err != nil || found != nil && len(found.Data["password"]) > 0 {
 		return err
 	}
@@ -133,7 +131,7 @@ func (c *Client) postgresqlSecret(ctx context.Context, environment, name string)
 
 // tlsSecret makes the hosts' certificate, and renews it in time.
 func (c *Client) tlsSecret(ctx context.Context, environment, name string, hosts []string) error {
-	found, err := c.ownSecret(ctx, environment, name)
+	found, err := kube.OwnSecret(ctx, c.kube, environment, name)
 	if err != nil {
 		return err
 	}
@@ -151,36 +149,15 @@ func (c *Client) tlsSecret(ctx context.Context, environment, name string, hosts 
 		map[string][]byte{core.TLSCertKey: certificate, core.TLSPrivateKeyKey: key}, "")
 }
 
-// ownSecret returns a Secret that berth made, or nil when there is none.
-func (c *Client) ownSecret(ctx context.Context, namespace, name string) (*core.Secret, error) {
-	found, err := c.kube.CoreV1().Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read Secret %s/%s: %w", namespace, name, err)
-	}
-	if found.Labels[managedBy] != manager {
-		return nil, fault.WithHint(
-			fmt.Errorf("there is a Secret %s/%s that berth did not make", namespace, name),
-			"rename it, or give it to berth: kubectl -n %s label secret %s %s=%s", namespace, name, managedBy, manager)
-	}
-	return found, nil
-}
-
 func (c *Client) applySecret(ctx context.Context, namespace, name string, kind core.SecretType, data map[string][]byte, salt string) error {
-	secret := coreapply.Secret(name, namespace).WithType(kind).WithData(data).WithLabels(map[string]string{
-		managedBy:                    manager,
-		"app.kubernetes.io/instance": c.config.Name,
-	})
+	secret := kube.Secret{
+		Namespace: namespace, Name: name, Type: kind, Data: data,
+		Labels: map[string]string{"app.kubernetes.io/instance": c.config.Name},
+	}
 	if salt != "" {
-		secret = secret.WithAnnotations(map[string]string{saltAnnotation: salt})
+		secret.Annotations = map[string]string{saltAnnotation: salt}
 	}
-	_, err := c.kube.CoreV1().Secrets(namespace).Apply(ctx, secret, metav1.ApplyOptions{FieldManager: manager, Force: true})
-	if err != nil {
-		return fmt.Errorf("write Secret %s/%s: %w", namespace, name, err)
-	}
-	return nil
+	return secret.Apply(ctx, c.kube)
 }
 
 // checksum stands for data without telling anything of it.

@@ -8,10 +8,10 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"berth/internal/config"
+	"berth/internal/kube"
+	"berth/internal/rollout"
 )
 
 // Status is how an environment is doing.
@@ -59,15 +59,15 @@ func (c *Client) Status(ctx context.Context, environment string) (Status, error)
 		return Status{}, err
 	}
 	status := Status{Environment: environment, Hosts: e.Hosts, Database: e.Database, Pods: []Pod{}, Warnings: []string{}}
-	h, err := c.helm(environment)
+	h, err := c.release(environment)
 	if err != nil {
 		return status, err
 	}
-	past, err := h.history()
+	past, err := h.History()
 	if err != nil {
 		return status, err
 	}
-	if err := h.own(past); err != nil {
+	if err := h.Own(past); err != nil {
 		return status, err
 	}
 	if len(past) == 0 {
@@ -81,11 +81,11 @@ func (c *Client) Status(ctx context.Context, environment string) (Status, error)
 	}
 	status.Deployed = true
 	status.Revision = revisions(past)[present]
-	ws, err := workloads(past[present].Manifest)
+	ws, err := rollout.Workloads(past[present].Manifest)
 	if err != nil {
 		return status, err
 	}
-	s, err := look(ctx, c.kube, environment)
+	s, err := rollout.Take(ctx, c.kube, environment)
 	if err != nil {
 		return status, fmt.Errorf("look at %s: %w", environment, err)
 	}
@@ -93,7 +93,7 @@ func (c *Client) Status(ctx context.Context, environment string) (Status, error)
 	if last := past[len(past)-1]; last.Version != status.Revision.Number {
 		status.Warnings = append(status.Warnings, fmt.Sprintf("revision %d: %s", last.Version, last.Info.Description))
 	}
-	if status.Busy, err = c.busy(ctx, environment); err != nil {
+	if status.Busy, err = c.lock(environment).Holder(ctx); err != nil {
 		return status, err
 	}
 	warning, err := c.certificateWarning(ctx, environment, e)
@@ -106,27 +106,27 @@ func (c *Client) Status(ctx context.Context, environment string) (Status, error)
 	return status, nil
 }
 
-// describe fills in what a sight shows of the release's workloads.
-func (st *Status) describe(s *sight, ws []workload) {
+// describe fills in what a snapshot shows of the release's workloads.
+func (st *Status) describe(s *rollout.Snapshot, ws []rollout.Workload) {
 	st.Serving = true
 	for _, w := range ws {
-		present, earlier := s.podsOf(w)
-		if text := s.missing(w); text != "" {
+		present, earlier := s.PodsOf(w)
+		if text := s.Missing(w); text != "" {
 			st.Serving = false
 			st.Warnings = append(st.Warnings, text)
 		}
-		if d := s.deployments[w.Name]; w.Kind == "Deployment" && d != nil {
-			st.Wanted += replicas(d.Spec.Replicas)
+		if d := s.Deployments[w.Name]; w.Kind == "Deployment" && d != nil {
+			st.Wanted += rollout.Replicas(d.Spec.Replicas)
 			for _, pod := range append(present, earlier...) {
-				if podReady(pod) {
+				if rollout.Ready(pod) {
 					st.Ready++
 				}
 			}
 		}
 		for _, pod := range present {
 			st.Pods = append(st.Pods, podOf(pod, w, true))
-			for _, trouble := range podTroubles(pod) {
-				st.Warnings = append(st.Warnings, trouble.String())
+			for _, reason := range rollout.PodReasons(pod) {
+				st.Warnings = append(st.Warnings, reason.String())
 			}
 		}
 		for _, pod := range earlier {
@@ -136,10 +136,10 @@ func (st *Status) describe(s *sight, ws []workload) {
 	slices.SortFunc(st.Pods, func(a, b Pod) int { return strings.Compare(a.Name, b.Name) })
 }
 
-func podOf(pod *core.Pod, w workload, current bool) Pod {
+func podOf(pod *core.Pod, w rollout.Workload, current bool) Pod {
 	p := Pod{
 		Name: pod.Name, Workload: w.Name, Node: pod.Spec.NodeName, State: string(pod.Status.Phase),
-		Ready: podReady(pod), Since: pod.CreationTimestamp.Time, Current: current,
+		Ready: rollout.Ready(pod), Since: pod.CreationTimestamp.Time, Current: current,
 	}
 	if len(pod.Spec.Containers) > 0 {
 		p.Image = pod.Spec.Containers[0].Image
@@ -147,7 +147,7 @@ func podOf(pod *core.Pod, w workload, current bool) Pod {
 	if pod.Status.Reason != "" {
 		p.State = pod.Status.Reason
 	}
-	for _, status := range statuses(pod) {
+	for _, status := range rollout.Statuses(pod) {
 		p.Restarts += int(status.RestartCount)
 		if waiting := status.State.Waiting; waiting != nil && waiting.Reason != "" && !status.Ready {
 			p.State = waiting.Reason
@@ -156,28 +156,12 @@ func podOf(pod *core.Pod, w workload, current bool) Pod {
 	return p
 }
 
-// busy says who works on an environment, or "".
-func (c *Client) busy(ctx context.Context, environment string) (string, error) {
-	lease, err := c.kube.CoordinationV1().Leases(environment).Get(ctx, c.config.Name+"-deploy", metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("look at the lock: %w", err)
-	}
-	if holder(lease) == "" || !fresh(lease, time.Now()) {
-		return "", nil
-	}
-	who, _, _ := strings.Cut(holder(lease), " ")
-	return who, nil
-}
-
 // certificateWarning tells of a certificate that ends soon.
 func (c *Client) certificateWarning(ctx context.Context, environment string, e config.Environment) (string, error) {
 	if c.cluster.Authority == nil || len(e.Hosts) == 0 {
 		return "", nil
 	}
-	secret, err := c.ownSecret(ctx, environment, c.config.Name+"-tls")
+	secret, err := kube.OwnSecret(ctx, c.kube, environment, c.config.Name+"-tls")
 	if err != nil || secret == nil {
 		return "", err
 	}

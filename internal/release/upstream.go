@@ -13,6 +13,8 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
+
+	"berth/internal/kube"
 )
 
 // upstreamLife is how long the application's own certificate lasts. It encrypts
@@ -23,7 +25,7 @@ const upstreamLife = 10 * 365 * 24 * time.Hour
 // upstreamSecret makes the certificate that the application serves the ingress
 // controller with, and renews it in time.
 func (c *Client) upstreamSecret(ctx context.Context, environment, name string) error {
-	found, err := c.ownSecret(ctx, environment, name)
+	found, err := kube.OwnSecret(ctx, c.kube, environment, name)
 	if err != nil {
 		return err
 	}

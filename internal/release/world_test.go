@@ -9,10 +9,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"helm.sh/helm/v4/pkg/action"
 	"helm.sh/helm/v4/pkg/chart/common"
-	"helm.sh/helm/v4/pkg/kube"
+	engine "helm.sh/helm/v4/pkg/kube"
 	kubefake "helm.sh/helm/v4/pkg/kube/fake"
 	"helm.sh/helm/v4/pkg/storage"
 	"helm.sh/helm/v4/pkg/storage/driver"
@@ -31,6 +32,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"berth/internal/config"
+	"berth/internal/helm"
 	"berth/internal/provider"
 )
 
@@ -45,6 +47,12 @@ type world struct {
 	revision  int
 	// refuse makes the API refuse the next objects.
 	refuse error
+}
+
+// quick makes seconds out of minutes. A Lease counts in whole seconds.
+var quick = timeouts{
+	poll: 2 * time.Millisecond, deploy: 5 * time.Second, back: 5 * time.Second,
+	lease: time.Second, renew: 20 * time.Millisecond,
 }
 
 // newWorld returns a cluster, and the releases of the application shop in its
@@ -64,27 +72,27 @@ func newWorld(t *testing.T) (*world, *Client) {
 			DotEnv:       map[string]string{"TOKEN": "a very secret value"},
 			Environments: map[string]config.Environment{"production": {Database: config.NoDatabase, Replicas: 2}},
 		},
-		kube: w.clientset, who: "mira@laptop", pace: quick, chart: loadChart,
+		kube: w.clientset, who: "mira@laptop", timeouts: quick, chart: loadChart,
 	}
-	c.helm = func(namespace string) (*helm, error) {
+	c.release = func(namespace string) (*helm.Release, error) {
 		settings := action.NewConfiguration(action.ConfigurationSetLogger(slog.DiscardHandler))
 		store := storage.Init(records)
 		store.SetLogger(slog.DiscardHandler)
 		settings.Releases, settings.KubeClient = store, w
 		settings.Capabilities = common.DefaultCapabilities.Copy()
 		settings.Capabilities.KubeVersion = common.KubeVersion{Version: "v1.37.2", Major: "1", Minor: "37"}
-		return newHelm(settings, namespace, "shop"), nil
+		return helm.New(settings, namespace, "shop"), nil
 	}
 	return w, c
 }
 
 // Build reads a manifest, as Helm's client does from the API's discovery.
-func (w *world) Build(manifest io.Reader, _ bool) (kube.ResourceList, error) {
+func (w *world) Build(manifest io.Reader, _ bool) (engine.ResourceList, error) {
 	all, err := io.ReadAll(manifest)
 	if err != nil {
 		return nil, err
 	}
-	var list kube.ResourceList
+	var list engine.ResourceList
 	for document := range strings.SplitSeq("\n"+string(all), "\n---") {
 		object := &unstructured.Unstructured{}
 		if err := yaml.Unmarshal([]byte(document), &object.Object); err != nil {
@@ -124,14 +132,14 @@ func status(err *apierrors.StatusError) *unstructured.Unstructured {
 	return &unstructured.Unstructured{Object: object}
 }
 
-func (w *world) Create(resources kube.ResourceList, _ ...kube.ClientCreateOption) (*kube.Result, error) {
+func (w *world) Create(resources engine.ResourceList, _ ...engine.ClientCreateOption) (*engine.Result, error) {
 	return w.Update(nil, resources)
 }
 
-func (w *world) Update(_, target kube.ResourceList, _ ...kube.ClientUpdateOption) (*kube.Result, error) {
+func (w *world) Update(_, target engine.ResourceList, _ ...engine.ClientUpdateOption) (*engine.Result, error) {
 	if err := w.refuse; err != nil {
 		w.refuse = nil
-		return &kube.Result{}, err
+		return &engine.Result{}, err
 	}
 	for _, info := range target {
 		if info.Mapping.GroupVersionKind.Kind != "Deployment" {
@@ -139,14 +147,14 @@ func (w *world) Update(_, target kube.ResourceList, _ ...kube.ClientUpdateOption
 		}
 		d := &apps.Deployment{}
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(info.Object.(*unstructured.Unstructured).Object, d); err != nil {
-			return &kube.Result{}, err
+			return &engine.Result{}, err
 		}
 		w.roll(d)
 	}
-	return &kube.Result{Updated: target}, nil
+	return &engine.Result{Updated: target}, nil
 }
 
-func (w *world) GetWaiterWithOptions(strategy kube.WaitStrategy, _ ...kube.WaitOption) (kube.Waiter, error) {
+func (w *world) GetWaiterWithOptions(strategy engine.WaitStrategy, _ ...engine.WaitOption) (engine.Waiter, error) {
 	return w.GetWaiter(strategy)
 }
 
@@ -198,6 +206,13 @@ func (w *world) roll(d *apps.Deployment) {
 		pod.Status.ContainerStatuses = []core.ContainerStatus{state}
 		w.put(schema.GroupVersionResource{Version: "v1", Resource: "pods"}, pod)
 	}
+}
+
+const revisionAnnotation = "deployment.kubernetes.io/revision"
+
+func controlledBy(kind, name string, uid types.UID) []metav1.OwnerReference {
+	yes := true
+	return []metav1.OwnerReference{{Kind: kind, Name: name, UID: uid, Controller: &yes}}
 }
 
 // put makes an object, or changes it.

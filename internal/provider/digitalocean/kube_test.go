@@ -26,11 +26,11 @@ import (
 	"berth/e2e/fakedo/fake"
 )
 
-// kube is as much of an API server as draining and waiting need. Its nodes are
+// apiServer is as much of an API server as draining and waiting need. Its nodes are
 // those of the account's cluster shop. It has one Deployment, whose pods come back
 // on another node a moment after they were evicted, under a disruption budget
 // of one.
-type kube struct {
+type apiServer struct {
 	*httptest.Server
 	account *fake.Fake // nil while the server has no nodes
 
@@ -56,16 +56,16 @@ const comeBack = 30 * time.Millisecond
 
 const replicas = 2
 
-func startKube(t *testing.T) *kube {
+func startKube(t *testing.T) *apiServer {
 	t.Helper()
-	k := &kube{closed: map[string]bool{}, secrets: map[string]map[string]string{}, fewest: replicas}
+	k := &apiServer{closed: map[string]bool{}, secrets: map[string]map[string]string{}, fewest: replicas}
 	k.Server = httptest.NewTLSServer(http.HandlerFunc(k.serve))
 	t.Cleanup(k.Close)
 	return k
 }
 
 // kubeconfig is what DigitalOcean hands out.
-func (k *kube) kubeconfig(t *testing.T) string {
+func (k *apiServer) kubeconfig(t *testing.T) string {
 	t.Helper()
 	file := clientcmdapi.NewConfig()
 	file.Clusters["c"] = &clientcmdapi.Cluster{
@@ -85,7 +85,7 @@ func (k *kube) kubeconfig(t *testing.T) string {
 }
 
 // deploy puts the Deployment's pods onto the cluster's first node.
-func (k *kube) deploy() {
+func (k *apiServer) deploy() {
 	nodes := k.nodes()
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -94,13 +94,13 @@ func (k *kube) deploy() {
 	}
 }
 
-func (k *kube) addPod(node string, ready time.Time) {
+func (k *apiServer) addPod(node string, ready time.Time) {
 	k.made++
 	k.pods = append(k.pods, &pod{fmt.Sprintf("web-%d", k.made), node, ready})
 }
 
 // nodes are the names of the cluster's running nodes.
-func (k *kube) nodes() []string {
+func (k *apiServer) nodes() []string {
 	var names []string
 	account, err := k.account.Account()
 	if err != nil {
@@ -122,7 +122,7 @@ func (k *kube) nodes() []string {
 }
 
 // places says on which node each pod is.
-func (k *kube) places() map[string]string {
+func (k *apiServer) places() map[string]string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	places := map[string]string{}
@@ -132,7 +132,7 @@ func (k *kube) places() map[string]string {
 	return places
 }
 
-func (k *kube) readyPods() int {
+func (k *apiServer) readyPods() int {
 	count := 0
 	for _, pod := range k.pods {
 		if !time.Now().Before(pod.ready) {
@@ -142,14 +142,14 @@ func (k *kube) readyPods() int {
 	return count
 }
 
-func (k *kube) node(name string) corev1.Node {
+func (k *apiServer) node(name string) corev1.Node {
 	return corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{Unschedulable: k.closed[name]},
 		Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}},
 	}
 }
 
-func (k *kube) pod(p *pod) corev1.Pod {
+func (k *apiServer) pod(p *pod) corev1.Pod {
 	return corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: p.name, Namespace: "production", UID: types.UID(p.name), OwnerReferences: []metav1.OwnerReference{
 			{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", Controller: ptr(true)},
@@ -160,7 +160,7 @@ func (k *kube) pod(p *pod) corev1.Pod {
 
 func ptr[T any](value T) *T { return &value }
 
-func (k *kube) serve(w http.ResponseWriter, r *http.Request) {
+func (k *apiServer) serve(w http.ResponseWriter, r *http.Request) {
 	nodes := k.nodes()
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -254,7 +254,7 @@ func (k *kube) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 // evict refuses while the budget is used up, as the API server does.
-func (k *kube) evict(name string, nodes []string, reply func(int, any), fail func(int, metav1.StatusReason)) {
+func (k *apiServer) evict(name string, nodes []string, reply func(int, any), fail func(int, metav1.StatusReason)) {
 	i := slices.IndexFunc(k.pods, func(p *pod) bool { return p.name == name })
 	if i < 0 {
 		fail(404, metav1.StatusReasonNotFound)
@@ -273,7 +273,7 @@ func (k *kube) evict(name string, nodes []string, reply func(int, any), fail fun
 	reply(201, metav1.Status{Status: metav1.StatusSuccess})
 }
 
-func (k *kube) secret(method, name string, body []byte, reply func(int, any), fail func(int, metav1.StatusReason)) {
+func (k *apiServer) secret(method, name string, body []byte, reply func(int, any), fail func(int, metav1.StatusReason)) {
 	if method == http.MethodPatch {
 		var applied struct {
 			StringData map[string]string `json:"stringData"`
@@ -282,7 +282,10 @@ func (k *kube) secret(method, name string, body []byte, reply func(int, any), fa
 			fail(400, metav1.StatusReasonBadRequest)
 			return
 		}
-		k.secrets[name] = applied.StringData
+		k.secrets[name] = map[string]string{}
+		for key, value := range applied.Data {
+			k.secrets[name][key] = string(value)
+		}
 	}
 	data, ok := k.secrets[name]
 	if !ok {

@@ -11,6 +11,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"berth/internal/fault"
+	"berth/internal/kube"
 	"berth/internal/provider"
 )
 
@@ -52,11 +53,7 @@ func (p *Provider) client(ctx context.Context) (kubernetes.Interface, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := kubernetes.NewForConfig(cluster.REST)
-	if err != nil {
-		return nil, fmt.Errorf("connect to the API server: %w", err)
-	}
-	return client, nil
+	return kube.Connect(cluster.REST)
 }
 
 // status is a cluster's state, which young ones do not have yet.

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/kubectl/pkg/drain"
 
+	"berth/internal/kube"
 	"berth/internal/progress"
 	"berth/internal/provider"
 )
@@ -34,9 +35,9 @@ func (p *Provider) awaitNodes(ctx context.Context, r progress.Reporter) (cluster
 		if cluster, err = p.Cluster(ctx); err != nil {
 			return err
 		}
-		client, err := kubernetes.NewForConfig(cluster.REST)
+		client, err := kube.Connect(cluster.REST)
 		if err != nil {
-			return fmt.Errorf("connect to the API server: %w", err)
+			return err
 		}
 		found, err := p.findCluster(ctx)
 		if err != nil {

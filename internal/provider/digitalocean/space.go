@@ -10,15 +10,12 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	core "k8s.io/client-go/applyconfigurations/core/v1"
-	"k8s.io/client-go/kubernetes"
 
 	"berth/internal/config"
 	"berth/internal/fault"
-	"berth/internal/helm"
+	"berth/internal/kube"
 	"berth/internal/provider"
 )
 
@@ -145,14 +142,14 @@ const (
 
 // storeKey puts the Space's own key into the cluster.
 func storeKey(ctx context.Context, cluster *provider.Cluster, access, secret string) error {
-	client, err := kubernetes.NewForConfig(cluster.REST)
+	client, err := kube.Connect(cluster.REST)
 	if err != nil {
-		return fmt.Errorf("connect to the API server: %w", err)
+		return err
 	}
-	wanted := core.Secret(keySecret, keyNamespace).WithType(corev1.SecretTypeOpaque).
-		WithLabels(map[string]string{"app.kubernetes.io/managed-by": helm.Manager}).
-		WithStringData(map[string]string{"accessKey": access, "secretKey": secret})
-	if _, err := client.CoreV1().Secrets(keyNamespace).Apply(ctx, wanted, metav1.ApplyOptions{FieldManager: helm.Manager, Force: true}); err != nil {
+	key := kube.Secret{Namespace: keyNamespace, Name: keySecret, Data: map[string][]byte{
+		"accessKey": []byte(access), "secretKey": []byte(secret),
+	}}
+	if err := key.Apply(ctx, client); err != nil {
 		return fmt.Errorf("keep the Space's key in the cluster: %w", err)
 	}
 	return nil
@@ -177,9 +174,9 @@ func (p *Provider) Bucket(ctx context.Context) (provider.Bucket, error) {
 	if err != nil {
 		return b, err
 	}
-	client, err := kubernetes.NewForConfig(cluster.REST)
+	client, err := kube.Connect(cluster.REST)
 	if err != nil {
-		return b, fmt.Errorf("connect to the API server: %w", err)
+		return b, err
 	}
 	secret, err := client.CoreV1().Secrets(keyNamespace).Get(ctx, keySecret, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {

@@ -68,7 +68,7 @@ type world struct {
 	*Provider
 	do   *fake.Server
 	gate *gate
-	kube *kube
+	kube *apiServer
 	said *journal
 }
 

@@ -1,4 +1,4 @@
-package release
+package kube
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	coordination "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 
 	"berth/internal/fault"
@@ -25,19 +26,30 @@ var (
 	ErrLockLost = errors.New("the lock was lost")
 )
 
-// locked does work while holding an environment's lock: a Lease named
-// <app>-deploy in its namespace.
+// Lock is a Lease, as client-go's leader election uses it, for one holder who
+// asks once.
+type Lock struct {
+	Client          kubernetes.Interface
+	Namespace, Name string
+	// Who holds it, for people: "mira@laptop".
+	Who string
+	// Duration is how long the Lease is good for without being renewed, Renew
+	// the time between two renewals.
+	Duration, Renew time.Duration
+}
+
+// Do does work while holding the lock. It returns [ErrLocked] at once when
+// somebody else does.
 //
 // Work gets two contexts. The first ends with the caller's and when the lock is
 // lost. The second ends only when the lock is lost: it is for the way back,
 // which must be gone even after the caller gave up, and must not when somebody
 // else is at work already.
-func (c *Client) locked(ctx context.Context, namespace string, work func(ctx, held context.Context) error) error {
-	l := &lock{
-		leases: c.kube.CoordinationV1().Leases(namespace),
-		name:   c.config.Name + "-deploy",
-		holder: fmt.Sprintf("%s/%d %s", c.who, os.Getpid(), rand.Text()[:8]),
-		pace:   c.pace,
+func (lock Lock) Do(ctx context.Context, work func(ctx, held context.Context) error) error {
+	l := &lease{
+		Lock:   lock,
+		leases: lock.Client.CoordinationV1().Leases(lock.Namespace),
+		holder: fmt.Sprintf("%s/%d %s", lock.Who, os.Getpid(), rand.Text()[:8]),
 	}
 	if err := l.acquire(ctx); err != nil {
 		return err
@@ -71,22 +83,36 @@ func withLoss(err, lost error) error {
 	return errors.Join(err, lost)
 }
 
-// lock is a Lease, as client-go's leader election uses it, for one holder who
-// asks once.
-type lock struct {
+// Holder says who holds the lock, or "".
+func (lock Lock) Holder(ctx context.Context) (string, error) {
+	found, err := lock.Client.CoordinationV1().Leases(lock.Namespace).Get(ctx, lock.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("look at the lock: %w", err)
+	}
+	if holder(found) == "" || !fresh(found, time.Now()) {
+		return "", nil
+	}
+	who, _, _ := strings.Cut(holder(found), " ")
+	return who, nil
+}
+
+// lease is a Lock that is being held.
+type lease struct {
+	Lock
 	leases coordinationclient.LeaseInterface
-	name   string
 	holder string
-	pace   pace
-	// lease is the object as it was last written.
-	lease *coordination.Lease
+	// written is the object as it was last written.
+	written *coordination.Lease
 }
 
 // acquire takes the lock or fails at once. Only where the lease seems to have
 // run out it looks twice: the holder's clock may differ from this one, and a
 // holder that lives renews it meanwhile.
-func (l *lock) acquire(ctx context.Context) error {
-	found, err := l.leases.Get(ctx, l.name, metav1.GetOptions{})
+func (l *lease) acquire(ctx context.Context) error {
+	found, err := l.leases.Get(ctx, l.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return l.create(ctx)
 	}
@@ -97,10 +123,10 @@ func (l *lock) acquire(ctx context.Context) error {
 		if fresh(found, time.Now()) {
 			return heldBy(found)
 		}
-		if err := sleep(ctx, 2*l.pace.renew); err != nil {
+		if err := Sleep(ctx, 2*l.Renew); err != nil {
 			return err
 		}
-		again, err := l.leases.Get(ctx, l.name, metav1.GetOptions{})
+		again, err := l.leases.Get(ctx, l.Name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return l.create(ctx)
 		}
@@ -113,44 +139,44 @@ func (l *lock) acquire(ctx context.Context) error {
 		found = again
 	}
 	found.Spec = l.spec(time.Now())
-	written, err := l.leases.Update(ctx, found, metav1.UpdateOptions{FieldManager: manager})
+	written, err := l.leases.Update(ctx, found, metav1.UpdateOptions{FieldManager: Manager})
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return l.contended(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("take over the lock: %w", err)
 	}
-	l.lease = written
+	l.written = written
 	return nil
 }
 
-func (l *lock) create(ctx context.Context) error {
+func (l *lease) create(ctx context.Context) error {
 	written, err := l.leases.Create(ctx, &coordination.Lease{
-		ObjectMeta: metav1.ObjectMeta{Name: l.name, Labels: map[string]string{managedBy: manager}},
+		ObjectMeta: metav1.ObjectMeta{Name: l.Name, Labels: map[string]string{ManagedBy: Manager}},
 		Spec:       l.spec(time.Now()),
-	}, metav1.CreateOptions{FieldManager: manager})
+	}, metav1.CreateOptions{FieldManager: Manager})
 	if apierrors.IsAlreadyExists(err) {
 		return l.contended(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("take the lock: %w", err)
 	}
-	l.lease = written
+	l.written = written
 	return nil
 }
 
 // contended says who was quicker.
-func (l *lock) contended(ctx context.Context) error {
-	found, err := l.leases.Get(ctx, l.name, metav1.GetOptions{})
+func (l *lease) contended(ctx context.Context) error {
+	found, err := l.leases.Get(ctx, l.Name, metav1.GetOptions{})
 	if err != nil {
 		return fmt.Errorf("somebody else took the lock: %w", ErrLocked)
 	}
 	return heldBy(found)
 }
 
-func (l *lock) spec(now time.Time) coordination.LeaseSpec {
+func (l *lease) spec(now time.Time) coordination.LeaseSpec {
 	stamp := metav1.NewMicroTime(now)
-	seconds := int32(max(1, l.pace.lease/time.Second))
+	seconds := int32(max(1, l.Duration/time.Second))
 	return coordination.LeaseSpec{
 		HolderIdentity: &l.holder, LeaseDurationSeconds: &seconds, AcquireTime: &stamp, RenewTime: &stamp,
 	}
@@ -158,60 +184,60 @@ func (l *lock) spec(now time.Time) coordination.LeaseSpec {
 
 // keep renews the lock until ctx ends. It calls lose when somebody else holds
 // it, or when it could not be renewed while there was still time to stop.
-func (l *lock) keep(ctx context.Context, lose context.CancelCauseFunc) {
+func (l *lease) keep(ctx context.Context, lose context.CancelCauseFunc) {
 	good := time.Now()
-	for sleep(ctx, l.pace.renew) == nil {
+	for Sleep(ctx, l.Renew) == nil {
 		err := l.renew(ctx)
 		switch {
 		case err == nil:
 			good = time.Now()
 		case errors.Is(err, ErrLockLost):
 			lose(err)
-		case time.Since(good) > l.pace.lease-l.pace.renew:
+		case time.Since(good) > l.Duration-l.Renew:
 			lose(fmt.Errorf("%w: it could not be renewed for %s: %w", ErrLockLost, time.Since(good).Round(time.Second), err))
 		}
 	}
 }
 
-func (l *lock) renew(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, l.pace.renew)
+func (l *lease) renew(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, l.Renew)
 	defer cancel()
-	next := l.lease.DeepCopy()
+	next := l.written.DeepCopy()
 	stamp := metav1.NewMicroTime(time.Now())
 	next.Spec.RenewTime = &stamp
-	written, err := l.leases.Update(ctx, next, metav1.UpdateOptions{FieldManager: manager})
+	written, err := l.leases.Update(ctx, next, metav1.UpdateOptions{FieldManager: Manager})
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return l.reread(ctx, err)
 	}
 	if err != nil {
 		return err
 	}
-	l.lease = written
+	l.written = written
 	return nil
 }
 
 // reread tells a lock that is still held, as after an update whose answer got
 // lost, from one that is not.
-func (l *lock) reread(ctx context.Context, conflict error) error {
-	found, err := l.leases.Get(ctx, l.name, metav1.GetOptions{})
+func (l *lease) reread(ctx context.Context, conflict error) error {
+	found, err := l.leases.Get(ctx, l.Name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return fmt.Errorf("%w: somebody deleted the Lease %s", ErrLockLost, l.name)
+		return fmt.Errorf("%w: somebody deleted the Lease %s", ErrLockLost, l.Name)
 	case err != nil:
 		return errors.Join(conflict, err)
 	case holder(found) != l.holder:
 		return fmt.Errorf("%w: %s holds it now", ErrLockLost, holder(found))
 	}
-	l.lease = found
+	l.written = found
 	return conflict
 }
 
 // release gives the lock back, if it is still this holder's.
-func (l *lock) release(ctx context.Context) error {
+func (l *lease) release(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	err := l.leases.Delete(ctx, l.name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{
-		UID: &l.lease.UID, ResourceVersion: &l.lease.ResourceVersion,
+	err := l.leases.Delete(ctx, l.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{
+		UID: &l.written.UID, ResourceVersion: &l.written.ResourceVersion,
 	}})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return fmt.Errorf("give back the lock: %w", err)
@@ -250,16 +276,4 @@ func heldBy(l *coordination.Lease) error {
 	return fault.WithHint(
 		fmt.Errorf("%s: %s has been at work here since %s: %w", l.Namespace, who, since, ErrLocked),
 		"wait for it to end; if that process is gone, the lock frees itself within %s", lasts)
-}
-
-// sleep waits, or returns why it did not.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
 }

@@ -1,4 +1,4 @@
-package release
+package rollout
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-func TestPodTroubles(t *testing.T) {
+func TestPodReasons(t *testing.T) {
 	waiting := func(reason, message string) core.ContainerStatus {
 		return core.ContainerStatus{Name: "web", State: core.ContainerState{Waiting: &core.ContainerStateWaiting{Reason: reason, Message: message}}}
 	}
@@ -67,7 +67,7 @@ func TestPodTroubles(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			pod := &core.Pod{ObjectMeta: metav1.ObjectMeta{Name: "shop-1"}, Status: test.status}
-			if got := (&trouble{podTroubles(pod)}).Error(); got != test.want {
+			if got := (&Error{PodReasons(pod)}).Error(); got != test.want {
 				t.Errorf("got  %q\nwant %q", got, test.want)
 			}
 		})
@@ -75,15 +75,15 @@ func TestPodTroubles(t *testing.T) {
 }
 
 // scene is a namespace with the Deployment shop, of two pods each revision.
-func scene() *sight {
+func scene() *Snapshot {
 	two := int32(2)
 	d := &apps.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: "shop", UID: "d", Generation: 2, Annotations: map[string]string{revisionAnnotation: "2"}},
 		Spec:       apps.DeploymentSpec{Replicas: &two},
 		Status:     apps.DeploymentStatus{ObservedGeneration: 2, Replicas: 2, UpdatedReplicas: 2, AvailableReplicas: 2},
 	}
-	s := &sight{
-		deployments:  map[string]*apps.Deployment{"shop": d},
+	s := &Snapshot{
+		Deployments:  map[string]*apps.Deployment{"shop": d},
 		statefulSets: map[string]*apps.StatefulSet{},
 		services:     []core.Service{{Spec: core.ServiceSpec{Selector: map[string]string{"app": "shop"}}}},
 	}
@@ -104,9 +104,9 @@ func controlledBy(kind, name string, uid types.UID) []metav1.OwnerReference {
 }
 
 // add puts a ready pod, which a Service sends requests to, into a sight.
-func (s *sight) add(name string, owner types.UID) *core.Pod {
+func (s *Snapshot) add(name string, owner types.UID) *core.Pod {
 	yes := true
-	s.pods = append(s.pods, core.Pod{
+	s.Pods = append(s.Pods, core.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), Labels: map[string]string{"app": "shop"}, OwnerReferences: controlledBy("", "", owner)},
 		Status: core.PodStatus{Phase: core.PodRunning, Conditions: []core.PodCondition{{Type: core.PodReady, Status: core.ConditionTrue}},
 			ContainerStatuses: []core.ContainerStatus{{Name: "web", Ready: true}}},
@@ -114,11 +114,11 @@ func (s *sight) add(name string, owner types.UID) *core.Pod {
 	s.slices = append(s.slices, discovery.EndpointSlice{Endpoints: []discovery.Endpoint{{
 		TargetRef: &core.ObjectReference{Kind: "Pod", Name: name}, Conditions: discovery.EndpointConditions{Ready: &yes},
 	}}})
-	return &s.pods[len(s.pods)-1]
+	return &s.Pods[len(s.Pods)-1]
 }
 
 // withDatabase adds a StatefulSet that is ready, or not yet.
-func (s *sight) withDatabase(ready bool) *sight {
+func (s *Snapshot) withDatabase(ready bool) *Snapshot {
 	one := int32(1)
 	set := &apps.StatefulSet{
 		ObjectMeta: metav1.ObjectMeta{Name: "shop-postgresql", UID: "db", Generation: 1},
@@ -136,17 +136,17 @@ func (s *sight) withDatabase(ready bool) *sight {
 	return s
 }
 
-func (s *sight) pod(name string) *core.Pod {
-	for i := range s.pods {
-		if s.pods[i].Name == name {
-			return &s.pods[i]
+func (s *Snapshot) pod(name string) *core.Pod {
+	for i := range s.Pods {
+		if s.Pods[i].Name == name {
+			return &s.Pods[i]
 		}
 	}
 	panic(name)
 }
 
 // fail makes a pod's container wait for a reason, after some crashes.
-func (s *sight) fail(name, reason string, crashes int32, started time.Time) {
+func (s *Snapshot) fail(name, reason string, crashes int32, started time.Time) {
 	pod := s.pod(name)
 	pod.CreationTimestamp = metav1.Now()
 	pod.Status.Conditions = nil
@@ -159,36 +159,36 @@ func (s *sight) fail(name, reason string, crashes int32, started time.Time) {
 }
 
 func TestServingMeansTheNewPodsAndNoOthers(t *testing.T) {
-	shop := workload{"Deployment", "shop"}
+	shop := Workload{"Deployment", "shop"}
 	tests := []struct {
 		name   string
-		change func(*sight)
+		change func(*Snapshot)
 		want   string
 	}{
-		{"serving", func(*sight) {}, ""},
-		{"not there", func(s *sight) { delete(s.deployments, "shop") }, "deployment shop is not there"},
-		{"not seen by the controller yet", func(s *sight) { s.deployments["shop"].Generation = 3 }, "shop is being taken up"},
-		{"no ReplicaSet yet", func(s *sight) { s.deployments["shop"].Annotations[revisionAnnotation] = "3" }, "shop is being taken up"},
-		{"one not ready", func(s *sight) { s.pod("shop-r2-b").Status.Conditions = nil }, "shop: 1 of 2 pods ready"},
-		{"ready pods of the last revision do not count", func(s *sight) {
-			s.pods = s.pods[:1]
+		{"serving", func(*Snapshot) {}, ""},
+		{"not there", func(s *Snapshot) { delete(s.Deployments, "shop") }, "deployment shop is not there"},
+		{"not seen by the controller yet", func(s *Snapshot) { s.Deployments["shop"].Generation = 3 }, "shop is being taken up"},
+		{"no ReplicaSet yet", func(s *Snapshot) { s.Deployments["shop"].Annotations[revisionAnnotation] = "3" }, "shop is being taken up"},
+		{"one not ready", func(s *Snapshot) { s.pod("shop-r2-b").Status.Conditions = nil }, "shop: 1 of 2 pods ready"},
+		{"ready pods of the last revision do not count", func(s *Snapshot) {
+			s.Pods = s.Pods[:1]
 			s.add("shop-r1-a", "rs1")
 		}, "shop: 1 of 2 pods ready"},
-		{"one gets no requests yet", func(s *sight) { s.slices = s.slices[:1] }, "shop: 1 of 2 pods get requests"},
-		{"no Service wants them", func(s *sight) { s.slices, s.services = nil, nil }, ""},
-		{"an old pod still serves", func(s *sight) { s.add("shop-r1-a", "rs1") }, "shop: 2 of 2 pods ready, 1 pod of the last revision leaving"},
-		{"an old pod is on its way out", func(s *sight) {
+		{"one gets no requests yet", func(s *Snapshot) { s.slices = s.slices[:1] }, "shop: 1 of 2 pods get requests"},
+		{"no Service wants them", func(s *Snapshot) { s.slices, s.services = nil, nil }, ""},
+		{"an old pod still serves", func(s *Snapshot) { s.add("shop-r1-a", "rs1") }, "shop: 2 of 2 pods ready, 1 pod of the last revision leaving"},
+		{"an old pod is on its way out", func(s *Snapshot) {
 			now := metav1.Now()
 			s.add("shop-r1-a", "rs1").DeletionTimestamp = &now
 		}, ""},
-		{"not ready for long enough", func(s *sight) { s.deployments["shop"].Status.AvailableReplicas = 1 }, "shop: 2 of 2 pods ready, settling"},
-		{"somebody else's pod", func(s *sight) { s.add("other-1", "rs-other") }, ""},
+		{"not ready for long enough", func(s *Snapshot) { s.Deployments["shop"].Status.AvailableReplicas = 1 }, "shop: 2 of 2 pods ready, settling"},
+		{"somebody else's pod", func(s *Snapshot) { s.add("other-1", "rs-other") }, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := scene()
 			test.change(s)
-			if got := s.missing(shop); got != test.want {
+			if got := s.Missing(shop); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
@@ -196,57 +196,57 @@ func TestServingMeansTheNewPodsAndNoOthers(t *testing.T) {
 }
 
 func TestDatabaseMustBeReadyToo(t *testing.T) {
-	db := workload{"StatefulSet", "shop-postgresql"}
-	if got := scene().withDatabase(true).missing(db); got != "" {
+	db := Workload{"StatefulSet", "shop-postgresql"}
+	if got := scene().withDatabase(true).Missing(db); got != "" {
 		t.Errorf("ready: %q", got)
 	}
-	if got := scene().withDatabase(false).missing(db); got != "shop-postgresql: 0 of 1 pods ready" {
+	if got := scene().withDatabase(false).Missing(db); got != "shop-postgresql: 0 of 1 pods ready" {
 		t.Errorf("not ready: %q", got)
 	}
 }
 
-// TestPatience tells what ends a rollout at once, what is borne for a while, and
+// TestGrace tells what ends a rollout at once, what is borne for a while, and
 // what is not the application's fault.
-func TestPatience(t *testing.T) {
+func TestGrace(t *testing.T) {
 	began := time.Now()
-	all := []workload{{"Deployment", "shop"}, {"StatefulSet", "shop-postgresql"}}
+	all := []Workload{{"Deployment", "shop"}, {"StatefulSet", "shop-postgresql"}}
 	// look is what is seen at some time after the beginning.
 	type looked struct {
-		after time.Duration
-		sight *sight
-		want  string
+		after    time.Duration
+		snapshot *Snapshot
+		want     string
 	}
-	failing := func(reason string, crashes int32) *sight {
+	failing := func(reason string, crashes int32) *Snapshot {
 		s := scene()
 		s.fail("shop-r2-a", reason, crashes, began)
 		return s
 	}
-	crashing := func(ready bool, started time.Duration) *sight {
+	crashing := func(ready bool, started time.Duration) *Snapshot {
 		s := scene().withDatabase(ready)
 		s.fail("shop-r2-a", "CrashLoopBackOff", 3, began.Add(started))
 		return s
 	}
-	old := func(crashes int32) *sight {
+	old := func(crashes int32) *Snapshot {
 		s := failing("CrashLoopBackOff", crashes)
 		s.pod("shop-r2-a").CreationTimestamp = metav1.NewTime(began.Add(-time.Hour))
 		return s
 	}
-	exceeded := func(s *sight) *sight {
+	exceeded := func(s *Snapshot) *Snapshot {
 		s.pod("shop-r2-a").Status.Conditions = nil
 		s.pod("shop-r2-a").Status.ContainerStatuses = []core.ContainerStatus{{Name: "web", State: core.ContainerState{Running: &core.ContainerStateRunning{}}}}
-		s.deployments["shop"].Status.Conditions = []apps.DeploymentCondition{{Type: apps.DeploymentProgressing,
+		s.Deployments["shop"].Status.Conditions = []apps.DeploymentCondition{{Type: apps.DeploymentProgressing,
 			Status: core.ConditionFalse, Reason: "ProgressDeadlineExceeded"}}
 		return s
 	}
-	refused := func() *sight {
+	refused := func() *Snapshot {
 		s := scene()
-		s.deployments["shop"].Status.Conditions = []apps.DeploymentCondition{{Type: apps.DeploymentReplicaFailure,
+		s.Deployments["shop"].Status.Conditions = []apps.DeploymentCondition{{Type: apps.DeploymentReplicaFailure,
 			Status: core.ConditionTrue, Reason: "FailedCreate", Message: `pods "shop-" is forbidden: exceeded quota`}}
 		return s
 	}
-	refusedDatabase := func() *sight {
+	refusedDatabase := func() *Snapshot {
 		s := scene().withDatabase(false)
-		s.pods = s.pods[:2]
+		s.Pods = s.Pods[:2]
 		s.refusals = []core.Event{{Reason: "FailedCreate", Message: "violates PodSecurity", InvolvedObject: core.ObjectReference{UID: "db"},
 			LastTimestamp: metav1.NewTime(began.Add(time.Second))}}
 		return s
@@ -281,13 +281,13 @@ func TestPatience(t *testing.T) {
 	}
 	for name, looks := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := patience{started: began, first: map[string]time.Time{}}
+			p := grace{started: began, first: map[string]time.Time{}}
 			for _, l := range looks {
 				ws := all
-				if l.sight.statefulSets["shop-postgresql"] == nil {
+				if l.snapshot.statefulSets["shop-postgresql"] == nil {
 					ws = all[:1]
 				}
-				got := (&trouble{p.lost(l.sight, ws, began.Add(l.after))}).Error()
+				got := (&Error{p.lost(l.snapshot, ws, began.Add(l.after))}).Error()
 				if l.want == "" && got != "" || !strings.Contains(got, l.want) {
 					t.Errorf("after %s: got %q, want %q", l.after, got, l.want)
 				}
@@ -312,7 +312,7 @@ metadata:
 kind: StatefulSet
 metadata: {name: shop-postgresql}
 `
-	got, err := workloads(manifest)
+	got, err := Workloads(manifest)
 	if err != nil || fmt.Sprint(got) != "[deployment shop statefulset shop-postgresql]" {
 		t.Errorf("got %v, %v", got, err)
 	}

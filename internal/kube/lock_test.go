@@ -1,4 +1,4 @@
-package release
+package kube
 
 import (
 	"context"
@@ -13,18 +13,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
-
-	"berth/internal/config"
 )
 
-// quick makes seconds out of minutes. A Lease counts in whole seconds.
-var quick = pace{
-	poll: 2 * time.Millisecond, deploy: 5 * time.Second, back: 5 * time.Second,
-	lease: time.Second, renew: 20 * time.Millisecond,
-}
-
-func lockClient(who string, held ...runtime.Object) *Client {
-	return &Client{config: &config.Config{Name: "shop"}, kube: fake.NewClientset(held...), who: who, pace: quick}
+// lockOf makes seconds out of minutes. A Lease counts in whole seconds.
+func lockOf(who string, held ...runtime.Object) Lock {
+	return Lock{Client: fake.NewClientset(held...), Namespace: "production", Name: "shop-deploy", Who: who,
+		Duration: time.Second, Renew: 20 * time.Millisecond}
 }
 
 func leaseHeldBy(who string, renewed time.Time) *coordination.Lease {
@@ -36,9 +30,9 @@ func leaseHeldBy(who string, renewed time.Time) *coordination.Lease {
 }
 
 func TestLockIsHeldWhileWorkingAndGivenBack(t *testing.T) {
-	c := lockClient("mira@laptop")
-	leases := c.kube.CoordinationV1().Leases("production")
-	err := c.locked(context.Background(), "production", func(ctx, _ context.Context) error {
+	c := lockOf("mira@laptop")
+	leases := c.Client.CoordinationV1().Leases("production")
+	err := c.Do(context.Background(), func(ctx, _ context.Context) error {
 		first, err := leases.Get(ctx, "shop-deploy", metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -84,16 +78,16 @@ func TestLock(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			lease := leaseHeldBy("ada@desk/7 X", time.Now().Add(test.renewed))
-			c := lockClient("mira@laptop", lease)
+			c := lockOf("mira@laptop", lease)
 			looks := 0
-			c.kube.(*fake.Clientset).PrependReactor("get", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
+			c.Client.(*fake.Clientset).PrependReactor("get", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
 				if looks++; looks == 2 && test.alive {
 					return true, leaseHeldBy("ada@desk/7 X", time.Now().Add(test.renewed)), nil
 				}
 				return false, nil, nil
 			})
 			worked := false
-			err := c.locked(context.Background(), "production", func(context.Context, context.Context) error {
+			err := c.Do(context.Background(), func(context.Context, context.Context) error {
 				worked = true
 				return nil
 			})
@@ -108,9 +102,9 @@ func TestLock(t *testing.T) {
 }
 
 func TestSecondDeployFailsAtOnce(t *testing.T) {
-	c := lockClient("mira@laptop")
-	err := c.locked(context.Background(), "production", func(ctx, _ context.Context) error {
-		return c.locked(ctx, "production", func(context.Context, context.Context) error {
+	c := lockOf("mira@laptop")
+	err := c.Do(context.Background(), func(ctx, _ context.Context) error {
+		return c.Do(ctx, func(context.Context, context.Context) error {
 			t.Error("two at a time")
 			return nil
 		})
@@ -121,21 +115,21 @@ func TestSecondDeployFailsAtOnce(t *testing.T) {
 }
 
 func TestLostLockEndsTheWork(t *testing.T) {
-	tests := map[string]func(*Client) error{
-		"taken over": func(c *Client) error {
-			_, err := c.kube.CoordinationV1().Leases("production").Update(context.Background(), leaseHeldBy("ada@desk/7 X", time.Now()), metav1.UpdateOptions{})
+	tests := map[string]func(Lock) error{
+		"taken over": func(c Lock) error {
+			_, err := c.Client.CoordinationV1().Leases("production").Update(context.Background(), leaseHeldBy("ada@desk/7 X", time.Now()), metav1.UpdateOptions{})
 			return err
 		},
-		"deleted": func(c *Client) error {
-			return c.kube.CoordinationV1().Leases("production").Delete(context.Background(), "shop-deploy", metav1.DeleteOptions{})
+		"deleted": func(c Lock) error {
+			return c.Client.CoordinationV1().Leases("production").Delete(context.Background(), "shop-deploy", metav1.DeleteOptions{})
 		},
 	}
 	for name, take := range tests {
 		t.Run(name, func(t *testing.T) {
-			c := lockClient("mira@laptop")
+			c := lockOf("mira@laptop")
 			// The fake API has no optimistic locking of its own.
-			c.kube.(*fake.Clientset).PrependReactor("update", "leases", conflict(c))
-			err := c.locked(context.Background(), "production", func(ctx, held context.Context) error {
+			c.Client.(*fake.Clientset).PrependReactor("update", "leases", conflict(c))
+			err := c.Do(context.Background(), func(ctx, held context.Context) error {
 				if err := take(c); err != nil {
 					t.Fatal(err)
 				}
@@ -157,11 +151,11 @@ func TestLostLockEndsTheWork(t *testing.T) {
 }
 
 func TestLockThatCannotBeRenewedIsLost(t *testing.T) {
-	c := lockClient("mira@laptop")
-	c.kube.(*fake.Clientset).PrependReactor("update", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
+	c := lockOf("mira@laptop")
+	c.Client.(*fake.Clientset).PrependReactor("update", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, errors.New("connection refused")
 	})
-	err := c.locked(context.Background(), "production", func(ctx, _ context.Context) error {
+	err := c.Do(context.Background(), func(ctx, _ context.Context) error {
 		<-ctx.Done()
 		return context.Cause(ctx)
 	})
@@ -171,9 +165,9 @@ func TestLockThatCannotBeRenewedIsLost(t *testing.T) {
 }
 
 func TestCancelledWorkMayStillGoBack(t *testing.T) {
-	c := lockClient("mira@laptop")
+	c := lockOf("mira@laptop")
 	ctx, cancel := context.WithCancel(context.Background())
-	err := c.locked(ctx, "production", func(ctx, held context.Context) error {
+	err := c.Do(ctx, func(ctx, held context.Context) error {
 		cancel()
 		<-ctx.Done()
 		return held.Err()
@@ -185,10 +179,10 @@ func TestCancelledWorkMayStillGoBack(t *testing.T) {
 
 // conflict refuses to update a Lease for another holder than its present one,
 // unless it is the test that does so.
-func conflict(c *Client) clienttesting.ReactionFunc {
+func conflict(c Lock) clienttesting.ReactionFunc {
 	return func(action clienttesting.Action) (bool, runtime.Object, error) {
 		next := action.(clienttesting.UpdateAction).GetObject().(*coordination.Lease)
-		found, err := c.kube.(*fake.Clientset).Tracker().Get(action.GetResource(), "production", "shop-deploy")
+		found, err := c.Client.(*fake.Clientset).Tracker().Get(action.GetResource(), "production", "shop-deploy")
 		if err != nil {
 			return true, nil, err
 		}

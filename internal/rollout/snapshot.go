@@ -1,8 +1,18 @@
-package release
+// Package rollout tells whether the workloads of a namespace serve, waits until
+// they do, and says why they do not.
+//
+// What it sees is a [Snapshot] (snapshot.go). A pod's state becomes a [Reason]
+// (reason.go), a workload's a list of them (reasons.go); which of those end a
+// rollout, and which may still pass, grace.go tells. [Rollout] waits (wait.go).
+// [Explain] collects the evidence of a rollout that failed (evidence.go).
+//
+// It knows Kubernetes alone: neither Helm nor berth.yaml.
+package rollout
 
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	apps "k8s.io/api/apps/v1"
@@ -14,18 +24,18 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// workload is a Deployment or StatefulSet of a release. The application is a
+// Workload is a Deployment or StatefulSet of a release. The application is a
 // Deployment, its database a StatefulSet.
-type workload struct {
+type Workload struct {
 	Kind string
 	Name string
 }
 
-func (w workload) String() string { return strings.ToLower(w.Kind) + " " + w.Name }
+func (w Workload) String() string { return strings.ToLower(w.Kind) + " " + w.Name }
 
-// workloads returns those that a release's manifest names.
-func workloads(manifest string) ([]workload, error) {
-	var found []workload
+// Workloads returns those that a release's manifest names.
+func Workloads(manifest string) ([]Workload, error) {
+	var found []Workload
 	for _, document := range strings.Split("\n"+manifest, "\n---") {
 		var object struct {
 			Kind     string            `json:"kind"`
@@ -35,26 +45,27 @@ func workloads(manifest string) ([]workload, error) {
 			return nil, fmt.Errorf("read the release's manifest: %w", err)
 		}
 		if object.Kind == "Deployment" || object.Kind == "StatefulSet" {
-			found = append(found, workload{object.Kind, object.Metadata.Name})
+			found = append(found, Workload{object.Kind, object.Metadata.Name})
 		}
 	}
 	return found, nil
 }
 
-// sight is what one look at a namespace showed.
-type sight struct {
-	deployments  map[string]*apps.Deployment
+// Snapshot is what one look at a namespace showed.
+type Snapshot struct {
+	// Deployments by name.
+	Deployments  map[string]*apps.Deployment
 	replicaSets  []apps.ReplicaSet
 	statefulSets map[string]*apps.StatefulSet
-	pods         []core.Pod
+	Pods         []core.Pod
 	services     []core.Service
 	slices       []discovery.EndpointSlice
 	// refusals are the events of pods that could not be made.
 	refusals []core.Event
 }
 
-// look takes a sight of a namespace.
-func look(ctx context.Context, client kubernetes.Interface, namespace string) (*sight, error) {
+// Take takes a snapshot of a namespace.
+func Take(ctx context.Context, client kubernetes.Interface, namespace string) (*Snapshot, error) {
 	all := metav1.ListOptions{}
 	deployments, err := client.AppsV1().Deployments(namespace).List(ctx, all)
 	if err != nil {
@@ -76,7 +87,7 @@ func look(ctx context.Context, client kubernetes.Interface, namespace string) (*
 	if err != nil {
 		return nil, err
 	}
-	slices, err := client.DiscoveryV1().EndpointSlices(namespace).List(ctx, all)
+	endpoints, err := client.DiscoveryV1().EndpointSlices(namespace).List(ctx, all)
 	if err != nil {
 		return nil, err
 	}
@@ -84,17 +95,17 @@ func look(ctx context.Context, client kubernetes.Interface, namespace string) (*
 	if err != nil {
 		return nil, err
 	}
-	s := &sight{
-		deployments:  map[string]*apps.Deployment{},
+	s := &Snapshot{
+		Deployments:  map[string]*apps.Deployment{},
 		statefulSets: map[string]*apps.StatefulSet{},
 		replicaSets:  replicaSets.Items,
-		pods:         pods.Items,
+		Pods:         pods.Items,
 		services:     services.Items,
-		slices:       slices.Items,
+		slices:       endpoints.Items,
 		refusals:     refusals.Items,
 	}
 	for i := range deployments.Items {
-		s.deployments[deployments.Items[i].Name] = &deployments.Items[i]
+		s.Deployments[deployments.Items[i].Name] = &deployments.Items[i]
 	}
 	for i := range statefulSets.Items {
 		s.statefulSets[statefulSets.Items[i].Name] = &statefulSets.Items[i]
@@ -108,7 +119,7 @@ const revisionAnnotation = "deployment.kubernetes.io/revision"
 
 // newReplicaSet returns the ReplicaSet of a Deployment's present template, or
 // nil until the controller has made it.
-func (s *sight) newReplicaSet(d *apps.Deployment) *apps.ReplicaSet {
+func (s *Snapshot) newReplicaSet(d *apps.Deployment) *apps.ReplicaSet {
 	if d.Status.ObservedGeneration < d.Generation {
 		return nil
 	}
@@ -121,15 +132,15 @@ func (s *sight) newReplicaSet(d *apps.Deployment) *apps.ReplicaSet {
 	return nil
 }
 
-// podsOf returns a workload's pods of the present template, and those of
+// PodsOf returns a workload's pods of the present template, and those of
 // earlier ones. Pods on their way out are in neither: they take no new
 // requests.
-func (s *sight) podsOf(w workload) (present, earlier []*core.Pod) {
+func (s *Snapshot) PodsOf(w Workload) (present, earlier []*core.Pod) {
 	owner, hash := map[types.UID]bool{}, ""
 	var newest types.UID
 	switch w.Kind {
 	case "Deployment":
-		d := s.deployments[w.Name]
+		d := s.Deployments[w.Name]
 		if d == nil {
 			return nil, nil
 		}
@@ -151,8 +162,8 @@ func (s *sight) podsOf(w workload) (present, earlier []*core.Pod) {
 			newest, hash = set.UID, set.Status.UpdateRevision
 		}
 	}
-	for i := range s.pods {
-		pod := &s.pods[i]
+	for i := range s.Pods {
+		pod := &s.Pods[i]
 		ref := metav1.GetControllerOf(pod)
 		if ref == nil || !owner[ref.UID] || pod.DeletionTimestamp != nil {
 			continue
@@ -166,8 +177,21 @@ func (s *sight) podsOf(w workload) (present, earlier []*core.Pod) {
 	return present, earlier
 }
 
+// Belongs reports whether a pod is of a Deployment, whichever its revision and
+// also while it is on its way out.
+func (s *Snapshot) Belongs(pod *core.Pod, deployment string) bool {
+	d := s.Deployments[deployment]
+	owner := metav1.GetControllerOf(pod)
+	if d == nil || owner == nil {
+		return false
+	}
+	return slices.ContainsFunc(s.replicaSets, func(rs apps.ReplicaSet) bool {
+		return rs.UID == owner.UID && metav1.IsControlledBy(&rs, d)
+	})
+}
+
 // routed returns the pods that Services send requests to.
-func (s *sight) routed() map[string]bool {
+func (s *Snapshot) routed() map[string]bool {
 	pods := map[string]bool{}
 	for _, slice := range s.slices {
 		for _, e := range slice.Endpoints {
@@ -180,7 +204,7 @@ func (s *sight) routed() map[string]bool {
 }
 
 // selected reports whether any Service wants to send requests to a pod.
-func (s *sight) selected(pod *core.Pod) bool {
+func (s *Snapshot) selected(pod *core.Pod) bool {
 	for _, service := range s.services {
 		if len(service.Spec.Selector) == 0 {
 			continue
@@ -196,11 +220,79 @@ func (s *sight) selected(pod *core.Pod) bool {
 	return false
 }
 
-func podReady(pod *core.Pod) bool {
+// Ready reports whether a pod is ready.
+func Ready(pod *core.Pod) bool {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == core.PodReady {
 			return c.Status == core.ConditionTrue
 		}
 	}
 	return false
+}
+
+// Missing says what still keeps one workload from serving, or "".
+func (s *Snapshot) Missing(w Workload) string {
+	present, earlier := s.PodsOf(w)
+	want, observed, done := 0, false, false
+	switch w.Kind {
+	case "Deployment":
+		d := s.Deployments[w.Name]
+		if d == nil {
+			return w.String() + " is not there"
+		}
+		want = Replicas(d.Spec.Replicas)
+		observed = d.Status.ObservedGeneration >= d.Generation && s.newReplicaSet(d) != nil
+		// Available, not only ready: a pod counts once it was ready for
+		// minReadySeconds.
+		done = int(d.Status.UpdatedReplicas) == want && int(d.Status.Replicas) == want && int(d.Status.AvailableReplicas) == want
+	case "StatefulSet":
+		set := s.statefulSets[w.Name]
+		if set == nil {
+			return w.String() + " is not there"
+		}
+		want = Replicas(set.Spec.Replicas)
+		observed = set.Status.ObservedGeneration >= set.Generation
+		done = int(set.Status.UpdatedReplicas) == want && int(set.Status.AvailableReplicas) == want
+	}
+	if !observed {
+		return w.Name + " is being taken up"
+	}
+	ready := 0
+	routed := s.routed()
+	unrouted := 0
+	for _, pod := range present {
+		if Ready(pod) {
+			ready++
+			if s.selected(pod) && !routed[pod.Name] {
+				unrouted++
+			}
+		}
+	}
+	switch {
+	case ready < want:
+		return fmt.Sprintf("%s: %d of %d pods ready", w.Name, ready, want)
+	case unrouted > 0:
+		return fmt.Sprintf("%s: %d of %d pods get requests", w.Name, want-unrouted, want)
+	case len(earlier) > 0:
+		return fmt.Sprintf("%s: %d of %d pods ready, %s of the last revision leaving", w.Name, ready, want, count(len(earlier), "pod"))
+	case !done:
+		return fmt.Sprintf("%s: %d of %d pods ready, settling", w.Name, ready, want)
+	}
+	return ""
+}
+
+// Replicas is how many pods a workload asks for.
+func Replicas(wanted *int32) int {
+	if wanted == nil {
+		return 1
+	}
+	return int(*wanted)
+}
+
+// count writes a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

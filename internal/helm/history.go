@@ -1,0 +1,77 @@
+package helm
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"helm.sh/helm/v4/pkg/release/common"
+	helmrelease "helm.sh/helm/v4/pkg/release/v1"
+	"helm.sh/helm/v4/pkg/storage/driver"
+
+	"berth/internal/fault"
+	"berth/internal/kube"
+)
+
+// History returns all revisions, oldest first; none when nothing is installed.
+func (h *Release) History() ([]*helmrelease.Release, error) {
+	found, err := h.config.Releases.History(h.name)
+	if err != nil && !errors.Is(err, driver.ErrReleaseNotFound) {
+		return nil, fmt.Errorf("read the history of %s: %w", h.namespace, err)
+	}
+	revisions := make([]*helmrelease.Release, 0, len(found))
+	for _, f := range found {
+		r, ok := f.(*helmrelease.Release)
+		if !ok {
+			return nil, fmt.Errorf("read the history of %s: unknown kind of release %T", h.namespace, f)
+		}
+		revisions = append(revisions, r)
+	}
+	slices.SortFunc(revisions, func(a, b *helmrelease.Release) int { return a.Version - b.Version })
+	return revisions, nil
+}
+
+// Own returns an error when the newest revision was not made by berth.
+func (h *Release) Own(revisions []*helmrelease.Release) error {
+	if len(revisions) == 0 || revisions[len(revisions)-1].Labels[kube.ManagedBy] == kube.Manager {
+		return nil
+	}
+	return fault.WithHint(
+		fmt.Errorf("namespace %s holds a Helm release %q that berth did not make", h.namespace, h.name),
+		"give the application another name in berth.yaml, or remove that release: helm uninstall -n %s %s", h.namespace, h.name)
+}
+
+// Recover marks revisions that an interrupted run left pending as failed; Helm
+// refuses to go on while one is. It must only be called with the lock held.
+func (h *Release) Recover(revisions []*helmrelease.Release) error {
+	for _, r := range revisions {
+		if !r.Info.Status.IsPending() {
+			continue
+		}
+		r.SetStatus(common.StatusFailed, r.Info.Description+": interrupted before it served")
+		if err := h.config.Releases.Update(r); err != nil {
+			return fmt.Errorf("mark interrupted revision %d as failed: %w", r.Version, err)
+		}
+	}
+	return nil
+}
+
+// Describe records what became of a revision.
+func (h *Release) Describe(revision int, description string) error {
+	found, err := h.config.Releases.Get(h.name, revision)
+	if err != nil {
+		return fmt.Errorf("read revision %d: %w", revision, err)
+	}
+	r, ok := found.(*helmrelease.Release)
+	if !ok {
+		return fmt.Errorf("read revision %d: unknown kind of release %T", revision, found)
+	}
+	r.Info.Description = description
+	if r.Info.Status.IsPending() {
+		r.Info.Status = common.StatusFailed
+	}
+	if err := h.config.Releases.Update(r); err != nil {
+		return fmt.Errorf("record what became of revision %d: %w", revision, err)
+	}
+	return nil
+}

@@ -1,0 +1,169 @@
+package helm
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"helm.sh/helm/v4/pkg/action"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
+	engine "helm.sh/helm/v4/pkg/kube"
+	helmrelease "helm.sh/helm/v4/pkg/release/v1"
+	"k8s.io/client-go/rest"
+
+	"berth/internal/kube"
+)
+
+// Await waits until what was just applied serves. Helm calls it between
+// applying the objects and marking the revision, so that "deployed" and
+// "superseded" in Helm's own history mean that a revision has served.
+type Await func(engine.ResourceList) error
+
+// Release is one Helm release: a name in a namespace.
+type Release struct {
+	config          *action.Configuration
+	name, namespace string
+	await           Await
+	// doing describes the revision under way, and number is its number.
+	doing  string
+	number int
+}
+
+// Open opens a release of a namespace, whether it is installed or not.
+func Open(reach *rest.Config, namespace, name string) (*Release, error) {
+	config, err := open(reach, namespace)
+	if err != nil {
+		return nil, err
+	}
+	return New(config, namespace, name), nil
+}
+
+// New puts berth's own waiting and bookkeeping into a configuration.
+func New(config *action.Configuration, namespace, name string) *Release {
+	r := &Release{config: config, name: name, namespace: namespace}
+	config.KubeClient = &cluster{Interface: config.KubeClient, release: r}
+	config.Releases.Driver = records{config.Releases.Driver, r}
+	return r
+}
+
+// Change is how a revision is made.
+type Change struct {
+	// Description says what is done and by whom; empty leaves Helm's own.
+	Description string
+	// Await waits; nil lets Helm wait until its objects are ready, for Timeout.
+	Await Await
+	// Timeout bounds each hook and each deletion.
+	Timeout time.Duration
+	// MaxHistory is how many revisions are kept. Each is a Secret.
+	MaxHistory int
+}
+
+// wait is how Helm is told to wait.
+func (c Change) wait() engine.WaitStrategy {
+	if c.Await != nil {
+		return engine.HookOnlyStrategy
+	}
+	return engine.StatusWatcherStrategy
+}
+
+// Render returns the manifest that Apply would apply to an installed release.
+func (h *Release) Render(c *chart.Chart, values map[string]any) (string, error) {
+	up := h.upgrade(Change{})
+	up.DryRunStrategy = action.DryRunServer
+	r, err := up.Run(h.name, c, values)
+	if err != nil {
+		return "", fmt.Errorf("render the chart: %w", err)
+	}
+	rendered, ok := r.(*helmrelease.Release)
+	if !ok {
+		return "", fmt.Errorf("render the chart: unknown kind of release %T", r)
+	}
+	return rendered.Manifest, nil
+}
+
+// Apply installs the chart, or upgrades what is installed, and waits.
+//
+// With an Await of the caller's own Helm is not given ctx: when it is cancelled
+// Helm's action returns while its work goes on in the background. Applying takes
+// seconds; the waiting, which takes minutes, minds its context by itself.
+func (h *Release) Apply(ctx context.Context, c *chart.Chart, values map[string]any, installed bool, change Change) error {
+	h.await, h.doing = change.Await, change.Description
+	if change.Await != nil {
+		ctx = context.WithoutCancel(ctx)
+	}
+	if installed {
+		if _, err := h.upgrade(change).RunWithContext(ctx, h.name, c, values); err != nil {
+			return fmt.Errorf("upgrade the release: %w", err)
+		}
+		return nil
+	}
+	install := action.NewInstall(h.config)
+	install.ReleaseName = h.name
+	install.Namespace = h.namespace
+	install.Labels = map[string]string{kube.ManagedBy: kube.Manager}
+	install.Description = change.Description
+	install.ServerSideApply = true
+	install.ForceConflicts = true
+	install.WaitStrategy = change.wait()
+	install.Timeout = change.Timeout
+	// The API server validates what is applied, and says more when it does.
+	install.DisableOpenAPIValidation = true
+	if _, err := install.RunWithContext(ctx, c, values); err != nil {
+		return fmt.Errorf("install the release: %w", err)
+	}
+	return nil
+}
+
+func (h *Release) upgrade(change Change) *action.Upgrade {
+	up := action.NewUpgrade(h.config)
+	up.Namespace = h.namespace
+	up.Labels = map[string]string{kube.ManagedBy: kube.Manager}
+	up.Description = change.Description
+	up.ResetValues = true
+	up.MaxHistory = change.MaxHistory
+	up.ServerSideApply = "true"
+	// What the chart says holds, also where somebody changed it by hand.
+	up.ForceConflicts = true
+	up.WaitStrategy = change.wait()
+	up.Timeout = change.Timeout
+	up.DisableOpenAPIValidation = true
+	return up
+}
+
+// Rollback makes a new revision out of an old one, and waits.
+func (h *Release) Rollback(revision int, change Change) error {
+	h.await, h.doing = change.Await, shorten(change.Description, action.MaxDescriptionLength)
+	back := action.NewRollback(h.config)
+	back.Version = revision
+	back.Description = h.doing
+	back.MaxHistory = change.MaxHistory
+	back.ServerSideApply = "true"
+	back.ForceConflicts = true
+	back.WaitStrategy = change.wait()
+	back.Timeout = change.Timeout
+	return back.Run(h.name)
+}
+
+// Uninstall removes the release with its history, and waits until its objects
+// are gone. It does not mind if there is none. What the chart marks to be kept,
+// as volumes, stays.
+func (h *Release) Uninstall(timeout time.Duration) error {
+	un := action.NewUninstall(h.config)
+	un.IgnoreNotFound = true
+	un.DeletionPropagation = "foreground"
+	un.WaitStrategy = engine.StatusWatcherStrategy
+	un.Timeout = timeout
+	if _, err := un.Run(h.name); err != nil {
+		return fmt.Errorf("uninstall %s: %w", h.name, err)
+	}
+	return nil
+}
+
+// shorten cuts text to a number of characters.
+func shorten(text string, most int) string {
+	runes := []rune(text)
+	if len(runes) <= most {
+		return text
+	}
+	return string(runes[:most-1]) + "…"
+}

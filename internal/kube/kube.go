@@ -1,0 +1,51 @@
+// Package kube holds what berth needs of the Kubernetes API in more than one
+// place: a clientset, namespaces and Secrets of its own, a lock, and waiting.
+//
+// It knows nothing of Helm, of berth.yaml or of applications.
+package kube
+
+import (
+	"fmt"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// Manager is the field manager of everything that berth applies, and the value
+// of the label [ManagedBy] on what it makes. It never changes an object that
+// carries the label with another value, or not at all.
+const (
+	Manager   = "berth"
+	ManagedBy = "app.kubernetes.io/managed-by"
+)
+
+// Config returns a copy of a REST config, tuned for berth.
+func Config(reach *rest.Config) *rest.Config {
+	reach = rest.CopyConfig(reach)
+	// A deploy asks often and briefly; client-go's default of five requests a
+	// second would make the waiting slower than the cluster.
+	reach.QPS, reach.Burst = 50, 100
+	// client-go prints the API server's warnings on standard error otherwise.
+	reach.WarningHandler = rest.NoWarnings{}
+	reach.UserAgent = Manager
+	return reach
+}
+
+// Connect returns a clientset for a cluster.
+func Connect(reach *rest.Config) (kubernetes.Interface, error) {
+	client, err := kubernetes.NewForConfig(Config(reach))
+	if err != nil {
+		return nil, fmt.Errorf("connect to the API server: %w", err)
+	}
+	return client, nil
+}
+
+// Load reads the REST config of a kubeconfig file's current context.
+func Load(kubeconfig string) (*rest.Config, error) {
+	reach, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("read the kubeconfig %s: %w", kubeconfig, err)
+	}
+	return reach, nil
+}

@@ -1,0 +1,89 @@
+package rollout
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	apps "k8s.io/api/apps/v1"
+	core "k8s.io/api/core/v1"
+)
+
+// reasons returns what is wrong with the present pods of a workload and with
+// making them since a time, whether it may still mend itself or not.
+func (s *Snapshot) reasons(w Workload, since time.Time) []Reason {
+	var reasons []Reason
+	if c := s.condition(w, apps.DeploymentReplicaFailure); c != nil && c.Status == core.ConditionTrue {
+		reasons = append(reasons, Reason{Object: w.String(), Reason: c.Reason, Message: c.Message})
+	}
+	present, earlier := s.PodsOf(w)
+	// A StatefulSet has no such condition, only events.
+	if set := s.statefulSets[w.Name]; w.Kind == "StatefulSet" && set != nil && len(present)+len(earlier) < Replicas(set.Spec.Replicas) {
+		for _, e := range s.refusals {
+			if e.Reason == "FailedCreate" && e.InvolvedObject.UID == set.UID && !eventTime(&e).Before(since.Truncate(time.Second)) {
+				reasons = append(reasons, Reason{Object: w.String(), Reason: e.Reason, Message: e.Message})
+				break
+			}
+		}
+	}
+	for _, pod := range present {
+		reasons = append(reasons, PodReasons(pod)...)
+	}
+	return reasons
+}
+
+// exceeded reports whether Kubernetes has given up on a Deployment.
+func (s *Snapshot) exceeded(w Workload) bool {
+	c := s.condition(w, apps.DeploymentProgressing)
+	return c != nil && c.Status == core.ConditionFalse && c.Reason == "ProgressDeadlineExceeded"
+}
+
+// condition returns a Deployment's condition of its present template, or nil.
+func (s *Snapshot) condition(w Workload, kind apps.DeploymentConditionType) *apps.DeploymentCondition {
+	d := s.Deployments[w.Name]
+	if w.Kind != "Deployment" || d == nil || d.Status.ObservedGeneration < d.Generation {
+		return nil
+	}
+	for i := range d.Status.Conditions {
+		if d.Status.Conditions[i].Type == kind {
+			return &d.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// late returns why time ran out.
+func late(s *Snapshot, ws []Workload, missing []string, deadline time.Duration) []Reason {
+	var reasons []Reason
+	for _, w := range ws {
+		if s.Missing(w) != "" {
+			reasons = append(reasons, s.late(w)...)
+		}
+	}
+	if len(reasons) == 0 {
+		reasons = []Reason{{Object: "release", Reason: "Timeout",
+			Message: fmt.Sprintf("%s after %s", strings.Join(missing, ", "), deadline)}}
+	}
+	return reasons
+}
+
+// late returns what is wrong with the pods of a workload whose time ran out:
+// each that is not ready, with the best that is known of it.
+func (s *Snapshot) late(w Workload) []Reason {
+	var reasons []Reason
+	present, _ := s.PodsOf(w)
+	for _, pod := range present {
+		if Ready(pod) {
+			continue
+		}
+		if known := PodReasons(pod); len(known) > 0 {
+			reasons = append(reasons, known...)
+			continue
+		}
+		reasons = append(reasons, unready(pod)...)
+	}
+	if len(reasons) == 0 {
+		reasons = []Reason{{Object: w.String(), Reason: "ProgressDeadlineExceeded", Message: s.Missing(w)}}
+	}
+	return reasons
+}

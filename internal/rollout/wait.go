@@ -1,0 +1,153 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"berth/internal/kube"
+)
+
+// Rollout waits until the workloads of a release serve with their present
+// templates and with nothing else, or until it is clear that they will not.
+type Rollout struct {
+	Client    kubernetes.Interface
+	Namespace string
+	Workloads []Workload
+	// Poll is the time between two looks, Deadline bounds the wait.
+	Poll, Deadline time.Duration
+	// Detail is told how far it is.
+	Detail func(string)
+
+	grace grace
+	// stuck is since when a StatefulSet's pod of an earlier template has not
+	// been ready.
+	stuck map[string]time.Time
+}
+
+// Error is why a rollout will not succeed.
+type Error struct{ Reasons []Reason }
+
+func (e *Error) Error() string {
+	var all []string
+	for _, r := range e.Reasons {
+		all = append(all, r.String())
+	}
+	return strings.Join(all, "; ")
+}
+
+// Wait returns nil once everything serves, *Error when it will not, or the
+// cause of ctx's end.
+func (r *Rollout) Wait(ctx context.Context) error {
+	r.grace = grace{started: time.Now(), first: map[string]time.Time{}}
+	r.stuck = map[string]time.Time{}
+	end := time.Now().Add(r.Deadline)
+	return kube.Poll(ctx, r.Poll, func(ctx context.Context) (bool, error) {
+		s, err := Take(ctx, r.Client, r.Namespace)
+		if err != nil {
+			if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || time.Now().After(end) {
+				return false, fmt.Errorf("look at the pods: %w", err)
+			}
+			// An API server that is away comes back; the pods serve meanwhile.
+			r.Detail("the cluster does not answer, trying again")
+			return false, nil
+		}
+		missing := r.missing(s)
+		if len(missing) == 0 {
+			return true, nil
+		}
+		r.Detail(strings.Join(missing, ", "))
+		reasons := r.grace.lost(s, r.Workloads, time.Now())
+		if len(reasons) > 0 && !r.growing(ctx, reasons) {
+			return false, &Error{reasons}
+		}
+		if time.Now().After(end) {
+			return false, &Error{late(s, r.Workloads, missing, r.Deadline)}
+		}
+		return false, r.unstick(ctx, s)
+	})
+}
+
+// growing reports whether pods have no node only because a cluster autoscaler
+// is adding one, which takes minutes.
+func (r *Rollout) growing(ctx context.Context, reasons []Reason) bool {
+	for _, reason := range reasons {
+		if reason.Reason != core.PodReasonUnschedulable {
+			return false
+		}
+	}
+	events, err := r.Client.CoreV1().Events(r.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=TriggeredScaleUp"})
+	if err != nil {
+		return false
+	}
+	for _, e := range events.Items {
+		for _, reason := range reasons {
+			if e.Reason == "TriggeredScaleUp" && e.InvolvedObject.Name == reason.Pod {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// missing says what still keeps the workloads from serving; nothing when they
+// do.
+func (r *Rollout) missing(s *Snapshot) []string {
+	var missing []string
+	for _, w := range r.Workloads {
+		if text := s.Missing(w); text != "" {
+			missing = append(missing, text)
+		}
+	}
+	return missing
+}
+
+// unstick deletes a StatefulSet's pod of an earlier template that does not get
+// ready. The controller waits for it before it touches any other, so that a
+// template which mends the trouble would never reach it.
+// https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
+func (r *Rollout) unstick(ctx context.Context, s *Snapshot) error {
+	for _, w := range r.Workloads {
+		if w.Kind != "StatefulSet" {
+			continue
+		}
+		_, earlier := s.PodsOf(w)
+		for _, pod := range earlier {
+			if Ready(pod) || s.statefulSets[w.Name].Status.ObservedGeneration < s.statefulSets[w.Name].Generation {
+				delete(r.stuck, string(pod.UID))
+				continue
+			}
+			since, known := r.stuck[string(pod.UID)]
+			if !known {
+				r.stuck[string(pod.UID)] = time.Now()
+				continue
+			}
+			if time.Since(since) < 10*r.Poll {
+				continue
+			}
+			err := r.Client.CoreV1().Pods(r.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
+				Preconditions: metav1.NewUIDPreconditions(string(pod.UID)),
+			})
+			if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+				return fmt.Errorf("replace pod %s, which does not get ready: %w", pod.Name, err)
+			}
+			delete(r.stuck, string(pod.UID))
+		}
+	}
+	return nil
+}
+
+// Serving reports whether workloads serve right now, and what is missing.
+func Serving(ctx context.Context, client kubernetes.Interface, namespace string, ws []Workload) ([]string, error) {
+	s, err := Take(ctx, client, namespace)
+	if err != nil {
+		return nil, err
+	}
+	return (&Rollout{Workloads: ws}).missing(s), nil
+}
