@@ -22,7 +22,7 @@ func (d *Database) Grant(ctx context.Context, role, password string) error {
 	if role == "" || password == "" {
 		return fault.Usage("the role and its password must be set")
 	}
-	verifier, err := scramVerifier(password)
+	verifier, err := Verifier(password)
 	if err != nil {
 		return err
 	}
@@ -59,9 +59,10 @@ func (d *Database) Grant(ctx context.Context, role, password string) error {
 	})
 }
 
-// scramVerifier is what the server keeps of a password (RFC 5803), made here
-// so that the password itself reaches neither the server nor its log.
-func scramVerifier(password string) (string, error) {
+// Verifier is what the server keeps of a password (RFC 5803) and takes in its
+// place in CREATE ROLE. Made on this side, it lets the password itself reach
+// neither the server nor its log.
+func Verifier(password string) (string, error) {
 	const iterations = 4096 // as PostgreSQL's own
 	salt := make([]byte, 16)
 	_, _ = rand.Read(salt) // never fails, says its documentation

@@ -20,6 +20,9 @@ var gracePeriods = map[string]time.Duration{
 	"Unschedulable": 60 * time.Second,
 }
 
+// Grace is how long the reason may last before it is final: it may yet pass.
+func (r Reason) Grace() time.Duration { return gracePeriods[r.Reason] }
+
 // crashes is how many restarts show that a container will not come up. One may
 // be an accident.
 const crashes = 2
@@ -78,7 +81,7 @@ func (p *grace) lost(s *Snapshot, ws []Workload, now time.Time) []Reason {
 			if _, known := p.first[key]; !known {
 				p.first[key] = now
 			}
-			if now.Sub(p.first[key]) >= gracePeriods[r.Reason] {
+			if now.Sub(p.first[key]) >= r.Grace() {
 				reasons = append(reasons, r)
 			}
 		}
