@@ -28,10 +28,15 @@ type Failed struct {
 	// To is the revision that was gone back to.
 	To    int   `json:"to,omitempty"`
 	Stuck error `json:"-"`
+	// Restart says that it was no new revision, but new pods of the one that serves.
+	Restart bool `json:"restart,omitempty"`
 }
 
 // Error says in one line what failed and what serves now.
 func (f *Failed) Error() string {
+	if f.Restart {
+		return fmt.Sprintf("the restart of %s failed: %s; %s", f.Environment, f.why(), f.Now())
+	}
 	return fmt.Sprintf("revision %d of %s failed: %s; %s", f.Revision, f.Environment, f.why(), f.Now())
 }
 
@@ -53,6 +58,10 @@ func (f *Failed) why() string {
 // Now says what serves since.
 func (f *Failed) Now() string {
 	switch {
+	case f.Restart && f.Stuck != nil:
+		return fmt.Sprintf("going back to the pods from before failed too: %s", f.Stuck)
+	case f.Restart:
+		return "the pods from before go on"
 	case f.Stuck != nil:
 		return fmt.Sprintf("going back to revision %d failed too: %s", f.To, f.Stuck)
 	case f.Back != 0:
@@ -66,7 +75,11 @@ func (f *Failed) Now() string {
 // container's log, the events, and what serves now.
 func (f *Failed) Report() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "revision %d (%s) of %s does not serve\n", f.Revision, f.Image, f.Environment)
+	if f.Restart {
+		fmt.Fprintf(&b, "new pods of %s (revision %d, %s) do not serve\n", f.Environment, f.Revision, f.Image)
+	} else {
+		fmt.Fprintf(&b, "revision %d (%s) of %s does not serve\n", f.Revision, f.Image, f.Environment)
+	}
 	if len(f.Reasons) == 0 {
 		fmt.Fprintf(&b, "\n%s\n", f.why())
 	}

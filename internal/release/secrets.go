@@ -38,10 +38,9 @@ type secretNames struct {
 // secrets makes the Secrets that a release needs. It returns their names, and
 // a function that puts the application's secrets back to what they were.
 func (c *Client) secrets(ctx context.Context, environment string, e config.Environment) (secretNames, func(context.Context) error, error) {
-	var names secretNames
+	names := c.secretNames(e)
 	restore := func(context.Context) error { return nil }
-	if len(c.config.Secrets) > 0 {
-		names.env = c.config.Name + "-env"
+	if names.env != "" {
 		before, err := kube.OwnSecret(ctx, c.kube, environment, names.env)
 		if err != nil {
 			return names, restore, err
@@ -64,14 +63,10 @@ func (c *Client) secrets(ctx context.Context, environment string, e config.Envir
 		}
 		names.checksum = checksum(salt, data)
 	}
-	if e.Database == config.Postgres {
-		names.postgresql = c.config.Name + "-postgresql"
+	if names.postgresql != "" {
 		if err := c.postgresqlSecret(ctx, environment, names.postgresql); err != nil {
 			return names, restore, err
 		}
-	}
-	if len(e.Hosts) > 0 && (c.cluster.Authority != nil || c.cluster.Issuer != "") {
-		names.tls = c.config.Name + "-tls"
 	}
 	// With an Issuer it is cert-manager that fills the Secret.
 	if names.tls != "" && c.cluster.Issuer == "" {
@@ -79,13 +74,30 @@ func (c *Client) secrets(ctx context.Context, environment string, e config.Envir
 			return names, restore, err
 		}
 	}
-	if e.UpstreamTLS {
-		names.upstream = c.config.Name + "-upstream"
+	if names.upstream != "" {
 		if err := c.upstreamSecret(ctx, environment, names.upstream); err != nil {
 			return names, restore, err
 		}
 	}
 	return names, restore, nil
+}
+
+// secretNames are the Secrets of an environment; the checksum is left out.
+func (c *Client) secretNames(e config.Environment) secretNames {
+	var names secretNames
+	if len(c.config.Secrets) > 0 {
+		names.env = c.config.Name + "-env"
+	}
+	if e.Database == config.Postgres {
+		names.postgresql = c.config.Name + "-postgresql"
+	}
+	if len(e.Hosts) > 0 && (c.cluster.Authority != nil || c.cluster.Issuer != "") {
+		names.tls = c.config.Name + "-tls"
+	}
+	if e.UpstreamTLS {
+		names.upstream = c.config.Name + "-upstream"
+	}
+	return names
 }
 
 // envData returns the application's secrets for an environment. An entry of the
