@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -24,6 +25,7 @@ import (
 	"berth/internal/provider"
 	"berth/internal/provider/existing/apitest"
 	"berth/internal/release"
+	"berth/internal/session"
 )
 
 // world stands in for a provider, the platform and the releases. It notes what
@@ -41,6 +43,7 @@ type world struct {
 	status  map[string]release.Status
 	history []release.Revision
 	lines   []logs.Line
+	given   release.Given
 	// past are the archived lines, and asked the query for them.
 	past  []logs.Line
 	asked logs.Query
@@ -80,6 +83,9 @@ func (w *world) parts() parts {
 			return w.call("reach " + strings.Join(hosts, " ") + path)
 		},
 		releases: func(*provider.Cluster, *config.Config) (releases, error) { return fakeReleases{w}, nil },
+		sessions: func(_ *provider.Cluster, _, environment string) (sessions, error) {
+			return fakeSessions{w, environment}, nil
+		},
 		backups: func(_ *provider.Cluster, _ *config.Config, environment string) (backups, error) {
 			return fakeBackups{w, environment}, nil
 		},
@@ -179,6 +185,40 @@ func (f fakeReleases) Pause(ctx context.Context, environment string, _ progress.
 	}
 	err := work(ctx)
 	return 1500 * time.Millisecond, errors.Join(err, f.call("start "+environment))
+}
+
+func (f fakeReleases) Restart(_ context.Context, environment, process string, _ progress.Reporter) (release.Restarted, error) {
+	return release.Restarted{Environment: environment, Revision: 4, Processes: []string{"web", "worker"}},
+		f.call("restart " + environment + " " + process)
+}
+
+func (f fakeReleases) Given(_ context.Context, environment, _ string) (release.Given, error) {
+	return f.given, f.call("given " + environment)
+}
+
+type fakeSessions struct {
+	*world
+	environment string
+}
+
+func (f fakeSessions) Run(_ context.Context, c session.Command, s session.Streams, _ progress.Reporter) error {
+	if s.In != nil {
+		_, _ = io.Copy(s.Out, s.In)
+	}
+	return f.call(strings.TrimSpace(fmt.Sprintf("run in %s %s %s %q", f.environment, c.Process, c.Limit, c.Args)))
+}
+
+func (f fakeSessions) Exec(_ context.Context, c session.Command, _ session.Streams) error {
+	return f.call(fmt.Sprintf("exec in %s %s%s %q", f.environment, c.Process, c.Pod, c.Args))
+}
+
+func (f fakeSessions) Psql(_ context.Context, q session.SQL, _ session.Streams, _ progress.Reporter) error {
+	return f.call(fmt.Sprintf("psql in %s %v %q", f.environment, q.Write, q.Args))
+}
+
+func (f fakeSessions) Forward(_ context.Context, o session.Forward, _ progress.Reporter, listening func(address, pod string)) error {
+	listening("127.0.0.1:9000", "tiny-1")
+	return f.call(fmt.Sprintf("forward %s %d:%d %s%s%v", f.environment, o.Local, o.Remote, o.Process, o.Service, o.Database))
 }
 
 type fakeBackups struct {

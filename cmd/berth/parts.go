@@ -20,6 +20,7 @@ import (
 	"berth/internal/provider/existing"
 	"berth/internal/provider/local"
 	"berth/internal/release"
+	"berth/internal/session"
 )
 
 // parts are what the commands are wired to. Tests put their own there.
@@ -32,6 +33,8 @@ type parts struct {
 	reach func(ctx context.Context, cluster *provider.Cluster, hosts []string, path string, r progress.Reporter) error
 	// releases opens the application's releases on a cluster.
 	releases func(*provider.Cluster, *config.Config) (releases, error)
+	// sessions opens the sessions of an application's environment on a cluster.
+	sessions func(cluster *provider.Cluster, application, environment string) (sessions, error)
 	// backups opens what backs an environment up on a cluster, and archive what
 	// is in the bucket.
 	backups func(cluster *provider.Cluster, c *config.Config, environment string) (backups, error)
@@ -51,6 +54,16 @@ type releases interface {
 	Logs(ctx context.Context, environment string, o release.LogOptions, each func(logs.Line) error) error
 	Pause(ctx context.Context, environment string, r progress.Reporter, work func(context.Context) error) (time.Duration, error)
 	Remove(ctx context.Context, environment string, r progress.Reporter) error
+	Restart(ctx context.Context, environment, process string, r progress.Reporter) (release.Restarted, error)
+	Given(ctx context.Context, environment, process string) (release.Given, error)
+}
+
+// sessions is what the commands need of a [session.Client].
+type sessions interface {
+	Run(ctx context.Context, command session.Command, s session.Streams, r progress.Reporter) error
+	Exec(ctx context.Context, command session.Command, s session.Streams) error
+	Psql(ctx context.Context, q session.SQL, s session.Streams, r progress.Reporter) error
+	Forward(ctx context.Context, f session.Forward, r progress.Reporter, listening func(address, pod string)) error
 }
 
 // backups is what the commands need of [platform.Backups].
@@ -90,6 +103,9 @@ var realParts = parts{
 	remove:   platform.Remove,
 	reach:    platform.Reach,
 	releases: func(cluster *provider.Cluster, c *config.Config) (releases, error) { return release.New(cluster, c) },
+	sessions: func(cluster *provider.Cluster, application, environment string) (sessions, error) {
+		return session.New(cluster, application, environment)
+	},
 	backups: func(cluster *provider.Cluster, c *config.Config, environment string) (backups, error) {
 		return platform.NewBackups(cluster, c, environment)
 	},

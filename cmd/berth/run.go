@@ -11,6 +11,7 @@ import (
 	"berth/internal/console"
 	"berth/internal/fault"
 	"berth/internal/release"
+	"berth/internal/session"
 )
 
 // The exit statuses of every command.
@@ -51,11 +52,18 @@ func run(ctx context.Context, args []string, a *app) int {
 		a.console = console.New(a.streams, a.environ, console.Options{})
 	}
 	a.console.Close()
+	var exit *session.Exit
 	switch {
 	case err == nil:
 		return succeeded
 	case errors.Is(err, errReported):
 		return failed
+	case errors.As(err, &exit):
+		// The program has said itself what is wrong, mostly.
+		if exit.Why != nil {
+			a.console.Error(exit.Why)
+		}
+		return exit.Status
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		interrupted := errors.New("interrupted")
 		if lost := new(release.Failed); errors.As(err, &lost) {

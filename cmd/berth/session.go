@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"berth/internal/config"
+	"berth/internal/fault"
+	"berth/internal/progress"
+	"berth/internal/session"
+)
+
+// longestSession is how long a pod of a session's own may last unless the call
+// says otherwise.
+const longestSession = 24 * time.Hour
+
+// withCommand checks the arguments of a command that takes ENV and, behind --,
+// another program's command line. Without the -- that program's flags would be
+// taken for berth's.
+func withCommand(command *cobra.Command, args []string) error {
+	at := command.ArgsLenAtDash()
+	if at < 0 {
+		at = len(args)
+	}
+	if err := arguments(0, "ENV")(command, args[:min(at, len(args))]); err != nil {
+		if at > 1 {
+			return fault.WithHint(err, "the program to run stands behind --, as in: berth %s %s -- %s", command.Name(), args[0], args[1])
+		}
+		return err
+	}
+	return nil
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var o session.Command
+	command := &cobra.Command{
+		Use:   "run ENV [--process NAME] [--limit 24h] [-- COMMAND]",
+		Short: "Run a command in a pod of its own, made as the application's are",
+		Long: `Run a command in a pod of its own: with the image, environment, secrets, volumes
+and limits of what is deployed. Without a command it is a shell. On a terminal
+every key goes to the program; elsewhere input and output are passed on as they
+are. The exit status is the program's, and the pod is gone afterwards.`,
+		Example:           "  berth run production -- ./manage.py createsuperuser\n  berth run staging -- sh -c 'cat > /app/uploads/logo.png' < logo.png",
+		Args:              withCommand,
+		ValidArgsFunction: a.environmentNames,
+		RunE: func(command *cobra.Command, args []string) error {
+			o.Args = args[1:]
+			if o.Limit < time.Minute {
+				return fault.Usage("--limit must be a minute or more; it is %s", o.Limit)
+			}
+			return a.session(command.Context(), args[0], func(ctx context.Context, s sessions, streams session.Streams, r progress.Reporter) error {
+				return s.Run(ctx, o, streams, r)
+			})
+		},
+	}
+	command.Flags().StringVar(&o.Process, "process", "", "as this process's pods (default: web)")
+	command.Flags().DurationVar(&o.Limit, "limit", longestSession, "end it after this time")
+	return command
+}
+
+func (a *app) execCommand() *cobra.Command {
+	var o session.Command
+	command := &cobra.Command{
+		Use:   "exec ENV [--process NAME | --pod POD] [-- COMMAND]",
+		Short: "Run a command in a pod of the application that runs already",
+		Long: `Run a command in a pod that runs: the newest ready one of the web process, or of
+another. Without a command it is a shell. It takes from the memory of a pod that
+serves; "berth run" starts a pod of its own.`,
+		Example:           "  berth exec production -- ps aux\n  berth exec production --process worker",
+		Args:              withCommand,
+		ValidArgsFunction: a.environmentNames,
+		RunE: func(command *cobra.Command, args []string) error {
+			o.Args = args[1:]
+			if o.Pod != "" && o.Process != "" {
+				return fault.Usage("--pod names a pod of some process already; leave out --process")
+			}
+			return a.session(command.Context(), args[0], func(ctx context.Context, s sessions, streams session.Streams, _ progress.Reporter) error {
+				return s.Exec(ctx, o, streams)
+			})
+		},
+	}
+	command.Flags().StringVar(&o.Process, "process", "", "in a pod of this process (default: web)")
+	command.Flags().StringVar(&o.Pod, "pod", "", "in this pod")
+	return command
+}
+
+func (a *app) psqlCommand() *cobra.Command {
+	var o session.SQL
+	var statements []string
+	command := &cobra.Command{
+		Use:   "psql ENV [--write] [-c SQL] [-- PSQL-ARGUMENTS]",
+		Short: "Open psql on an environment's PostgreSQL, to read",
+		Long: `Open psql on the PostgreSQL of an environment, in a pod of its own. It logs in as
+a role that may read every table and change none; --write logs in as the
+database's owner, who may do everything.`,
+		Example:           "  berth psql production -c 'SELECT count(*) FROM users'\n  berth psql production -- --csv < report.sql > report.csv",
+		Args:              withCommand,
+		ValidArgsFunction: a.environmentNames,
+		RunE: func(command *cobra.Command, args []string) error {
+			for _, statement := range statements {
+				o.Args = append(o.Args, "--command="+statement)
+			}
+			o.Args = append(o.Args, args[1:]...)
+			return a.session(command.Context(), args[0], func(ctx context.Context, s sessions, streams session.Streams, r progress.Reporter) error {
+				return s.Psql(ctx, o, streams, r)
+			})
+		},
+	}
+	command.Flags().BoolVar(&o.Write, "write", false, "log in as the database's owner")
+	command.Flags().StringArrayVarP(&statements, "command", "c", nil, "run this SQL and end; may be repeated")
+	return command
+}
+
+// session opens the sessions of an environment and does work with them. Only on
+// a terminal it says what it is doing: elsewhere all that is written is the
+// program's.
+func (a *app) session(ctx context.Context, environment string, work func(context.Context, sessions, session.Streams, progress.Reporter) error) error {
+	_, found, err := a.openSessions(ctx, environment)
+	if err != nil {
+		return err
+	}
+	r := progress.Discard
+	if a.console.Interactive || a.verbose {
+		r = a.console.Reporter()
+	}
+	err = work(ctx, found, session.Streams{In: a.streams.In, Out: a.streams.Out, Err: a.streams.Err}, r)
+	if err != nil && ctx.Err() != nil {
+		// As a shell says of a program that Ctrl-C ended.
+		return &session.Exit{Status: 130}
+	}
+	return err
+}
+
+func (a *app) openSessions(ctx context.Context, environment string) (*config.Config, sessions, error) {
+	c, p, err := a.open("", environment)
+	if err != nil {
+		return nil, nil, err
+	}
+	cluster, _, err := a.connect(ctx, c, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := a.parts.sessions(cluster, c.Name, environment)
+	return c, found, err
+}
