@@ -44,6 +44,7 @@ var steps = []struct {
 	{"FailedDeploy", testFailedDeploy},
 	{"InterruptedDeploy", testInterruptedDeploy},
 	{"SecondApplication", testSecondApplication},
+	{"Sessions", testSessions},
 	{"Pods", testPods},
 	{"Scale", testScale},
 	{"NodeRemoval", testNodeRemoval},
