@@ -36,7 +36,7 @@ func values(c *config.Config, e config.Environment, cluster *provider.Cluster, i
 		"image":          map[string]any{"reference": image},
 		"replicas":       e.Replicas,
 		"port":           c.Port,
-		"health":         c.Health,
+		"health":         c.Health.Path,
 		"env":            env,
 		"envSecret":      s.env,
 		"configChecksum": s.checksum,

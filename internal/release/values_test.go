@@ -38,7 +38,7 @@ func golden(t *testing.T, name string, got []byte) {
 
 // TestValues shows what the chart is given, and that the chart takes it.
 func TestValues(t *testing.T) {
-	c := &config.Config{Name: "shop", Port: 8000, Health: "/readyz", Env: map[string]string{"LOG_LEVEL": "info"}}
+	c := &config.Config{Name: "shop", Port: 8000, Health: config.Health{Path: "/readyz"}, Env: map[string]string{"LOG_LEVEL": "info"}}
 	local := &provider.Cluster{IngressClass: "nginx", StorageClass: "local", Postgres: "localhost/postgres:17"}
 	tests := []struct {
 		name    string
