@@ -73,6 +73,9 @@ type Cluster struct {
 	Authority Authority
 	// Postgres is the image of the database; empty takes the chart's.
 	Postgres string
+	// Services are the images of services, by their kind; those that are not
+	// named take the chart's.
+	Services map[string]string
 	// PodLogs is where the kubelets write; nil for where they usually do.
 	PodLogs *PodLogs
 }

@@ -58,7 +58,7 @@ func (c *Client) deploy(ctx, held context.Context, environment string, e config.
 		step.Detail("secrets")
 		names, undo, err := c.secrets(ctx, environment, e)
 		restore = undo
-		vals = values(c.config, e, c.cluster, image, names)
+		vals = values(c.config, environment, c.cluster, image, names)
 		return err
 	})
 	if err != nil {
@@ -233,10 +233,14 @@ func (c *Client) secretValues(ctx context.Context, environment string) []string 
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	var all []string
-	for _, name := range c.config.Secrets {
+	for _, name := range c.config.SecretsOf(environment) {
 		all = append(all, c.config.DotEnv[name], c.config.DotEnv[config.OwnSecret(environment, name)])
 	}
-	for _, name := range []string{c.config.Name + "-env", c.config.Name + "-postgresql"} {
+	secrets := []string{c.config.Name + "-env", c.config.Name + "-postgresql"}
+	for service := range c.config.Services {
+		secrets = append(secrets, serviceSecret(c.config, service))
+	}
+	for _, name := range secrets {
 		secret, err := kube.OwnSecret(ctx, c.kube, environment, name)
 		if err != nil || secret == nil {
 			continue

@@ -68,7 +68,7 @@ func newWorld(t *testing.T) (*world, *Client) {
 	c := &Client{
 		cluster: &provider.Cluster{Name: "world", IngressClass: "nginx"},
 		config: &config.Config{
-			Name: "shop", Provider: "local", Port: 8000, Health: "/readyz", Secrets: []string{"TOKEN"},
+			Name: "shop", Provider: "local", Port: 8000, Health: config.Health{Path: "/readyz", Timeout: config.Duration(3e9)}, Secrets: []string{"TOKEN"},
 			DotEnv:       map[string]string{"TOKEN": "a very secret value"},
 			Environments: map[string]config.Environment{"production": {Database: config.NoDatabase, Replicas: 2}},
 		},

@@ -126,7 +126,7 @@ containers:
     {{- end }}
     {{- end }}
     resources:
-      {{- mustToYaml (.resources | default $values.resources) | nindent 6 }}
+      {{- mustToYaml (mustMergeOverwrite (deepCopy $values.resources) (.resources | default dict)) | nindent 6 }}
     securityContext:
       allowPrivilegeEscalation: false
       readOnlyRootFilesystem: {{ $values.readOnlyRootFilesystem }}
