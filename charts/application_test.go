@@ -98,7 +98,7 @@ func TestJobs(t *testing.T) {
 		t.Errorf("the cron job is %+v", cron)
 	}
 	once := get[*batchv1.Job](t, all, "shop-release").Spec
-	if *once.BackoffLimit != 0 || *once.ActiveDeadlineSeconds != 300 || once.Template.Spec.RestartPolicy != corev1.RestartPolicyNever {
+	if *once.BackoffLimit != 0 || *once.Template.Spec.ActiveDeadlineSeconds != 300 || *once.ActiveDeadlineSeconds != 420 || once.Template.Spec.RestartPolicy != corev1.RestartPolicyNever {
 		t.Errorf("the release command is %+v", once)
 	}
 }

@@ -12,17 +12,23 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: web
 {{- end }}
 
-{{/* Labels of an object of the application as a whole, or of its web process. */}}
+{{/* Labels of an object of the application as a whole. */}}
+{{- define "realworld.commonLabels" -}}
+{{ include "realworld.applicationLabels" . }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* Labels of an object of the web process. Berth applies those only after the
+release command. */}}
 {{- define "realworld.labels" -}}
 {{ include "realworld.componentLabels" (dict "root" . "component" "web") }}
 {{- end }}
 
 {{/* Labels of an object of one component: web, release or a process by its name. */}}
 {{- define "realworld.componentLabels" -}}
-{{ include "realworld.applicationLabels" .root }}
+{{ include "realworld.commonLabels" .root }}
 app.kubernetes.io/component: {{ .component | quote }}
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{/* Whether pods share a volume that one node at a time can have. */}}

@@ -1,8 +1,8 @@
 {{/*
 The pod of one component, below its metadata. Every component has the same
 image, environment, volumes and rights; what it is given besides:
-root, component, command, args, resources, env, restartPolicy, and port for the
-one that answers requests.
+root, component, command, args, resources, env, restartPolicy, deadline, and
+port for the one that answers requests.
 */}}
 {{- define "realworld.podMetadata" -}}
 labels:
@@ -30,6 +30,9 @@ automountServiceAccountToken: false
 enableServiceLinks: false
 {{- with .restartPolicy }}
 restartPolicy: {{ . }}
+{{- end }}
+{{- with .deadline }}
+activeDeadlineSeconds: {{ . }}
 {{- end }}
 {{- with $values.image.pullSecrets }}
 imagePullSecrets:
