@@ -68,23 +68,23 @@ func TestLoadResolvesDependencies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := dependencies(c); !slices.Equal(got, []string{"postgres"}) {
-		t.Fatalf("realworld depends on %v, want postgres alone", got)
+	if got := dependencies(c); !slices.Equal(got, []string{"postgres", "service"}) {
+		t.Fatalf("realworld depends on %v, want postgres and service", got)
 	}
 	values := map[string]any{"postgresql": map[string]any{"enabled": true}}
 	if err := chartutil.ProcessDependencies(c, values); err != nil {
 		t.Fatal(err)
 	}
-	if got := dependencies(c); !slices.Equal(got, []string{"postgresql"}) {
-		t.Errorf("with postgresql.enabled there are %v, want postgres under its alias", got)
+	if got := dependencies(c); !slices.Equal(got, []string{"postgresql", "services"}) {
+		t.Errorf("with postgresql.enabled there are %v, want both under their aliases", got)
 	}
 	// Helm changed the chart; the next one to ask must not get that.
 	again, err := Load("realworld")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := dependencies(again); !slices.Equal(got, []string{"postgres"}) {
-		t.Errorf("a second Load gives dependencies %v, want postgres alone", got)
+	if got := dependencies(again); !slices.Equal(got, []string{"postgres", "service"}) {
+		t.Errorf("a second Load gives dependencies %v, want them as they were", got)
 	}
 }
 

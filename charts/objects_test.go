@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -98,21 +99,30 @@ func templates(all objects) map[string]corev1.PodTemplateSpec {
 			found[o.Name] = o.Spec.Template
 		case *appsv1.StatefulSet:
 			found[o.Name] = o.Spec.Template
+		case *batchv1.CronJob:
+			found[o.Name] = o.Spec.JobTemplate.Spec.Template
+		case *batchv1.Job:
+			found[o.Name] = o.Spec.Template
 		}
 	}
 	return found
 }
 
-// Kubernetes' own judge of Pod Security finds nothing against "restricted".
-func TestPodSecurityRestricted(t *testing.T) {
+// Kubernetes' own judge of Pod Security finds nothing against "restricted" when
+// the user is given, and nothing against "baseline" when it is the image's own.
+func TestPodSecurity(t *testing.T) {
 	judge, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	restricted := podsecurity.LevelVersion{Level: podsecurity.LevelRestricted, Version: podsecurity.LatestVersion()}
 	for _, c := range cases {
+		level := podsecurity.LevelVersion{Level: podsecurity.LevelRestricted, Version: podsecurity.LatestVersion()}
+		values := readValues(t, c.name)
+		if values["runAsUser"] == nil {
+			level.Level = podsecurity.LevelBaseline
+		}
 		for name, pod := range templates(release(t, c.name)) {
-			for _, result := range judge.EvaluatePod(restricted, &pod.ObjectMeta, &pod.Spec) {
+			for _, result := range judge.EvaluatePod(level, &pod.ObjectMeta, &pod.Spec) {
 				if !result.Allowed {
 					t.Errorf("%s, %s: %s: %s", c.name, name, result.ForbiddenReason, result.ForbiddenDetail)
 				}
@@ -122,13 +132,18 @@ func TestPodSecurityRestricted(t *testing.T) {
 				t.Errorf("%s, %s: the pod gets a token of the API server", c.name, name)
 			}
 			for _, container := range pod.Spec.Containers {
-				if readOnly := container.SecurityContext.ReadOnlyRootFilesystem; readOnly == nil || !*readOnly {
+				asOwnerHasIt := values["readOnlyRootFilesystem"] == nil && pod.Labels["app.kubernetes.io/name"] == c.release
+				if readOnly := container.SecurityContext.ReadOnlyRootFilesystem; !asOwnerHasIt && (readOnly == nil || !*readOnly) {
 					t.Errorf("%s, %s: the container's root file system can be written", c.name, name)
 				}
 				if container.Resources.Requests.Cpu().IsZero() || container.Resources.Requests.Memory().IsZero() || container.Resources.Limits.Memory().IsZero() {
 					t.Errorf("%s, %s: resources are not bounded: %v", c.name, name, container.Resources)
 				}
-				if container.ReadinessProbe == nil || container.LivenessProbe == nil || container.StartupProbe == nil {
+				if pod.Labels["app.kubernetes.io/component"] == "worker" || pod.Labels["app.kubernetes.io/component"] == "send" || pod.Spec.RestartPolicy != "" {
+					if container.ReadinessProbe != nil || container.LivenessProbe != nil || container.StartupProbe != nil || len(container.Ports) != 0 {
+						t.Errorf("%s, %s: what answers no requests is asked for its health", c.name, name)
+					}
+				} else if container.ReadinessProbe == nil || container.LivenessProbe == nil || container.StartupProbe == nil {
 					t.Errorf("%s, %s: a probe is missing", c.name, name)
 				}
 			}
@@ -150,20 +165,30 @@ func TestSelectorsMatchPods(t *testing.T) {
 	for _, c := range cases {
 		all := release(t, c.name)
 		pods := templates(all)
-		matches := func(what string, selector *metav1.LabelSelector) {
+		selected := func(selector *metav1.LabelSelector) (count int) {
 			t.Helper()
 			s, err := metav1.LabelSelectorAsSelector(selector)
 			if err != nil {
 				t.Fatal(err)
 			}
-			count := 0
 			for _, pod := range pods {
 				if s.Matches(labels.Set(pod.Labels)) {
 					count++
 				}
 			}
-			if count != 1 {
+			return count
+		}
+		matches := func(what string, selector *metav1.LabelSelector) {
+			t.Helper()
+			if count := selected(selector); count != 1 {
 				t.Errorf("%s: %s selects %d of the release's kinds of pods, want one", c.name, what, count)
+			}
+		}
+		// All pods of the application, and neither its database nor services.
+		application := 0
+		for _, pod := range pods {
+			if pod.Labels["app.kubernetes.io/name"] == c.release {
+				application++
 			}
 		}
 		for _, object := range all {
@@ -174,6 +199,12 @@ func TestSelectorsMatchPods(t *testing.T) {
 			case *policyv1.PodDisruptionBudget:
 				matches(what, o.Spec.Selector)
 			case *networkingv1.NetworkPolicy:
+				if o.Name == c.release {
+					if got := selected(&o.Spec.PodSelector); got != application {
+						t.Errorf("%s: %s selects %d kinds of pods, want the application's %d", c.name, what, got, application)
+					}
+					continue
+				}
 				matches(what, &o.Spec.PodSelector)
 			case *appsv1.Deployment:
 				matches(what, o.Spec.Selector)
@@ -187,7 +218,9 @@ func TestSelectorsMatchPods(t *testing.T) {
 			}
 			if affinity := pod.Spec.Affinity; affinity != nil {
 				for _, term := range affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution {
-					matches("a pod affinity", term.LabelSelector)
+					if got := selected(term.LabelSelector); got != application {
+						t.Errorf("%s: a pod affinity selects %d kinds of pods, want the application's %d, which share a volume", c.name, got, application)
+					}
 				}
 			}
 		}
@@ -217,7 +250,8 @@ func TestNetworkPolicies(t *testing.T) {
 	}{
 		{web, true},
 		{map[string]string{"app.kubernetes.io/component": "backup"}, true},
-		{map[string]string{"app.kubernetes.io/instance": "other", "app.kubernetes.io/component": "web"}, false},
+		{map[string]string{"app.kubernetes.io/name": "realworld", "app.kubernetes.io/instance": "realworld", "app.kubernetes.io/component": "worker"}, true},
+		{map[string]string{"app.kubernetes.io/name": "other", "app.kubernetes.io/instance": "other", "app.kubernetes.io/component": "web"}, false},
 		{database, false},
 		{nil, false},
 	} {

@@ -28,6 +28,8 @@ var cases = []struct{ name, release, namespace string }{
 	{"production", "realworld", "production"},
 	{"tiny", "hello", "production"},
 	{"digitalocean", "realworld", "production"},
+	{"shop", "shop", "production"},
+	{"mailer", "mailer", "production"},
 }
 
 func TestRender(t *testing.T) {

@@ -25,8 +25,15 @@ func TestRefusedValues(t *testing.T) {
 		{"no variable's name", `{image: {reference: a}, env: {"A B": "c"}}`, "A B"},
 		{"the password as variable", `{image: {reference: a}, env: {POSTGRES_PASSWORD: x}, postgresql: {enabled: true}}`, "env.POSTGRES_PASSWORD"},
 		{"port out of range", `{image: {reference: a}, port: 70000}`, "port"},
-		{"root", `{image: {reference: a}, runAsUser: 0}`, "runAsUser"},
-		{"no path", `{image: {reference: a}, health: readyz}`, "health"},
+		{"no user", `{image: {reference: a}, runAsUser: -1}`, "runAsUser"},
+		{"no path", `{image: {reference: a}, health: {path: readyz}}`, "health"},
+		{"nothing to run", `{image: {reference: a}, port: 0}`, "nothing would run"},
+		{"a process without a command", `{image: {reference: a}, processes: {worker: {replicas: 1}}}`, "command"},
+		{"a process that is no name", `{image: {reference: a}, processes: {"a b": {command: [a]}}}`, "a b"},
+		{"a volume without a size", `{image: {reference: a}, volumes: {uploads: {path: /uploads}}}`, "size"},
+		{"keys of no Secret", `{image: {reference: a}, secrets: {keys: [A]}}`, "no secrets.name"},
+		{"a service of no kind", `{image: {reference: a}, services: {servers: {cache: {kind: redis}}}}`, "of the kind \"redis\""},
+		{"a service without a password", `{image: {reference: a}, services: {servers: {cache: {kind: valkey}}}}`, "secret is empty"},
 		{"no host", `{image: {reference: a}, ingress: {hosts: ["a;b"]}}`, "hosts"},
 		{"two databases", `{image: {reference: a}, replicas: 1, sqlite: {enabled: true}, postgresql: {enabled: true}}`, "exclude each other"},
 		{"replicas on SQLite", `{image: {reference: a}, sqlite: {enabled: true}}`, "needs replicas: 1"},
@@ -101,10 +108,10 @@ func TestEnvironmentOverrides(t *testing.T) {
 	for _, variable := range pod.Containers[0].Env {
 		names = append(names, variable.Name)
 	}
-	if want := []string{"POSTGRES_PASSWORD", "DATABASE_URL", "LISTEN", "PORT", "ANOTHER"}; !slices.Equal(names, want) {
+	if want := []string{"POSTGRES_PASSWORD", "PORT", "ANOTHER", "DATABASE_URL", "LISTEN"}; !slices.Equal(names, want) {
 		t.Errorf("the variables are %v, want %v", names, want)
 	}
-	if env := environment(pod); env["LISTEN"] != "" || env["DATABASE_URL"] != "mysql://there" || env["ANOTHER"] != "$(PORT)" {
+	if env := environment(pod); env["LISTEN"] != "" || env["DATABASE_URL"] != "mysql://there" || env["ANOTHER"] != "$$(PORT)" {
 		t.Errorf("the environment is %v", env)
 	}
 }
@@ -143,7 +150,7 @@ func TestIngressTLS(t *testing.T) {
 // values.yaml and the schema name the same values, and the schema says of each
 // what it means.
 func TestSchemaDescribesValues(t *testing.T) {
-	for _, name := range []string{"realworld", "postgres"} {
+	for _, name := range []string{"realworld", "postgres", "service"} {
 		c, err := Load(name)
 		if err != nil {
 			t.Fatal(err)
@@ -186,6 +193,9 @@ func (s schema) compare(t *testing.T, path string, values map[string]any) {
 	}
 }
 
+// undoubled is what Kubernetes makes of a value whose dollars are doubled.
+func undoubled(value string) string { return strings.ReplaceAll(value, "$$", "$") }
+
 // parse reads values from YAML, as berth.yaml's are.
 func parse(t testing.TB, text string) map[string]any {
 	t.Helper()
@@ -225,14 +235,14 @@ func FuzzValuesStayValues(f *testing.F) {
 			return
 		}
 		all := decode(t, manifests)
-		if len(all) != 6 {
+		if len(all) != 7 {
 			t.Fatalf("there are %d objects:\n%s", len(all), manifests)
 		}
 		pod := templates(all)["app"]
 		for where, got := range map[string]string{
-			"env":            environment(pod.Spec)["TEXT"],
+			"env":            undoubled(environment(pod.Spec)["TEXT"]),
 			"configChecksum": pod.Annotations["checksum/config"],
-			"args":           pod.Spec.Containers[0].Args[0],
+			"args":           undoubled(pod.Spec.Containers[0].Args[0]),
 			"podAnnotations": pod.Annotations["example.com/text"],
 			"ingress":        get[*networkingv1.Ingress](t, all, "app").Annotations["example.com/text"],
 		} {

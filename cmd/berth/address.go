@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 
+	"berth/internal/config"
 	"berth/internal/provider"
 )
 
@@ -20,6 +21,15 @@ func address(cluster *provider.Cluster, host string) string {
 		host = net.JoinHostPort(host, port)
 	}
 	return "https://" + host
+}
+
+// homeAddress is where an environment's first host answers; empty where the
+// application answers no requests.
+func homeAddress(c *config.Config, cluster *provider.Cluster, environment string) string {
+	for _, host := range c.Environments[environment].Hosts {
+		return address(cluster, config.HostBelow(host))
+	}
+	return ""
 }
 
 // splitAddress splits what package config has checked.

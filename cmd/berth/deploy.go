@@ -50,7 +50,7 @@ func (a *app) deploy(ctx context.Context, o deployOptions) error {
 		}
 	}
 	revision, err := found.Deploy(ctx, o.environment, image, a.console.Reporter())
-	if err := a.printRevision(revision, err, o.environment, address(cluster, c.Environments[o.environment].Hosts[0]), o.json); err != nil {
+	if err := a.printRevision(revision, err, o.environment, homeAddress(c, cluster, o.environment), o.json); err != nil {
 		return err
 	}
 	return a.installBackups(ctx, c, p, cluster, o.environment, func() (string, error) { return a.platformImage(ctx, c, p, "backup") })
@@ -74,10 +74,16 @@ func (a *app) printRevision(revision release.Revision, err error, environment, a
 			release.Revision
 		}{environment, address, revision})
 	}
-	if revision.Unchanged {
-		a.console.Print("%s serves revision %d already: %s", environment, revision.Number, address)
-		return nil
+	now := fmt.Sprintf("%s runs revision %d", environment, revision.Number)
+	if address != "" {
+		now = fmt.Sprintf("%s serves revision %d", environment, revision.Number)
 	}
-	a.console.Print("%s serves revision %d: %s", environment, revision.Number, address)
+	if revision.Unchanged {
+		now += " already"
+	}
+	if address != "" {
+		now += ": " + address
+	}
+	a.console.Print("%s", now)
 	return nil
 }

@@ -79,8 +79,8 @@ func (w *world) parts() parts {
 		remove: func(context.Context, *provider.Cluster, *config.Config, progress.Reporter) error {
 			return w.call("remove platform")
 		},
-		reach: func(_ context.Context, _ *provider.Cluster, hosts []string, path string, _ progress.Reporter) error {
-			return w.call("reach " + strings.Join(hosts, " ") + path)
+		reach: func(_ context.Context, _ *provider.Cluster, hosts []string, health config.Health, _ progress.Reporter) error {
+			return w.call("reach " + strings.Join(hosts, " ") + health.Path)
 		},
 		releases: func(*provider.Cluster, *config.Config) (releases, error) { return fakeReleases{w}, nil },
 		sessions: func(_ *provider.Cluster, _, environment string) (sessions, error) {

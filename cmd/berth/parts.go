@@ -29,8 +29,8 @@ type parts struct {
 	provider func(*config.Config) (provider.Provider, error)
 	// install puts the platform on a cluster, and remove takes it away.
 	install, remove func(context.Context, *provider.Cluster, *config.Config, progress.Reporter) error
-	// reach waits until the platform answers for hosts at a path.
-	reach func(ctx context.Context, cluster *provider.Cluster, hosts []string, path string, r progress.Reporter) error
+	// reach waits until every host says that it is healthy.
+	reach func(ctx context.Context, cluster *provider.Cluster, hosts []string, health config.Health, r progress.Reporter) error
 	// releases opens the application's releases on a cluster.
 	releases func(*provider.Cluster, *config.Config) (releases, error)
 	// sessions opens the sessions of an application's environment on a cluster.

@@ -52,5 +52,5 @@ func (a *app) rollback(ctx context.Context, o rollbackOptions) error {
 		return err
 	}
 	revision, err := found.Rollback(ctx, o.environment, o.revision, a.console.Reporter())
-	return a.printRevision(revision, err, o.environment, address(cluster, c.Environments[o.environment].Hosts[0]), o.json)
+	return a.printRevision(revision, err, o.environment, homeAddress(c, cluster, o.environment), o.json)
 }

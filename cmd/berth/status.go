@@ -122,7 +122,7 @@ func (a *app) look(ctx context.Context, c *config.Config, p provider.Provider) (
 			if err != nil {
 				return fmt.Errorf("status of %s: %w", name, err)
 			}
-			seen.Environments[i] = environment{address(cluster, c.Environments[name].Hosts[0]), status}
+			seen.Environments[i] = environment{homeAddress(c, cluster, name), status}
 			return nil
 		})
 	}

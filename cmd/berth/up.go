@@ -65,13 +65,17 @@ func (a *app) up(ctx context.Context) error {
 	}
 	var hosts []string
 	for _, environment := range c.EnvironmentNames() {
-		hosts = append(hosts, c.Environments[environment].Hosts...)
+		for _, host := range c.Environments[environment].Hosts {
+			hosts = append(hosts, config.HostBelow(host))
+		}
 	}
 	if err := a.parts.reach(ctx, cluster, hosts, c.Health, r); err != nil {
 		return err
 	}
 	for _, environment := range c.EnvironmentNames() {
-		r.Note(environment + " serves: " + address(cluster, c.Environments[environment].Hosts[0]))
+		if home := homeAddress(c, cluster, environment); home != "" {
+			r.Note(environment + " serves: " + home)
+		}
 	}
 	if err := a.watchOver(ctx, c, p, cluster); err != nil {
 		return err
@@ -131,7 +135,15 @@ func (a *app) image(ctx context.Context, c *config.Config, p provider.Provider) 
 	if c.Image != "" {
 		return c.Image, nil
 	}
-	build := provider.Build{Name: c.Name, Dockerfile: c.Path(c.Dockerfile), Context: c.Path(c.Context)}
+	secrets, err := c.BuildSecrets()
+	if err != nil {
+		return "", err
+	}
+	build := provider.Build{
+		Name: c.Name, Dockerfile: c.Path(c.Dockerfile), Context: c.Path(c.Context),
+		Args: c.Build.Args, Secrets: secrets, Target: c.Build.Target, Platform: c.Build.Platform,
+		Ignore: []string{".env", config.File},
+	}
 	return p.Publish(ctx, build, a.console.Reporter())
 }
 
@@ -142,15 +154,18 @@ func (a *app) printAddresses(c *config.Config, cluster *provider.Cluster) {
 			rows = append(rows, []string{environment, address(cluster, host)})
 		}
 	}
+	if len(rows) == 0 {
+		return
+	}
 	a.console.Print("")
 	a.console.Table([]string{"ENVIRONMENT", "ADDRESS"}, rows)
 	if cluster.Authority == nil {
 		return
 	}
 	names := c.EnvironmentNames()
-	host := c.Environments[names[len(names)-1]].Hosts[0]
+	host := config.HostBelow(c.Environments[names[len(names)-1]].Hosts[0])
 	file := cluster.Authority.File()
-	a.console.Print("\nTry it:\n  curl --cacert %s %s%s%s", file, resolve(cluster, host), address(cluster, host), c.Health)
+	a.console.Print("\nTry it:\n  curl --cacert %s %s%s%s", file, resolve(cluster, host), address(cluster, host), c.Health.Path)
 	a.console.Print("\nTrust its certificates on this machine (Debian, Ubuntu), once:\n"+
 		"  sudo cp %s /usr/local/share/ca-certificates/berth.crt && sudo update-ca-certificates", file)
 }

@@ -65,6 +65,13 @@ func (b Backup) Due(after time.Time) (time.Time, error) {
 	return schedule.Next(after.UTC()), nil
 }
 
+// isSchedule reports whether a CronJob takes a schedule.
+func isSchedule(schedule string) bool {
+	// CRON_TZ= and @every are this parser's own: a CronJob takes neither.
+	_, err := cron.ParseStandard(schedule)
+	return err == nil && len(strings.Fields(schedule)) == 5 && !strings.Contains(schedule, "=")
+}
+
 func (c *Config) validateBackup(m *mistakes, at string, e Environment) {
 	b := e.Backup
 	if !b.Enabled() {
@@ -73,8 +80,7 @@ func (c *Config) validateBackup(m *mistakes, at string, e Environment) {
 	if e.Database == NoDatabase {
 		m.add(at+".schedule", "must be %s where there is no database", Never)
 	}
-	// CRON_TZ= and @every are this parser's own: a CronJob takes neither.
-	if _, err := b.Due(time.Time{}); err != nil || len(strings.Fields(b.Schedule)) != 5 || strings.Contains(b.Schedule, "=") {
+	if !isSchedule(b.Schedule) {
 		m.add(at+".schedule", "must be five fields of cron like \"17 3 * * *\", in UTC, or %s; it is %q", Never, b.Schedule)
 	}
 	for _, count := range []struct {

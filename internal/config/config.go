@@ -6,6 +6,7 @@ package config
 import (
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 // Config is berth.yaml with its defaults filled in.
@@ -20,15 +21,41 @@ type Config struct {
 	// Dockerfile and Context are paths relative to berth.yaml's folder.
 	Dockerfile string `yaml:"dockerfile"`
 	Context    string `yaml:"context"`
+	// Build says more of how the image is built.
+	Build Build `yaml:"build"`
 
-	// Port is where the application listens for HTTP, in its container.
+	// Command of the process that answers requests; empty leaves the image's.
+	Command Command `yaml:"command"`
+	// Port is where that process listens for HTTP, in its container. 0 means
+	// that there is none: the application only works.
 	Port int `yaml:"port"`
-	// Health is the path that answers 200 when the application can serve.
-	Health string `yaml:"health"`
-	// Env is given to the application as it stands.
+	// Health is how to ask whether the application can serve.
+	Health Health `yaml:"health"`
+	// Resources of each pod.
+	Resources Resources `yaml:"resources"`
+	// User that the containers run as, "uid" or "uid:gid"; empty leaves the
+	// image's.
+	User string `yaml:"user"`
+	// Writable are the paths that may be written to.
+	Writable Writable `yaml:"writable"`
+
+	// Env is given to every process, byte for byte.
 	Env map[string]string `yaml:"env"`
-	// Secrets names entries of .env that the application gets as environment.
+	// References are variables made of others: $(NAME) stands for the value of
+	// NAME, as in Kubernetes.
+	References map[string]string `yaml:"references"`
+	// Secrets names entries of .env that every process gets as environment.
 	Secrets []string `yaml:"secrets"`
+
+	// Release runs before the pods of a new revision.
+	Release Release `yaml:"release"`
+	// Processes are the workers and cron jobs, by name.
+	Processes map[string]Process `yaml:"processes"`
+	// Volumes for files, by name.
+	Volumes map[string]Volume `yaml:"volumes"`
+	// Services are servers of the application's own: the kind, one of
+	// [ServiceKinds], by name.
+	Services map[string]string `yaml:"services"`
 
 	// Logs says where log lines go.
 	Logs Logs `yaml:"logs"`
@@ -63,6 +90,12 @@ type Environment struct {
 	Hosts    []string `yaml:"hosts"`
 	Database Database `yaml:"database"`
 	Replicas int      `yaml:"replicas"`
+	// Env is laid over the application's.
+	Env map[string]string `yaml:"env"`
+	// Secrets come on top of the application's.
+	Secrets []string `yaml:"secrets"`
+	// Processes are the replicas of workers that are others here, by name.
+	Processes map[string]int `yaml:"processes"`
 	// UpstreamTLS has the ingress controller speak HTTPS with the application,
 	// which must serve it with the files that TLS_CERT_FILE and TLS_KEY_FILE
 	// name.
@@ -161,7 +194,25 @@ func (c *Config) Path(relative string) string {
 func (c *Config) setDefaults() {
 	fill(&c.Provider, "local")
 	fill(&c.Context, ".")
-	fill(&c.Health, "/")
+	if !c.onlyWorks() {
+		fill(&c.Health.Path, "/")
+		fill(&c.Health.Timeout, Duration(3*time.Second))
+	}
+	if len(c.Release.Command) > 0 {
+		fill(&c.Release.Timeout, Duration(10*time.Minute))
+	}
+	for name, p := range c.Processes {
+		if p.Scheduled() {
+			fill(&p.TimeZone, "Etc/UTC")
+			fill(&p.Deadline, Duration(24*time.Hour))
+			p.Replicas = 0
+		}
+		c.Processes[name] = p
+	}
+	for name, v := range c.Volumes {
+		fill(&v.Size, "1Gi")
+		c.Volumes[name] = v
+	}
 	fill(&c.Local.HTTP, "127.0.0.1:8080")
 	fill(&c.Local.HTTPS, "127.0.0.1:8443")
 	fill(&c.Local.Network, "10.118.0.0/16")
@@ -170,7 +221,9 @@ func (c *Config) setDefaults() {
 	c.DigitalOcean.setDefaults(c.Name)
 	for name, e := range c.Environments {
 		fill(&e.Database, NoDatabase)
-		fill(&e.Replicas, 1)
+		if !c.onlyWorks() {
+			fill(&e.Replicas, 1)
+		}
 		e.Backup.setDefaults(e.Database)
 		c.Environments[name] = e
 	}

@@ -91,10 +91,10 @@ func Load(dir string, environ []string) (*Config, error) {
 func (c *Config) knownVariables() []string {
 	names := []string{BucketAccessKey, BucketSecretKey, BackupWebhook, BackupIdentity, LogsEndpoint, LogsSourceID, LogsAPIKey}
 	names = append(names, DigitalOceanToken, SpacesAccessKey, SpacesSecretKey, DigitalOceanAPIURL, SpacesEndpointURL)
-	for _, secret := range c.Secrets {
-		names = append(names, secret)
-		for environment := range c.Environments {
-			names = append(names, OwnSecret(environment, secret))
+	names = append(names, c.Build.Secrets...)
+	for environment := range c.Environments {
+		for _, secret := range c.SecretsOf(environment) {
+			names = append(names, secret, OwnSecret(environment, secret))
 		}
 	}
 	return names

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -43,7 +44,7 @@ func TestLoadFillsInTheDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Config{
-		Name: "tiny", Provider: "local", Dockerfile: "Dockerfile", Context: ".", Port: 80, Health: "/",
+		Name: "tiny", Provider: "local", Dockerfile: "Dockerfile", Context: ".", Port: 80, Health: Health{Path: "/", Timeout: Duration(3 * time.Second)},
 		Environments: map[string]Environment{
 			"staging":    {Hosts: []string{"staging.tiny.localhost"}, Database: NoDatabase, Replicas: 1},
 			"production": {Hosts: []string{"tiny.localhost"}, Database: NoDatabase, Replicas: 1},
@@ -111,7 +112,7 @@ func TestMistakesAreNamedWithTheirLines(t *testing.T) {
 		{"a key misspelt", "prot: 80\n", []string{`line 1: prot: there is no such key; did you mean "port"?`}},
 		{"a key in the wrong case", "existing: {ingressclass: x}\n", []string{`did you mean "ingressClass"?`}},
 		{"a key that is like none", "environments:\n  staging:\n    colour: red\n",
-			[]string{"line 3: environments.staging.colour: there is no such key; the keys here are hosts, database, replicas, upstreamTLS, backup, values"}},
+			[]string{"line 3: environments.staging.colour: there is no such key; the keys here are hosts, database, replicas, env, secrets, processes, upstreamTLS, backup, values"}},
 		{"a key written twice", "name: a\nname: b\n", []string{"line 2: name: is written twice, first in line 1"}},
 		{"wrong kinds", "port: eighty\nsecrets: A\nenv: [A]\nname: {}\n", []string{
 			"berth.yaml has 4 mistakes",
@@ -154,7 +155,6 @@ local: {nodes: -1, size: big, http: ":8080", https: localhost:8443, network: 10.
 			`line 12: environments.staging.replicas: must be 1 or more; it is -1`,
 			`line 13: environments.production.hosts: must hold at least one host`,
 			`line 13: environments.production.replicas: must be 1 with sqlite`,
-			`line 13: environments.production.database: must be none where DATABASE_URL`,
 			`line 14: local.nodes: must be 1 or more`,
 			`line 14: local.size: must be a size like s-2vcpu-4gb; it is "big"`,
 			`line 14: local.http: must be an IP address and a port`,

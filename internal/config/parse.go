@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"encoding"
 	"errors"
 	"fmt"
 	"io"
@@ -80,6 +81,9 @@ func (m *mistakes) add(path, format string, arguments ...any) {
 	m.found = append(m.found, mistake{line, path + ": " + fmt.Sprintf(format, arguments...)})
 }
 
+// has reports whether a path is in the file.
+func (m *mistakes) has(path string) bool { return m.lines[path] != 0 }
+
 func parent(path string) string {
 	return path[:max(0, strings.LastIndexAny(path, ".["))]
 }
@@ -104,6 +108,12 @@ func (m *mistakes) err() error {
 	return fault.Usage("%s has %d mistakes:\n  %s", File, len(text), strings.Join(text, "\n  "))
 }
 
+// shorthand is a type that berth.yaml may also write as a single value.
+type shorthand interface {
+	// scalar returns what the value must be; empty when it is that.
+	scalar(*yaml.Node) string
+}
+
 // walk compares a node's shape with the Go type that it will be decoded into.
 func (m *mistakes) walk(node *yaml.Node, t reflect.Type, path string) {
 	if node.Kind == yaml.AliasNode {
@@ -114,6 +124,21 @@ func (m *mistakes) walk(node *yaml.Node, t reflect.Type, path string) {
 	}
 	if node.Tag == "!!null" {
 		return // a key without a value is a key left out
+	}
+	value := reflect.New(t).Interface()
+	if text, ok := value.(encoding.TextUnmarshaler); ok {
+		if node.Kind != yaml.ScalarNode {
+			m.wrongKind(node, path, "a text")
+		} else if err := text.UnmarshalText([]byte(node.Value)); err != nil {
+			m.add(path, "%v; it is %q", err, node.Value)
+		}
+		return
+	}
+	if short, ok := value.(shorthand); ok && node.Kind == yaml.ScalarNode {
+		if want := short.scalar(node); want != "" {
+			m.wrongKind(node, path, want)
+		}
+		return
 	}
 	switch t.Kind() {
 	case reflect.Struct, reflect.Map:

@@ -5,22 +5,12 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 )
-
-// maxName leaves room for what the charts and Kubernetes append to the name of
-// the application, within the 63 characters of a DNS label.
-const maxName = 40
-
-// imageReference is what the references of images are made of, without their
-// finer grammar: enough to keep a typing error from travelling further.
-var imageReference = regexp.MustCompile(`^[a-z0-9][a-zA-Z0-9._/:@-]*$`)
 
 // Validate reports every mistake in one error. [Load] has called it; who
 // changes a field afterwards calls it again.
@@ -42,61 +32,6 @@ func (c *Config) Validate() error {
 	return m.err()
 }
 
-func (c *Config) validateApplication(m *mistakes) {
-	if problems := validation.IsDNS1035Label(c.Name); len(problems) > 0 {
-		m.add("name", "must be a DNS label, lower-case letters, digits and dashes beginning with a letter; it is %q", c.Name)
-	} else if len(c.Name) > maxName {
-		m.add("name", "must have at most %d characters; it has %d", maxName, len(c.Name))
-	}
-	if !slices.Contains(Providers, c.Provider) {
-		m.add("provider", "must be one of %s; it is %q", strings.Join(Providers, ", "), c.Provider)
-	}
-	switch {
-	case c.Image == "" && c.Dockerfile == "":
-		m.add("dockerfile", "must name a Dockerfile, or image a built image")
-	case c.Image != "" && c.Dockerfile != "":
-		m.add("image", "must be left out where there is a dockerfile, as only one of them can be released")
-	case c.Image != "" && !imageReference.MatchString(c.Image):
-		m.add("image", "must be a reference like ghcr.io/me/app:1.0; it is %q", c.Image)
-	}
-	for key, path := range map[string]string{"dockerfile": c.Dockerfile, "context": c.Context} {
-		if filepath.IsAbs(path) {
-			m.add(key, "must be relative to the folder of %s; it is %q", File, path)
-		}
-	}
-	if c.Port < 1 || c.Port > 65535 {
-		m.add("port", "must be 1 to 65535; it is %d", c.Port)
-	}
-	if !strings.HasPrefix(c.Health, "/") || strings.ContainsAny(c.Health, " ?#\"\\") {
-		m.add("health", "must be a path that begins with /; it is %q", c.Health)
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
-		if !isVariable(name) {
-			m.add("env."+name, "must be the name of an environment variable")
-		}
-	}
-	for i, name := range c.Secrets {
-		at := fmt.Sprintf("secrets[%d]", i)
-		_, plain := c.Env[name]
-		switch {
-		case !isVariable(name):
-			m.add(at, "must be the name of an environment variable; it is %q", name)
-		case plain:
-			m.add(at, "%s is in env already", name)
-		case slices.Contains(c.Secrets[:i], name):
-			m.add(at, "%s is named twice", name)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Images)) {
-		if !imageReference.MatchString(c.Images[name]) {
-			m.add("images."+name, "must be a reference like ghcr.io/me/backup:1.0; it is %q", c.Images[name])
-		}
-	}
-	if len(c.Environments) == 0 {
-		m.add("environments", "must hold at least one, usually staging and production")
-	}
-}
-
 func (c *Config) validateEnvironment(m *mistakes, name string, e Environment) {
 	at := "environments." + name
 	switch {
@@ -105,13 +40,43 @@ func (c *Config) validateEnvironment(m *mistakes, name string, e Environment) {
 	case name == "ingress" || name == "logging" || name == "cert-manager" || name == "default" || strings.HasPrefix(name, "kube-"):
 		m.add(at, "the name is that of a namespace which is not the application's")
 	}
-	if len(e.Hosts) == 0 {
-		m.add(at+".hosts", "must hold at least one host")
-	}
+	c.validateHosting(m, at, e)
 	switch e.Database {
 	case NoDatabase, SQLite, Postgres:
 	default:
 		m.add(at+".database", "must be none, sqlite or postgres; it is %q", string(e.Database))
+	}
+	c.validateBackup(m, at+".backup", e)
+	c.validateVariables(m, at+".", e.Env, e.Secrets)
+	for _, process := range slices.Sorted(maps.Keys(e.Processes)) {
+		at := at + ".processes." + process
+		switch p, known := c.Processes[process]; {
+		case !known:
+			m.add(at, "there is no such process; %s", suggest(process, slices.Sorted(maps.Keys(c.Processes))))
+		case p.Scheduled():
+			m.add(at, "is a cron job, which runs one at a time")
+		case e.Processes[process] < 0:
+			m.add(at, "must be 0 or more; it is %d", e.Processes[process])
+		}
+	}
+	for _, reference := range slices.Sorted(maps.Keys(c.References)) {
+		c.validateReferences(m, reference, name)
+	}
+}
+
+// validateHosting looks at what an environment says of the process that
+// answers requests.
+func (c *Config) validateHosting(m *mistakes, at string, e Environment) {
+	if c.onlyWorks() {
+		for _, key := range []string{"hosts", "replicas", "upstreamTLS"} {
+			if m.has(at + "." + key) {
+				m.add(at+"."+key, "is of the process that answers requests: give its port at the top, or leave this out")
+			}
+		}
+		return
+	}
+	if len(e.Hosts) == 0 {
+		m.add(at+".hosts", "must hold at least one host")
 	}
 	switch {
 	case e.Replicas < 1:
@@ -119,17 +84,7 @@ func (c *Config) validateEnvironment(m *mistakes, name string, e Environment) {
 	case e.Replicas > 1 && e.Database == SQLite:
 		m.add(at+".replicas", "must be 1 with sqlite, whose file takes one writer; it is %d", e.Replicas)
 	}
-	c.validateBackup(m, at+".backup", e)
-	if e.Database != NoDatabase {
-		_, plain := c.Env[databaseURL]
-		if plain || slices.Contains(c.Secrets, databaseURL) {
-			m.add(at+".database", "must be none where %s is in env or secrets, as the database sets it", databaseURL)
-		}
-	}
 }
-
-// databaseURL is how an application learns of the database that berth gives it.
-const databaseURL = "DATABASE_URL"
 
 // validateHosts looks at all environments at once: two of them cannot answer
 // for one host.
@@ -138,8 +93,11 @@ func (c *Config) validateHosts(m *mistakes) {
 	for _, name := range c.EnvironmentNames() {
 		for i, host := range c.Environments[name].Hosts {
 			at := fmt.Sprintf("environments.%s.hosts[%d]", name, i)
-			if len(validation.IsDNS1123Subdomain(host)) > 0 {
-				m.add(at, "must be a DNS name in lower case; it is %q", host)
+			if c.Provider == "digitalocean" && c.DigitalOcean.Certificates != NoCertificates && strings.HasPrefix(host, "*") {
+				m.add(at, "must be one name where digitalocean.certificates is %s, whose challenges are for one name each; it is %q", c.DigitalOcean.Certificates, host)
+			}
+			if !isHost(host) {
+				m.add(at, "must be a DNS name in lower case, or all names below one like *.shop.example; it is %q", host)
 			} else if first, taken := owner[host]; taken {
 				m.add(at, "%s is a host of %s already", host, first)
 			} else {
@@ -147,6 +105,14 @@ func (c *Config) validateHosts(m *mistakes) {
 			}
 		}
 	}
+}
+
+// isHost reports whether an Ingress takes a host.
+func isHost(host string) bool {
+	if strings.HasPrefix(host, "*") {
+		return len(validation.IsWildcardDNS1123Subdomain(host)) == 0
+	}
+	return len(validation.IsDNS1123Subdomain(host)) == 0
 }
 
 func (c *Config) validateLocal(m *mistakes) {

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	engine "helm.sh/helm/v4/pkg/kube"
-	"k8s.io/cli-runtime/pkg/resource"
 )
 
 // cluster is Helm's client with berth's waiting in the place of Helm's.
@@ -29,22 +28,6 @@ func (c *cluster) GetWaiterWithOptions(strategy engine.WaitStrategy, options ...
 	return waiter{usual, c.release}, nil
 }
 
-// Update fills in what original lacks of target. A revision that failed half
-// way leaves objects that the next one's original does not name; Helm takes
-// them as they are, but only after a warning on the default logger, which no
-// setting silences.
-func (c *cluster) Update(original, target engine.ResourceList, options ...engine.ClientUpdateOption) (*engine.Result, error) {
-	for _, t := range target {
-		if original.Get(t) == nil {
-			original = append(original, &resource.Info{
-				Client: t.Client, Mapping: t.Mapping, Namespace: t.Namespace, Name: t.Name,
-				Object: t.Object.DeepCopyObject(),
-			})
-		}
-	}
-	return c.Interface.Update(original, target, options...)
-}
-
 type waiter struct {
 	engine.Waiter
 	release *Release
@@ -54,7 +37,10 @@ func (w waiter) Wait(resources engine.ResourceList, timeout time.Duration) error
 	if w.release.await == nil {
 		return w.Waiter.Wait(resources, timeout)
 	}
-	return w.release.await(resources)
+	if err := w.release.await(resources); err != nil || w.release.last == nil {
+		return err
+	}
+	return w.release.last()
 }
 
 func (w waiter) WaitWithJobs(resources engine.ResourceList, timeout time.Duration) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"helm.sh/helm/v4/pkg/release/common"
 	helmrelease "helm.sh/helm/v4/pkg/release/v1"
@@ -48,12 +49,20 @@ func (h *Release) Recover(revisions []*helmrelease.Release) error {
 		if !r.Info.Status.IsPending() {
 			continue
 		}
-		r.SetStatus(common.StatusFailed, r.Info.Description+": interrupted before it served")
+		r.SetStatus(common.StatusFailed, r.Info.Description+interrupted)
 		if err := h.config.Releases.Update(r); err != nil {
 			return fmt.Errorf("mark interrupted revision %d as failed: %w", r.Version, err)
 		}
 	}
 	return nil
+}
+
+const interrupted = ": interrupted before it served"
+
+// Interrupted reports whether a revision is one that [Release.Recover] found
+// pending: whoever made it did not live to see what became of it.
+func Interrupted(r *helmrelease.Release) bool {
+	return r.Info.Status == common.StatusFailed && strings.HasSuffix(r.Info.Description, interrupted)
 }
 
 // Describe records what became of a revision.

@@ -24,6 +24,9 @@ type Release struct {
 	config          *action.Configuration
 	name, namespace string
 	await           Await
+	steps           *Steps
+	// last applies what comes after the waiting; nil for nothing.
+	last func() error
 	// doing describes the revision under way, and number is its number.
 	doing  string
 	number int
@@ -52,6 +55,8 @@ type Change struct {
 	Description string
 	// Await waits; nil lets Helm wait until its objects are ready, for Timeout.
 	Await Await
+	// Steps, with an Await, is in which order objects are applied.
+	Steps *Steps
 	// Timeout bounds each hook and each deletion.
 	Timeout time.Duration
 	// MaxHistory is how many revisions are kept. Each is a Secret.
@@ -87,7 +92,7 @@ func (h *Release) Render(c *chart.Chart, values map[string]any) (string, error) 
 // Helm's action returns while its work goes on in the background. Applying takes
 // seconds; the waiting, which takes minutes, minds its context by itself.
 func (h *Release) Apply(ctx context.Context, c *chart.Chart, values map[string]any, installed bool, change Change) error {
-	h.await, h.doing = change.Await, change.Description
+	h.begin(change)
 	if change.Await != nil {
 		ctx = context.WithoutCancel(ctx)
 	}
@@ -114,6 +119,11 @@ func (h *Release) Apply(ctx context.Context, c *chart.Chart, values map[string]a
 	return nil
 }
 
+// begin sets what Helm's client does with the next revision.
+func (h *Release) begin(change Change) {
+	h.await, h.steps, h.last, h.doing = change.Await, change.Steps, nil, change.Description
+}
+
 func (h *Release) upgrade(change Change) *action.Upgrade {
 	up := action.NewUpgrade(h.config)
 	up.Namespace = h.namespace
@@ -132,7 +142,8 @@ func (h *Release) upgrade(change Change) *action.Upgrade {
 
 // Rollback makes a new revision out of an old one, and waits.
 func (h *Release) Rollback(revision int, change Change) error {
-	h.await, h.doing = change.Await, shorten(change.Description, action.MaxDescriptionLength)
+	h.begin(change)
+	h.doing = shorten(h.doing, action.MaxDescriptionLength)
 	back := action.NewRollback(h.config)
 	back.Version = revision
 	back.Description = h.doing

@@ -18,9 +18,8 @@ import (
 	"berth/internal/fault"
 )
 
-// ErrLocked is returned while somebody else works on the environment, and
-// ErrLockLost when somebody took the lock away from the work under way, or it
-// could not be renewed in time.
+// ErrLocked is returned while somebody else holds a lock, and ErrLockLost when
+// somebody took it away from the work under way.
 var (
 	ErrLocked   = errors.New("locked")
 	ErrLockLost = errors.New("the lock was lost")
@@ -92,7 +91,7 @@ func (lock Lock) Holder(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("look at the lock: %w", err)
 	}
-	if holder(found) == "" || !fresh(found, time.Now()) {
+	if holder(found) == "" || !fresh(found, time.Now()) || worker(found).gone() {
 		return "", nil
 	}
 	who, _, _ := strings.Cut(holder(found), " ")
@@ -108,9 +107,10 @@ type lease struct {
 	written *coordination.Lease
 }
 
-// acquire takes the lock or fails at once. Only where the lease seems to have
-// run out it looks twice: the holder's clock may differ from this one, and a
-// holder that lives renews it meanwhile.
+// acquire takes the lock or fails at once. A holder that was a process of this
+// machine and has ended is known to be gone. Where the lease seems to have run
+// out it looks twice: the holder's clock may differ from this one, and a holder
+// that lives renews it meanwhile.
 func (l *lease) acquire(ctx context.Context) error {
 	found, err := l.leases.Get(ctx, l.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -119,7 +119,7 @@ func (l *lease) acquire(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look at the lock: %w", err)
 	}
-	if holder(found) != "" {
+	if holder(found) != "" && !worker(found).gone() {
 		if fresh(found, time.Now()) {
 			return heldBy(found)
 		}
@@ -139,6 +139,7 @@ func (l *lease) acquire(ctx context.Context) error {
 		found = again
 	}
 	found.Spec = l.spec(time.Now())
+	metav1.SetMetaDataAnnotation(&found.ObjectMeta, processAnnotation, string(self()))
 	written, err := l.leases.Update(ctx, found, metav1.UpdateOptions{FieldManager: Manager})
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return l.contended(ctx)
@@ -152,8 +153,11 @@ func (l *lease) acquire(ctx context.Context) error {
 
 func (l *lease) create(ctx context.Context) error {
 	written, err := l.leases.Create(ctx, &coordination.Lease{
-		ObjectMeta: metav1.ObjectMeta{Name: l.Name, Labels: map[string]string{ManagedBy: Manager}},
-		Spec:       l.spec(time.Now()),
+		ObjectMeta: metav1.ObjectMeta{
+			Name: l.Name, Labels: map[string]string{ManagedBy: Manager},
+			Annotations: map[string]string{processAnnotation: string(self())},
+		},
+		Spec: l.spec(time.Now()),
 	}, metav1.CreateOptions{FieldManager: Manager})
 	if apierrors.IsAlreadyExists(err) {
 		return l.contended(ctx)
@@ -183,67 +187,92 @@ func (l *lease) spec(now time.Time) coordination.LeaseSpec {
 }
 
 // keep renews the lock until ctx ends. It calls lose when somebody else holds
-// it, or when it could not be renewed while there was still time to stop.
+// it. A renewal that is late, or fails, is no loss: the Lease is this holder's
+// until somebody takes it, and whoever cannot reach the API server to renew it
+// cannot do any harm by it either.
 func (l *lease) keep(ctx context.Context, lose context.CancelCauseFunc) {
-	good := time.Now()
-	for Sleep(ctx, l.Renew) == nil {
+	pause := l.Renew
+	for Sleep(ctx, pause) == nil {
 		err := l.renew(ctx)
-		switch {
-		case err == nil:
-			good = time.Now()
-		case errors.Is(err, ErrLockLost):
+		pause = l.Renew
+		if errors.Is(err, ErrLockLost) {
 			lose(err)
-		case time.Since(good) > l.Duration-l.Renew:
-			lose(fmt.Errorf("%w: it could not be renewed for %s: %w", ErrLockLost, time.Since(good).Round(time.Second), err))
+			return
+		}
+		if err != nil {
+			pause = l.Renew / 5 // somebody may have taken it meanwhile
 		}
 	}
 }
 
+// renew makes the lease good for another while.
 func (l *lease) renew(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, l.Renew)
+	ctx, cancel := context.WithTimeout(ctx, l.Duration)
 	defer cancel()
-	next := l.written.DeepCopy()
-	stamp := metav1.NewMicroTime(time.Now())
-	next.Spec.RenewTime = &stamp
-	written, err := l.leases.Update(ctx, next, metav1.UpdateOptions{FieldManager: Manager})
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-		return l.reread(ctx, err)
+	for {
+		next := l.written.DeepCopy()
+		stamp := metav1.NewMicroTime(time.Now())
+		next.Spec.RenewTime = &stamp
+		written, err := l.leases.Update(ctx, next, metav1.UpdateOptions{FieldManager: Manager})
+		if err == nil {
+			l.written = written
+			return nil
+		}
+		if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+			return err
+		}
+		if err := l.reread(ctx); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return err
-	}
-	l.written = written
-	return nil
 }
 
 // reread tells a lock that is still held, as after an update whose answer got
 // lost, from one that is not.
-func (l *lease) reread(ctx context.Context, conflict error) error {
+func (l *lease) reread(ctx context.Context) error {
 	found, err := l.leases.Get(ctx, l.Name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return fmt.Errorf("%w: somebody deleted the Lease %s", ErrLockLost, l.Name)
 	case err != nil:
-		return errors.Join(conflict, err)
+		return fmt.Errorf("look at the lock: %w", err)
 	case holder(found) != l.holder:
 		return fmt.Errorf("%w: %s holds it now", ErrLockLost, holder(found))
 	}
 	l.written = found
-	return conflict
+	return nil
 }
 
-// release gives the lock back, if it is still this holder's.
+// release gives the lock back, if it is still this holder's. A renewal under
+// way, which was broken off, may have changed the Lease without anybody being
+// told, also just now.
 func (l *lease) release(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	err := l.leases.Delete(ctx, l.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{
-		UID: &l.written.UID, ResourceVersion: &l.written.ResourceVersion,
-	}})
-	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+	for {
+		err := l.leases.Delete(ctx, l.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{
+			UID: &l.written.UID, ResourceVersion: &l.written.ResourceVersion,
+		}})
+		if err == nil || apierrors.IsNotFound(err) {
+			return nil
+		}
+		if apierrors.IsConflict(err) {
+			if err = l.reread(ctx); err == nil {
+				continue
+			}
+			if errors.Is(err, ErrLockLost) {
+				return nil
+			}
+		}
 		return fmt.Errorf("give back the lock: %w", err)
 	}
-	return nil
 }
+
+// processAnnotation tells who holds a Lease to others on the same machine.
+const processAnnotation = "berth/process"
+
+// worker is the process that holds a Lease.
+func worker(l *coordination.Lease) process { return process(l.Annotations[processAnnotation]) }
 
 func holder(l *coordination.Lease) string {
 	if l.Spec.HolderIdentity == nil {

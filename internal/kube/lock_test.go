@@ -3,7 +3,11 @@ package kube
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -150,17 +154,99 @@ func TestLostLockEndsTheWork(t *testing.T) {
 	}
 }
 
-func TestLockThatCannotBeRenewedIsLost(t *testing.T) {
+// A busy API server, or a machine that stood still, is nobody else at work.
+func TestLateRenewalsAreNoLoss(t *testing.T) {
 	c := lockOf("mira@laptop")
+	var failed atomic.Int32
 	c.Client.(*fake.Clientset).PrependReactor("update", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
+		failed.Add(1)
 		return true, nil, errors.New("connection refused")
 	})
 	err := c.Do(context.Background(), func(ctx, _ context.Context) error {
-		<-ctx.Done()
-		return context.Cause(ctx)
+		// For longer than the Lease is good for.
+		return Sleep(ctx, 3*c.Duration/2)
 	})
-	if !errors.Is(err, ErrLockLost) || !strings.Contains(err.Error(), "connection refused") {
-		t.Errorf("got %v", err)
+	if err != nil || failed.Load() == 0 {
+		t.Errorf("after %d renewals that failed: %v", failed.Load(), err)
+	}
+}
+
+// versioned makes the fake API refuse to delete a Lease of another version, and
+// lets it lose the answer to every update.
+func versioned(c Lock) {
+	client, version := c.Client.(*fake.Clientset), 1
+	client.PrependReactor("update", "leases", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		next := action.(clienttesting.UpdateAction).GetObject().(*coordination.Lease).DeepCopy()
+		version++
+		next.ResourceVersion = strconv.Itoa(version)
+		if err := client.Tracker().Update(action.GetResource(), next, "production"); err != nil {
+			return true, nil, err
+		}
+		return true, nil, context.DeadlineExceeded
+	})
+	client.PrependReactor("delete", "leases", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		found, err := client.Tracker().Get(action.GetResource(), "production", "shop-deploy")
+		if err != nil {
+			return true, nil, err
+		}
+		wanted := action.(clienttesting.DeleteActionImpl).DeleteOptions.Preconditions.ResourceVersion
+		if *wanted != found.(*coordination.Lease).ResourceVersion {
+			return true, nil, apierrors.NewConflict(action.GetResource().GroupResource(), "shop-deploy", errors.New("it was changed"))
+		}
+		return false, nil, nil
+	})
+}
+
+// A renewal whose answer comes late, or never, has changed the Lease all the
+// same; it must not stay behind, locked for 40 seconds.
+func TestLockIsGivenBackAfterAnAnswerThatGotLost(t *testing.T) {
+	c := lockOf("mira@laptop")
+	versioned(c)
+	if err := c.Do(context.Background(), func(ctx, _ context.Context) error { return Sleep(ctx, 5*c.Renew) }); err != nil {
+		t.Fatal(err)
+	}
+	left, err := c.Client.CoordinationV1().Leases("production").List(context.Background(), metav1.ListOptions{})
+	if err != nil || len(left.Items) != 0 {
+		t.Errorf("left behind: %v, %v", left.Items, err)
+	}
+}
+
+func TestALockOfADeadProcessIsFree(t *testing.T) {
+	me := self()
+	if me == "" {
+		t.Fatal("/proc does not say who this is")
+	}
+	fields := strings.Fields(string(me))
+	dead := exec.Command("true")
+	if err := dead.Run(); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name    string
+		process process
+		free    bool
+	}{
+		{"a process that runs", me, false},
+		{"a process that ended", process(fmt.Sprintf("%s %d %s", fields[0], dead.Process.Pid, fields[2])), true},
+		{"another process with its PID", process(fmt.Sprintf("%s %s 1", fields[0], fields[1])), true},
+		{"a process of another machine", process(fmt.Sprintf("elsewhere %d %s", dead.Process.Pid, fields[2])), false},
+		{"a berth that says nothing of it", "", false},
+		{"nonsense", "a b c d", false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			lease := leaseHeldBy("mira@laptop/7 X", time.Now())
+			lease.Annotations = map[string]string{processAnnotation: string(test.process)}
+			c := lockOf("mira@laptop", lease)
+			who, err := c.Holder(t.Context())
+			if err != nil || (who == "") != test.free {
+				t.Errorf("held by %q, %v", who, err)
+			}
+			err = c.Do(t.Context(), func(context.Context, context.Context) error { return nil })
+			if test.free != (err == nil) || !test.free && !errors.Is(err, ErrLocked) {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }
 

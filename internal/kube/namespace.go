@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 
+	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	coreapply "k8s.io/client-go/applyconfigurations/core/v1"
@@ -21,9 +22,20 @@ const (
 	audit          = "pod-security.kubernetes.io/audit"
 )
 
-// Restricted is the Pod Security Standard for applications.
-var Restricted = map[string]string{
-	enforce: "restricted", enforceVersion: "latest", warn: "restricted", audit: "restricted",
+// The Pod Security Standards for applications: Restricted for those that say
+// which user they run as, Baseline for images that say it themselves.
+var (
+	Restricted = map[string]string{
+		enforce: "restricted", enforceVersion: "latest", warn: "restricted", audit: "restricted",
+	}
+	Baseline = map[string]string{
+		enforce: "baseline", enforceVersion: "latest", warn: "baseline", audit: "baseline",
+	}
+)
+
+// Enforces reports whether a namespace enforces a Pod Security Standard.
+func Enforces(namespace *core.Namespace, standard map[string]string) bool {
+	return namespace.Labels[enforce] == standard[enforce]
 }
 
 // Enforce is a Pod Security Standard for a part of the platform.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"berth/internal/config"
 	"berth/internal/fault"
 	"berth/internal/kube"
 	"berth/internal/progress"
@@ -20,12 +21,12 @@ import (
 // there: after a start that is when they have found their database.
 const reachTime = 3 * time.Minute
 
-// Reach waits until berth's own ingress answers for every host with 200 at a
-// path, as whoever comes from outside sees it. Kubernetes alone cannot tell:
+// Reach waits until every host says that it is healthy through berth's own
+// ingress, as whoever comes from outside sees it. Kubernetes alone cannot tell:
 // when a cluster starts again, pods are said to be as ready as they were when
 // it was stopped, until their kubelets have looked.
-func Reach(ctx context.Context, cluster *provider.Cluster, hosts []string, path string, r progress.Reporter) error {
-	if cluster.Ingress == nil || cluster.Authority == nil {
+func Reach(ctx context.Context, cluster *provider.Cluster, hosts []string, health config.Health, r progress.Reporter) error {
+	if len(hosts) == 0 || cluster.Ingress == nil || cluster.Authority == nil {
 		return nil
 	}
 	pem, err := os.ReadFile(cluster.Authority.File())
@@ -43,12 +44,16 @@ func Reach(ctx context.Context, cluster *provider.Cluster, hosts []string, path 
 		},
 		ForceAttemptHTTP2: true,
 	}}
+	if health.Status != 0 {
+		// The status is that of this answer, not of where it leads.
+		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, reachTime, fmt.Errorf("not within %s", reachTime))
 	defer cancel()
 	return progress.Run(r, "Ask every host", func(step progress.Step) error {
 		for _, host := range hosts {
 			step.Detail(host)
-			if err := reach(ctx, client, "https://"+host+path); err != nil {
+			if err := reach(ctx, client, "https://"+host, health); err != nil {
 				return fault.WithHint(fmt.Errorf("%s does not answer: %w", host, err), "see what is wrong with: berth status")
 			}
 		}
@@ -56,11 +61,11 @@ func Reach(ctx context.Context, cluster *provider.Cluster, hosts []string, path 
 	})
 }
 
-// reach tries until an address answers or ctx ends.
-func reach(ctx context.Context, client *http.Client, url string) error {
+// reach tries until an address is healthy or ctx ends.
+func reach(ctx context.Context, client *http.Client, url string, health config.Health) error {
 	var last error
 	err := kube.Poll(ctx, 250*time.Millisecond, func(ctx context.Context) (bool, error) {
-		err := answers(ctx, client, url)
+		err := answers(ctx, client, url, health)
 		if ctx.Err() == nil || last == nil {
 			last = err // one that the deadline cut off says nothing of the host
 		}
@@ -72,8 +77,8 @@ func reach(ctx context.Context, client *http.Client, url string) error {
 	return nil
 }
 
-func answers(ctx context.Context, client *http.Client, url string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func answers(ctx context.Context, client *http.Client, url string, health config.Health) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+health.Path, nil)
 	if err != nil {
 		return err
 	}
@@ -82,7 +87,7 @@ func answers(ctx context.Context, client *http.Client, url string) error {
 		return err
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
+	if !health.Accepts(response.StatusCode) {
 		return fmt.Errorf("%s: %s", request.URL.Path, response.Status)
 	}
 	return nil

@@ -29,7 +29,11 @@ func (c *Client) Deploy(ctx context.Context, environment, image string, r progre
 	if image == "" {
 		return Revision{}, errors.New("deploy without an image")
 	}
-	if err := kube.EnsureNamespace(ctx, c.kube, environment, kube.Restricted); err != nil {
+	standard, err := c.podSecurity(ctx, environment)
+	if err != nil {
+		return Revision{}, err
+	}
+	if err := kube.EnsureNamespace(ctx, c.kube, environment, standard); err != nil {
 		return Revision{}, err
 	}
 	var revision Revision
@@ -58,7 +62,7 @@ func (c *Client) deploy(ctx, held context.Context, environment string, e config.
 		step.Detail("secrets")
 		names, undo, err := c.secrets(ctx, environment, e)
 		restore = undo
-		vals = values(c.config, e, c.cluster, image, names)
+		vals = values(c.config, environment, c.cluster, image, names)
 		return err
 	})
 	if err != nil {
@@ -76,13 +80,13 @@ func (c *Client) deploy(ctx, held context.Context, environment string, e config.
 	description := fmt.Sprintf("deploy %s by %s", image, c.who)
 	return c.change(ctx, held, h, past, change{
 		environment: environment, image: image, description: description, restore: restore,
-		title: fmt.Sprintf("Release %s to %s", image, environment),
-		apply: func(wait helm.Await) error {
+		title: fmt.Sprintf("Release %s to %s", image, environment), releaseCommand: true,
+		apply: func(how helm.Change) error {
 			chart, err := c.chart()
 			if err != nil {
 				return err
 			}
-			return h.Apply(ctx, chart, vals, len(past) > 0, c.revision(description, wait))
+			return h.Apply(ctx, chart, vals, len(past) > 0, how)
 		},
 	}, r)
 }
@@ -136,8 +140,10 @@ func (c *Client) unchanged(ctx context.Context, environment string, h *helm.Rele
 // change is one revision to be made.
 type change struct {
 	environment, image, description, title string
+	// releaseCommand says whether it is run.
+	releaseCommand bool
 	// apply makes the revision and waits.
-	apply func(helm.Await) error
+	apply func(helm.Change) error
 	// restore puts back what is not in the release; nil for nothing.
 	restore func(context.Context) error
 }
@@ -154,14 +160,28 @@ func (c *Client) change(ctx, held context.Context, h *helm.Release, past []*helm
 	failed := &Failed{Environment: ch.environment, Image: ch.image}
 	err := progress.Run(r, ch.title, func(step progress.Step) error {
 		step.Detail("applying")
-		err := ch.apply(func(resources engine.ResourceList) error {
-			failed.Cause = c.rollout(ch.environment, workloads(resources), c.timeouts.deploy, step).Wait(ctx)
-			if lost := new(rollout.Error); errors.As(failed.Cause, &lost) {
+		judge := func(err error) error {
+			failed.Cause = err
+			if lost := new(rollout.Error); errors.As(err, &lost) {
 				failed.Reasons, failed.Events = rollout.Explain(ctx, c.kube, ch.environment, lost, c.secretValues(held, ch.environment), started)
 				failed.Cause = &rollout.Error{Reasons: failed.Reasons}
 			}
 			return failed.Cause
+		}
+		how := c.revision(ch.description, func(resources engine.ResourceList) error {
+			return judge(c.rollout(ch.environment, workloads(resources), c.timeouts.deploy, step).Wait(ctx))
 		})
+		if ch.releaseCommand {
+			how.Steps.Between = func(first, apart engine.ResourceList, revision int) error {
+				job, err := jobOf(apart)
+				if err != nil || job == nil {
+					return err
+				}
+				run := command{Client: c, environment: ch.environment, revision: revision, past: past, reporter: r, step: step}
+				return judge(run.run(ctx, first, job))
+			}
+		}
+		err := ch.apply(how)
 		if failed.Cause == nil {
 			failed.Cause = err
 		}
@@ -225,7 +245,10 @@ const hookTimeout = 5 * time.Minute
 
 // revision is how Helm makes one.
 func (c *Client) revision(description string, wait helm.Await) helm.Change {
-	return helm.Change{Description: description, Await: wait, Timeout: hookTimeout, MaxHistory: maxHistory}
+	return helm.Change{
+		Description: description, Await: wait, Steps: &helm.Steps{Of: stepOf},
+		Timeout: hookTimeout, MaxHistory: maxHistory,
+	}
 }
 
 // secretValues returns what must not be shown of an environment.
@@ -233,10 +256,14 @@ func (c *Client) secretValues(ctx context.Context, environment string) []string 
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	var all []string
-	for _, name := range c.config.Secrets {
+	for _, name := range c.config.SecretsOf(environment) {
 		all = append(all, c.config.DotEnv[name], c.config.DotEnv[config.OwnSecret(environment, name)])
 	}
-	for _, name := range []string{c.config.Name + "-env", c.config.Name + "-postgresql"} {
+	secrets := []string{c.config.Name + "-env", c.config.Name + "-postgresql"}
+	for service := range c.config.Services {
+		secrets = append(secrets, serviceSecret(c.config, service))
+	}
+	for _, name := range secrets {
 		secret, err := kube.OwnSecret(ctx, c.kube, environment, name)
 		if err != nil || secret == nil {
 			continue

@@ -181,7 +181,7 @@ func (c *Client) Given(ctx context.Context, environment, process string) (Given,
 	if err != nil {
 		return given, err
 	}
-	manifest, err := h.Render(chart, values(c.config, e, c.cluster, given.Image, secrets.names))
+	manifest, err := h.Render(chart, values(c.config, environment, c.cluster, given.Image, secrets.names))
 	if err != nil {
 		return given, err
 	}
@@ -231,7 +231,7 @@ func (c *Client) secretsBeside(ctx context.Context, environment string, e config
 	if err != nil {
 		return nil, fmt.Errorf("read the Secrets of %s: %w", environment, err)
 	}
-	s := &secretsBeside{now: map[string]map[string][]byte{}, names: c.secretNames(e)}
+	s := &secretsBeside{now: map[string]map[string][]byte{}, names: c.secretNames(environment, e)}
 	var own *core.Secret
 	for i, secret := range list.Items {
 		s.now[secret.Name] = secret.Data
@@ -255,10 +255,10 @@ func (c *Client) from(environment, name string, s setting) string {
 	app := c.config.Name
 	switch {
 	case s.of == app+"-env":
-		if c.config.DotEnv[config.OwnSecret(environment, name)] != "" {
-			return ".env, " + config.OwnSecret(environment, name)
+		if own := config.OwnSecret(environment, name); has(c.config.DotEnv, own) {
+			return ".env, " + own
 		}
-		if c.config.DotEnv[name] != "" {
+		if has(c.config.DotEnv, name) {
 			return ".env"
 		}
 		return "the cluster, as .env has none"
@@ -267,7 +267,7 @@ func (c *Client) from(environment, name string, s setting) string {
 	case s.of != "":
 		return "service " + strings.TrimPrefix(s.of, app+"-")
 	}
-	if _, set := c.config.Env[name]; set {
+	if has(c.config.EnvOf(environment), name) {
 		return config.File
 	}
 	if name == "DATABASE_URL" {
@@ -311,4 +311,9 @@ func containerOf(manifest, app, process string) (*core.Container, error) {
 		}
 	}
 	return nil, nil
+}
+
+func has(variables map[string]string, name string) bool {
+	_, there := variables[name]
+	return there
 }

@@ -49,7 +49,7 @@ func (c *Client) Rollback(ctx context.Context, environment string, revision int,
 		made, err = c.change(ctx, held, h, past, change{
 			environment: environment, image: imageOf(to), description: description,
 			title: fmt.Sprintf("Roll %s back to revision %d", environment, to.Version),
-			apply: func(wait helm.Await) error { return h.Rollback(to.Version, c.revision(description, wait)) },
+			apply: func(how helm.Change) error { return h.Rollback(to.Version, how) },
 		}, r)
 		return err
 	})

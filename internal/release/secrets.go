@@ -29,6 +29,8 @@ const saltAnnotation = "berth/salt"
 // history.
 type secretNames struct {
 	env, postgresql, tls string
+	// keys are the names of the variables in env.
+	keys []string
 	// upstream is the application's own certificate, behind the ingress.
 	upstream string
 	// checksum changes when the application's secrets do.
@@ -38,7 +40,7 @@ type secretNames struct {
 // secrets makes the Secrets that a release needs. It returns their names, and
 // a function that puts the application's secrets back to what they were.
 func (c *Client) secrets(ctx context.Context, environment string, e config.Environment) (secretNames, func(context.Context) error, error) {
-	names := c.secretNames(e)
+	names := c.secretNames(environment, e)
 	restore := func(context.Context) error { return nil }
 	if names.env != "" {
 		before, err := kube.OwnSecret(ctx, c.kube, environment, names.env)
@@ -64,7 +66,12 @@ func (c *Client) secrets(ctx context.Context, environment string, e config.Envir
 		names.checksum = checksum(salt, data)
 	}
 	if names.postgresql != "" {
-		if err := c.postgresqlSecret(ctx, environment, names.postgresql); err != nil {
+		if err := c.passwordSecret(ctx, environment, names.postgresql); err != nil {
+			return names, restore, err
+		}
+	}
+	for service := range c.config.Services {
+		if err := c.passwordSecret(ctx, environment, serviceSecret(c.config, service)); err != nil {
 			return names, restore, err
 		}
 	}
@@ -83,9 +90,10 @@ func (c *Client) secrets(ctx context.Context, environment string, e config.Envir
 }
 
 // secretNames are the Secrets of an environment; the checksum is left out.
-func (c *Client) secretNames(e config.Environment) secretNames {
+func (c *Client) secretNames(environment string, e config.Environment) secretNames {
 	var names secretNames
-	if len(c.config.Secrets) > 0 {
+	if keys := c.config.SecretsOf(environment); len(keys) > 0 {
+		names.keys = keys
 		names.env = c.config.Name + "-env"
 	}
 	if e.Database == config.Postgres {
@@ -106,7 +114,7 @@ func (c *Client) secretNames(e config.Environment) secretNames {
 func envData(c *config.Config, environment string, before *core.Secret) (map[string][]byte, error) {
 	data := map[string][]byte{}
 	var missing []string
-	for _, name := range c.Secrets {
+	for _, name := range c.SecretsOf(environment) {
 		value := c.DotEnv[config.OwnSecret(environment, name)]
 		if value == "" {
 			value = c.DotEnv[name]
@@ -130,9 +138,9 @@ func envData(c *config.Config, environment string, before *core.Secret) (map[str
 	return data, nil
 }
 
-// postgresqlSecret makes the database's password once. It is never changed
-// afterwards: the database took it when its volume was first filled.
-func (c *Client) postgresqlSecret(ctx context.Context, environment, name string) error {
+// passwordSecret makes the password of a database or service once. It is never
+// changed afterwards: the database took it when its volume was first filled.
+func (c *Client) passwordSecret(ctx context.Context, environment, name string) error {
 	found, err := kube.OwnSecret(ctx, c.kube, environment, name)
 	if err != nil || found != nil && len(found.Data["password"]) > 0 {
 		return err

@@ -2,9 +2,12 @@ package release
 
 import (
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"helm.sh/helm/v4/pkg/chart/common"
@@ -12,6 +15,7 @@ import (
 	chartv2util "helm.sh/helm/v4/pkg/chart/v2/util"
 	"sigs.k8s.io/yaml"
 
+	"berth/charts"
 	"berth/internal/config"
 	"berth/internal/provider"
 )
@@ -38,28 +42,55 @@ func golden(t *testing.T, name string, got []byte) {
 
 // TestValues shows what the chart is given, and that the chart takes it.
 func TestValues(t *testing.T) {
-	c := &config.Config{Name: "shop", Port: 8000, Health: "/readyz", Env: map[string]string{"LOG_LEVEL": "info"}}
-	local := &provider.Cluster{IngressClass: "nginx", StorageClass: "local", Postgres: "localhost/postgres:17"}
+	shop := config.Config{
+		Name: "shop", Port: 8000, Health: config.Health{Path: "/readyz", Timeout: config.Duration(3 * time.Second)},
+		Env: map[string]string{"LOG_LEVEL": "info"}, User: "1000", Writable: config.Writable{"/tmp"},
+	}
+	stranger := config.Config{
+		Name: "shop", Port: 80, Command: config.Command{"gunicorn", "app:app"},
+		Health:    config.Health{Path: "/", Timeout: config.Duration(10 * time.Second), Status: 401},
+		Resources: config.Resources{Memory: "1Gi"}, User: "1000:2000",
+		Env: map[string]string{"LOG_LEVEL": "info", "PRICE": "5$"}, References: map[string]string{"BROKER_URL": "$(REDIS_URL)/1"},
+		Release: config.Release{Command: config.Command{"flask", "db", "upgrade"}, Timeout: config.Duration(10 * time.Minute)},
+		Processes: map[string]config.Process{
+			"worker":  {Command: config.Command{"celery", "worker"}, Replicas: 2, Resources: config.Resources{CPU: "500m"}, Env: map[string]string{"QUEUE": "mail"}},
+			"nightly": {Command: config.Command{"flask", "report"}, Schedule: "0 3 * * *", TimeZone: "Europe/Berlin", Deadline: config.Duration(time.Hour)},
+		},
+		Volumes:  map[string]config.Volume{"uploads": {Path: "/app/uploads", Size: "5Gi"}},
+		Services: map[string]string{"cache": "valkey"},
+	}
+	mailer := config.Config{
+		Name: "shop", Writable: config.Writable{},
+		Processes: map[string]config.Process{"send": {Command: config.Command{"mailer"}, Replicas: 1}},
+	}
+	local := &provider.Cluster{IngressClass: "nginx", StorageClass: "local", Postgres: "localhost/postgres:17", Services: map[string]string{"valkey": "localhost/valkey:8"}}
 	tests := []struct {
 		name    string
+		c       config.Config
 		e       config.Environment
 		cluster *provider.Cluster
 		secrets secretNames
 	}{
-		{"staging", config.Environment{Hosts: []string{"staging.shop.localhost"}, Database: config.SQLite, Replicas: 1}, local,
-			secretNames{env: "shop-env", tls: "shop-tls", checksum: "abc"}},
-		{"production", config.Environment{Hosts: []string{"shop.localhost", "www.shop.localhost"}, Database: config.Postgres, Replicas: 2,
+		{"staging", shop, config.Environment{Hosts: []string{"staging.shop.localhost"}, Database: config.SQLite, Replicas: 1}, local,
+			secretNames{env: "shop-env", keys: []string{"SECRET_KEY"}, tls: "shop-tls", checksum: "abc"}},
+		{"production", shop, config.Environment{Hosts: []string{"shop.localhost", "www.shop.localhost"}, Database: config.Postgres, Replicas: 2,
 			Values: map[string]any{"resources": map[string]any{"limits": map[string]any{"memory": "512Mi"}}, "replicas": 3.0}}, local,
-			secretNames{env: "shop-env", postgresql: "shop-postgresql", tls: "shop-tls", checksum: "abc"}},
-		{"issuer", config.Environment{Hosts: []string{"shop.example"}, Database: config.NoDatabase, Replicas: 2},
+			secretNames{env: "shop-env", keys: []string{"SECRET_KEY"}, postgresql: "shop-postgresql", tls: "shop-tls", checksum: "abc"}},
+		{"issuer", shop, config.Environment{Hosts: []string{"shop.example"}, Database: config.NoDatabase, Replicas: 2},
 			&provider.Cluster{IngressClass: "nginx", Issuer: "letsencrypt"}, secretNames{tls: "shop-tls"}},
-		{"upstream", config.Environment{Hosts: []string{"shop.example"}, Database: config.NoDatabase, Replicas: 2, UpstreamTLS: true},
+		{"upstream", shop, config.Environment{Hosts: []string{"shop.example"}, Database: config.NoDatabase, Replicas: 2, UpstreamTLS: true},
 			&provider.Cluster{IngressClass: "nginx", Issuer: "letsencrypt"}, secretNames{tls: "shop-tls", upstream: "shop-upstream"}},
-		{"plain", config.Environment{Database: config.NoDatabase, Replicas: 1}, &provider.Cluster{}, secretNames{}},
+		{"stranger", stranger, config.Environment{
+			Hosts: []string{"*.shop.localhost"}, Database: config.Postgres, Replicas: 2,
+			Env: map[string]string{"LOG_LEVEL": "debug"}, Processes: map[string]int{"worker": 0},
+		}, local, secretNames{env: "shop-env", keys: []string{"SECRET_KEY"}, postgresql: "shop-postgresql", tls: "shop-tls", checksum: "abc"}},
+		{"mailer", mailer, config.Environment{Database: config.NoDatabase}, local, secretNames{}},
+		{"plain", shop, config.Environment{Database: config.NoDatabase, Replicas: 1}, &provider.Cluster{}, secretNames{}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			vals := values(c, test.e, test.cluster, "registry.example/shop:1.2", test.secrets)
+			test.c.Environments = map[string]config.Environment{test.name: test.e}
+			vals := values(&test.c, test.name, test.cluster, "registry.example/shop:1.2", test.secrets)
 			text, err := yaml.Marshal(vals)
 			if err != nil {
 				t.Fatal(err)
@@ -78,6 +109,19 @@ func TestValues(t *testing.T) {
 				t.Errorf("the chart refuses them: %v", err)
 			}
 		})
+	}
+}
+
+// Every kind of service that berth.yaml may name is one that the chart knows,
+// and the other way round.
+func TestTheChartKnowsEveryKindOfService(t *testing.T) {
+	chart, err := charts.Load("service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds, _ := chart.Values["kinds"].(map[string]any)
+	if diff := cmp.Diff(config.ServiceKinds, slices.Sorted(maps.Keys(kinds))); diff != "" {
+		t.Error(diff)
 	}
 }
 

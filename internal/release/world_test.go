@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,8 @@ type world struct {
 	clientset *fake.Clientset
 	storage   *storage.Storage
 	revision  int
+	// applied are the objects that were, each as "Deployment shop", in order.
+	applied []string
 	// refuse makes the API refuse the next objects.
 	refuse error
 }
@@ -68,7 +71,7 @@ func newWorld(t *testing.T) (*world, *Client) {
 	c := &Client{
 		cluster: &provider.Cluster{Name: "world", IngressClass: "nginx"},
 		config: &config.Config{
-			Name: "shop", Provider: "local", Port: 8000, Health: "/readyz", Secrets: []string{"TOKEN"},
+			Name: "shop", Provider: "local", Port: 8000, Health: config.Health{Path: "/readyz", Timeout: config.Duration(3e9)}, Secrets: []string{"TOKEN"},
 			DotEnv:       map[string]string{"TOKEN": "a very secret value"},
 			Environments: map[string]config.Environment{"production": {Database: config.NoDatabase, Replicas: 2}},
 		},
@@ -142,6 +145,7 @@ func (w *world) Update(_, target engine.ResourceList, _ ...engine.ClientUpdateOp
 		return &engine.Result{}, err
 	}
 	for _, info := range target {
+		w.applied = append(w.applied, info.Mapping.GroupVersionKind.Kind+" "+info.Name)
 		if info.Mapping.GroupVersionKind.Kind != "Deployment" {
 			continue
 		}
@@ -162,12 +166,13 @@ func (w *world) GetWaiterWithOptions(strategy engine.WaitStrategy, _ ...engine.W
 // template with its pods, and when those serve, no more of the old ones.
 func (w *world) roll(d *apps.Deployment) {
 	ctx := context.Background()
-	d.UID, d.Namespace = "d", "production"
+	d.UID, d.Namespace = types.UID(d.Name), "production"
 	want := *d.Spec.Replicas
-	image := d.Spec.Template.Spec.Containers[0].Image
+	container := d.Spec.Template.Spec.Containers[0]
+	image := container.Image
 	rs := apps.ReplicaSet{ObjectMeta: metav1.ObjectMeta{
-		Name: "shop-" + strings.ReplaceAll(image, ":", "-"), Namespace: "production",
-		OwnerReferences: controlledBy("Deployment", "shop", "d"),
+		Name: d.Name + "-" + strings.ReplaceAll(image, ":", "-"), Namespace: "production",
+		OwnerReferences: controlledBy("Deployment", d.Name, d.UID),
 	}}
 	rs.UID = types.UID(rs.Name)
 	w.revision++
@@ -175,12 +180,16 @@ func (w *world) roll(d *apps.Deployment) {
 	d.Annotations = map[string]string{revisionAnnotation: fmt.Sprint(w.revision)}
 	d.Generation, d.Status.ObservedGeneration = int64(w.revision), int64(w.revision)
 
-	good := strings.HasPrefix(image, "good")
+	good := strings.HasPrefix(image, "good") && !slices.Contains(container.Command, "crash")
+	crash := !good && !strings.HasPrefix(image, "slow")
 	if good {
 		d.Status.Replicas, d.Status.UpdatedReplicas, d.Status.AvailableReplicas = want, want, want
 		old, err := w.clientset.CoreV1().Pods("production").List(ctx, metav1.ListOptions{})
 		w.try(err)
 		for _, pod := range old.Items {
+			if len(pod.Spec.Containers) == 0 || pod.Spec.Containers[0].Name != container.Name {
+				continue
+			}
 			w.try(w.clientset.CoreV1().Pods("production").Delete(ctx, pod.Name, metav1.DeleteOptions{}))
 		}
 	}
@@ -190,15 +199,15 @@ func (w *world) roll(d *apps.Deployment) {
 		pod := &core.Pod{
 			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s-%d", rs.Name, i), Namespace: "production",
 				OwnerReferences: controlledBy("ReplicaSet", rs.Name, rs.UID)},
-			Spec: core.PodSpec{NodeName: "node-1", Containers: []core.Container{{Name: "web", Image: image}}},
+			Spec: core.PodSpec{NodeName: "node-1", Containers: []core.Container{{Name: container.Name, Image: image}}},
 		}
 		pod.Status.Phase = core.PodRunning
-		state := core.ContainerStatus{Name: "web", Ready: good}
+		state := core.ContainerStatus{Name: container.Name, Ready: good}
 		state.State.Running = &core.ContainerStateRunning{}
 		switch {
 		case good:
 			pod.Status.Conditions = []core.PodCondition{{Type: core.PodReady, Status: core.ConditionTrue}}
-		case strings.HasPrefix(image, "crash"):
+		case crash:
 			state.RestartCount = 2
 			state.State = core.ContainerState{Waiting: &core.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}
 			state.LastTerminationState.Terminated = &core.ContainerStateTerminated{ExitCode: 1, Reason: "Error"}

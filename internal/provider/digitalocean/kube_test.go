@@ -276,7 +276,7 @@ func (k *apiServer) evict(name string, nodes []string, reply func(int, any), fai
 func (k *apiServer) secret(method, name string, body []byte, reply func(int, any), fail func(int, metav1.StatusReason)) {
 	if method == http.MethodPatch {
 		var applied struct {
-			StringData map[string]string `json:"stringData"`
+			Data map[string][]byte `json:"data"`
 		}
 		if err := json.Unmarshal(body, &applied); err != nil {
 			fail(400, metav1.StatusReasonBadRequest)

@@ -1,0 +1,86 @@
+package config
+
+import (
+	"regexp"
+	"strings"
+)
+
+// ServiceKinds are the servers that an application can have of its own. The
+// chart "service" knows how each is run.
+var ServiceKinds = []string{"valkey"}
+
+// serviceVariable is the variable that a client of the kind reads on its own.
+var serviceVariable = map[string]string{"valkey": "REDIS_URL"}
+
+// ServiceVariables returns the names of the variables that tell the address of
+// a service: its own, as CACHE_URL of the service cache, and the one that
+// clients of its kind read on their own, unless another service has it. Where
+// several services are of one kind, that is the first in the alphabet.
+func (c *Config) ServiceVariables(service string) []string {
+	own := strings.ToUpper(strings.ReplaceAll(service, "-", "_")) + "_URL"
+	usual := serviceVariable[c.Services[service]]
+	if own == usual {
+		return []string{own}
+	}
+	for other, kind := range c.Services {
+		if kind == c.Services[service] && other < service {
+			return []string{own}
+		}
+	}
+	return []string{own, usual}
+}
+
+// databaseURL is how an application learns of the database that berth gives it.
+const databaseURL = "DATABASE_URL"
+
+// databasePassword is a part of [databaseURL] with PostgreSQL.
+const databasePassword = "POSTGRES_PASSWORD"
+
+// reference is what Kubernetes takes for one. Two dollars stand for one.
+var reference = regexp.MustCompile(`\$\$|\$\(([A-Za-z_][A-Za-z0-9_]*)\)`)
+
+// referred returns the names that a value refers to.
+func referred(value string) []string {
+	var names []string
+	for _, match := range reference.FindAllStringSubmatch(value, -1) {
+		if match[1] != "" {
+			names = append(names, match[1])
+		}
+	}
+	return names
+}
+
+// validateReferences checks that what the references name is there in every
+// environment: Kubernetes would pass "$(NAME)" on as a text.
+func (c *Config) validateReferences(m *mistakes, name, environment string) {
+	at := "references." + name
+	known := map[string]bool{}
+	if c.HasWeb() {
+		known["PORT"] = true
+	}
+	switch c.Environments[environment].Database {
+	case Postgres:
+		known[databaseURL], known[databasePassword] = true, true
+	case SQLite:
+		known[databaseURL] = true
+	}
+	for service := range c.Services {
+		for _, variable := range c.ServiceVariables(service) {
+			known[variable] = true
+		}
+	}
+	for variable := range c.EnvOf(environment) {
+		known[variable] = true
+	}
+	for _, variable := range c.SecretsOf(environment) {
+		known[variable] = true
+	}
+	if _, plain := c.EnvOf(environment)[name]; plain {
+		m.add(at, "is in env already")
+	}
+	for _, variable := range referred(c.References[name]) {
+		if !known[variable] {
+			m.add(at, "refers to %s, which %s has neither in env nor in secrets, nor from its database and services", variable, environment)
+		}
+	}
+}
