@@ -20,12 +20,15 @@ import (
 	"berth/internal/provider/existing"
 	"berth/internal/provider/local"
 	"berth/internal/release"
+	"berth/internal/sudo"
 )
 
 // parts are what the commands are wired to. Tests put their own there.
 type parts struct {
 	// provider opens the provider that the configuration names.
 	provider func(*config.Config) (provider.Provider, error)
+	// sudo starts the command again as root; see [sudo.Restart].
+	sudo func(args, also, environ []string, terminal bool) error
 	// install puts the platform on a cluster, and remove takes it away.
 	install, remove func(context.Context, *provider.Cluster, *config.Config, progress.Reporter) error
 	// reach waits until the platform answers for hosts at a path.
@@ -86,6 +89,7 @@ type logArchive interface {
 
 var realParts = parts{
 	provider: openProvider,
+	sudo:     sudo.Restart,
 	install:  platform.Install,
 	remove:   platform.Remove,
 	reach:    platform.Reach,
