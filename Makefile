@@ -16,17 +16,20 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 export CGO_ENABLED := 0
 export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
 
+# sudo's PATH leaves out where Go usually is; berth itself looks there, too.
+export PATH := $(PATH):/usr/local/go/bin:/usr/lib/go/bin:/snap/bin$(if $(SUDO_USER),:$(wildcard $(shell getent passwd $(SUDO_USER) | cut -d: -f6)/go/bin))
+
 # More flags for the command: make down ARGS=--purge
 ARGS ?=
 
 ##@ On this machine
 
 .PHONY: up
-up: bin/berth ## Bring up Kubernetes here and serve staging and production
+up: root bin/berth ## Bring up Kubernetes here and serve staging and production
 	bin/berth up $(ARGS)
 
 .PHONY: down
-down: bin/berth ## Stop it; ARGS=--purge removes every trace
+down: root bin/berth ## Stop it; ARGS=--purge removes every trace
 	bin/berth down $(ARGS)
 
 .PHONY: run
@@ -166,6 +169,13 @@ digest: ## Name what was pushed by its digest: IMAGE=realworld REGISTRY=ghcr.io/
 bin/berth:
 	@command -v go >/dev/null || { echo "berth is compiled by Go 1.26 or newer: https://go.dev/doc/install" >&2; exit 1; }
 	go build -ldflags '-s -w' -o bin/berth ./cmd/berth
+
+# Kubernetes on this machine takes root. Who may become root is asked before
+# anything is compiled; the command takes it from there.
+.PHONY: root
+root:
+	@[ "$$(id -u)" -eq 0 ] || { [ -t 0 ] && sudo -v -p "[berth] Kubernetes on this machine takes root; password of %p: "; } || sudo -n true || \
+		{ echo "this takes root: sudo make $(MAKECMDGOALS)" >&2; exit 1; }
 
 .PHONY: help
 help:

@@ -41,6 +41,24 @@ Trust its certificates on this machine (Debian, Ubuntu), once:
 	}
 }
 
+// Who is not root is asked for it before anything is done, and never by what
+// changes nothing.
+func TestRootIsAskedForFirst(t *testing.T) {
+	for _, command := range []string{"up", "down", "deploy staging", "status"} {
+		w := newWorld()
+		w.rooted = true
+		if got := w.berth(t, strings.Fields(command)...); got.status != failed {
+			t.Errorf("%s: %+v", command, got)
+		}
+		w.wantCalls(t, "sudo "+command)
+	}
+	w := newWorld()
+	w.rooted = true
+	if got := w.berth(t, "doctor"); got.status != succeeded || len(w.calls) != 0 {
+		t.Errorf("doctor: %+v, called %v", got, w.calls)
+	}
+}
+
 func TestUpNeverTakesToProductionWhatFailsInStaging(t *testing.T) {
 	w := newWorld()
 	w.fail["deploy staging local/tiny:1"] = errors.New("it crashed")

@@ -32,7 +32,13 @@ type checker interface {
 }
 
 func (a *app) doctor(ctx context.Context, o doctorOptions) error {
-	_, p, err := a.open("")
+	c, err := a.load("")
+	if err != nil {
+		return err
+	}
+	// It changes nothing, so it does not ask for root: that it is needed is one
+	// of its lines.
+	p, err := a.parts.provider(c)
 	if err != nil {
 		return err
 	}

@@ -39,6 +39,8 @@ type world struct {
 	fail map[string]error
 
 	cluster *provider.Cluster
+	// rooted makes the provider one that takes root.
+	rooted  bool
 	checks  []provider.Check
 	status  map[string]release.Status
 	history []release.Revision
@@ -73,6 +75,9 @@ func (w *world) call(name string) error {
 func (w *world) parts() parts {
 	return parts{
 		provider: func(*config.Config) (provider.Provider, error) { return fakeProvider{w}, nil },
+		sudo: func(args, _, _ []string, _ bool) error {
+			return errors.Join(w.call("sudo "+strings.Join(args[2:], " ")), errors.New("declined"))
+		},
 		install: func(context.Context, *provider.Cluster, *config.Config, progress.Reporter) error {
 			return w.call("install")
 		},
@@ -101,6 +106,8 @@ func (authority) Certificate([]string) ([]byte, []byte, error) { return nil, nil
 func (authority) File() string                                 { return "/state/ca.crt" }
 
 type fakeProvider struct{ *world }
+
+func (p fakeProvider) NeedsRoot() bool { return p.rooted }
 
 func (p fakeProvider) Init(_ context.Context, r progress.Reporter) error {
 	return progress.Run(r, "Make the cluster", func(progress.Step) error { return p.call("init") })

@@ -21,12 +21,15 @@ import (
 	"berth/internal/provider/local"
 	"berth/internal/release"
 	"berth/internal/session"
+	"berth/internal/sudo"
 )
 
 // parts are what the commands are wired to. Tests put their own there.
 type parts struct {
 	// provider opens the provider that the configuration names.
 	provider func(*config.Config) (provider.Provider, error)
+	// sudo starts the command again as root; see [sudo.Restart].
+	sudo func(args, also, environ []string, terminal bool) error
 	// install puts the platform on a cluster, and remove takes it away.
 	install, remove func(context.Context, *provider.Cluster, *config.Config, progress.Reporter) error
 	// reach waits until every host says that it is healthy.
@@ -99,6 +102,7 @@ type logArchive interface {
 
 var realParts = parts{
 	provider: openProvider,
+	sudo:     sudo.Restart,
 	install:  platform.Install,
 	remove:   platform.Remove,
 	reach:    platform.Reach,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -18,6 +19,7 @@ import (
 // app is what all commands of one run share.
 type app struct {
 	streams console.Streams
+	args    []string
 	environ []string
 	parts   parts
 
@@ -132,8 +134,18 @@ func (a *app) open(fixed string, environments ...string) (*config.Config, provid
 		}
 	}
 	p, err := a.parts.provider(c)
-	return c, p, err
+	if err != nil {
+		return nil, nil, err
+	}
+	if local, ok := p.(rooted); ok && local.NeedsRoot() {
+		return nil, nil, a.parts.sudo(a.args, slices.Collect(maps.Keys(c.DotEnv)), a.environ, a.console.Interactive)
+	}
+	return c, p, nil
 }
+
+// rooted is a provider that may take root. Who is not root is asked for it
+// before anything is done.
+type rooted interface{ NeedsRoot() bool }
 
 // connect opens the provider's cluster and the releases on it.
 func (a *app) connect(ctx context.Context, c *config.Config, p provider.Provider) (*provider.Cluster, releases, error) {

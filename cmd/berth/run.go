@@ -38,6 +38,7 @@ func run(ctx context.Context, args []string, a *app) int {
 	defer context.AfterFunc(ctx, stop)()
 
 	root := a.rootCommand()
+	a.args = args
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	// Whatever cobra refused before the command's own work began was not a

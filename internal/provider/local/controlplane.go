@@ -27,6 +27,7 @@ const (
 	proxyPort     = 20249
 	proxyHealth   = 20256
 	dnsHealth     = 20080
+	ingressStatus = 10254 // charts/ingress says so
 )
 
 // Users of the control plane's own parts, each with its least privilege.

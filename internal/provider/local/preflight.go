@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -161,8 +162,17 @@ func checkOverlay() provider.Check {
 	if err == nil && strings.Contains(string(content), "\toverlay\n") {
 		return c
 	}
-	if err := exec.Command("modprobe", "overlay").Run(); err != nil {
-		c.Problem, c.Remedy = "the kernel has none", "load it: sudo modprobe overlay"
+	output, err := exec.Command("modprobe", "overlay").CombinedOutput()
+	switch {
+	case err == nil:
+	case errors.Is(err, exec.ErrNotFound):
+		c.Problem = "the module overlay is not loaded, and there is no modprobe to load it"
+		c.Remedy = "apt-get install kmod"
+	case os.Geteuid() != 0:
+		// Whoever is root may load it, so nothing is known to be wrong yet.
+	default:
+		c.Problem = "the kernel cannot load the module overlay: " + lastLines(string(output), 1)
+		c.Remedy = "boot a kernel that has it: Debian's and Ubuntu's have; after an upgrade of the kernel a reboot brings its modules"
 	}
 	return c
 }
@@ -200,26 +210,63 @@ func (p *Provider) checkNetwork() provider.Check {
 	return c
 }
 
+// checkPorts looks whether berth can listen where it wants to, and says who
+// does already.
 func (p *Provider) checkPorts() provider.Check {
 	c := provider.Check{Name: "ports"}
-	addresses := []string{p.config.HTTP, p.config.HTTPS}
-	for _, port := range []int{etcdPort, etcdPeerPort, managerPort, schedulerPort, proxyPort, proxyHealth, dnsHealth} {
-		addresses = append(addresses, fmt.Sprintf("127.0.0.1:%d", port))
-	}
-	var taken []string
-	for _, address := range addresses {
-		listener, err := net.Listen("tcp", address)
-		if err != nil {
-			taken = append(taken, address)
-			continue
+	var problems, remedies []string
+	look := func(address, remedy string) {
+		socket, err := net.Listen("tcp", address)
+		if err == nil {
+			socket.Close()
+			return
 		}
-		listener.Close()
+		problem := address + ": " + listenProblem(err)
+		if parsed, perr := netip.ParseAddrPort(address); perr == nil {
+			if who := listener(parsed); who != "" {
+				problem = fmt.Sprintf("%s is taken by %s", address, who)
+			}
+		}
+		problems = append(problems, problem)
+		if !slices.Contains(remedies, remedy) {
+			remedies = append(remedies, remedy)
+		}
 	}
-	if len(taken) > 0 {
-		c.Problem = "in use: " + strings.Join(taken, ", ")
-		c.Remedy = "end what listens there (ss -ltnp shows it), or name other addresses in berth.yaml: local.http, local.https"
+	look(p.config.HTTP, "name another address in berth.yaml: local: {http: "+otherPort(p.config.HTTP)+"}")
+	look(p.config.HTTPS, "name another address in berth.yaml: local: {https: "+otherPort(p.config.HTTPS)+"}")
+	for _, port := range []int{etcdPort, etcdPeerPort, managerPort, schedulerPort, proxyPort, proxyHealth, dnsHealth, ingressStatus} {
+		look(fmt.Sprintf("127.0.0.1:%d", port), "end what listens on berth's own ports (sudo ss -ltnp shows it)")
 	}
+	c.Problem, c.Remedy = strings.Join(problems, ", "), strings.Join(remedies, "; ")
 	return c
+}
+
+func listenProblem(err error) string {
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return "in use"
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return "this machine has no such address"
+	case errors.Is(err, unix.EACCES):
+		return "a port that only root may listen on"
+	}
+	return err.Error()
+}
+
+// otherPort suggests an address beside one that is taken.
+func otherPort(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		return address
+	}
+	if number < 1024 {
+		return net.JoinHostPort(host, strconv.Itoa(8000+number))
+	}
+	return net.JoinHostPort(host, strconv.Itoa(number+10))
 }
 
 // existingParent is the nearest folder of a path that is there.

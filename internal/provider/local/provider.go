@@ -60,6 +60,10 @@ func New(c *config.Config) (*Provider, error) {
 	return &Provider{config: c.Local, layout: l, network: network{prefix}, images: imageStore{l}}, nil
 }
 
+// NeedsRoot reports whether the caller cannot work on this machine's cluster:
+// its processes and its files are root's.
+func (p *Provider) NeedsRoot() bool { return os.Geteuid() != 0 }
+
 // Init implements provider.Provider.
 func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 	unlock, err := p.lock()
