@@ -20,90 +20,133 @@ func readDotEnv(path string) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	values, err := parseDotEnv(string(source))
+	variables, err := ParseDotEnv(string(source))
 	if err != nil {
 		return nil, fault.Usage("%s: %w", filepath.Base(path), err)
 	}
+	values := make(map[string]string, len(variables))
+	for _, v := range variables {
+		values[v.Name] = v.Value
+	}
 	return values, nil
 }
 
-// parseDotEnv reads lines of NAME=VALUE. A line may begin with "export"; "#"
-// begins a comment at the start of a line and after a space. Single quotes keep
-// what they hold; double quotes know \n, \r, \t, \", \$ and \\. Nothing is
-// expanded, so that a secret may hold a dollar sign. Errors name the line and
-// never what it holds.
-func parseDotEnv(source string) (map[string]string, error) {
-	values := map[string]string{}
-	first := map[string]int{}
+// Variable is one entry of a .env. Its value is secret.
+type Variable struct{ Name, Value string }
+
+// ParseDotEnv reads the entries of a .env in their order. An entry is
+// NAME=VALUE, in one of three forms:
+//
+//	NAME=text           up to the end of the line, or to a "#" after a space
+//	NAME='text'         as it stands, over several lines where it has them
+//	NAME="text"         the same, but it knows \n \r \t \" \$ and \\
+//
+// "export" may stand before the name, spaces around the name and the value, and
+// a comment after the value. Nothing is expanded, so that a secret may hold a
+// dollar sign. Errors name the line and never what it holds.
+func ParseDotEnv(source string) ([]Variable, error) {
 	source = strings.TrimPrefix(source, "\ufeff")
-	for i, line := range strings.Split(source, "\n") {
-		name, value, err := parseVariable(strings.TrimSuffix(line, "\r"))
+	source = strings.ReplaceAll(source, "\r\n", "\n")
+	var variables []Variable
+	first := map[string]int{}
+	for line := 1; source != ""; {
+		name, value, rest, err := cutVariable(source)
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", i+1, err)
-		}
-		if name == "" {
-			continue
+			return nil, fmt.Errorf("line %d: %w", line, err)
 		}
 		if at, ok := first[name]; ok {
-			return nil, fmt.Errorf("line %d: %s is set already in line %d", i+1, name, at)
+			return nil, fmt.Errorf("line %d: %s is set already in line %d", line, name, at)
 		}
-		first[name] = i + 1
-		values[name] = value
+		if name != "" {
+			first[name] = line
+			variables = append(variables, Variable{name, value})
+		}
+		line += strings.Count(source[:len(source)-len(rest)], "\n")
+		source = rest
 	}
-	return values, nil
+	return variables, nil
 }
 
-// parseVariable reads one line. The name is empty where the line says nothing.
-func parseVariable(line string) (name, value string, err error) {
-	line = strings.TrimSpace(line)
-	if line == "" || line[0] == '#' {
-		return "", "", nil
+// cutVariable reads the entry that source begins with and returns what follows
+// it. The name is empty where the line says nothing.
+func cutVariable(source string) (name, value, rest string, err error) {
+	line, rest, _ := strings.Cut(source, "\n")
+	if text := strings.TrimSpace(line); text == "" || text[0] == '#' {
+		return "", "", rest, nil
 	}
-	if !utf8.ValidString(line) || strings.ContainsRune(line, 0) {
-		return "", "", errors.New("is not text in UTF-8")
+	before, after, ok := strings.Cut(line, "=")
+	name = strings.TrimSpace(export.ReplaceAllString(before, ""))
+	quoted := strings.TrimLeft(after, " \t")
+	switch {
+	case !isText(line):
+		return "", "", "", errNotText
+	case !ok || !isVariable(name):
+		return "", "", "", errors.New("must be NAME=VALUE, a comment or empty; a value of several lines must be in quotes")
+	case quoted != "" && (quoted[0] == '\'' || quoted[0] == '"'):
+		// The value may go on in the lines that follow.
+		value, rest, err = unquote(source[len(line)-len(quoted):])
+		return name, value, rest, err
 	}
-	line = export.ReplaceAllString(line, "")
-	name, value, ok := strings.Cut(line, "=")
-	name = strings.TrimSpace(name)
-	if !ok || !isVariable(name) {
-		return "", "", errors.New("must be NAME=VALUE, a comment or empty")
+	value = strings.TrimSpace(comment.ReplaceAllString(after, ""))
+	if strings.HasPrefix(value, "-----BEGIN ") && strings.Count(value, "-----") < 4 {
+		// The lines of a key that follow would pass for names.
+		return "", "", "", errors.New("a value of several lines must be in quotes")
 	}
-	if quoted := strings.TrimSpace(value); quoted != "" && (quoted[0] == '\'' || quoted[0] == '"') {
-		value, err = unquote(quoted)
-		return name, value, err
-	}
-	return name, strings.TrimSpace(comment.ReplaceAllString(value, "")), nil
+	return name, value, rest, nil
 }
 
 var (
-	export  = regexp.MustCompile(`^export[ \t]+`)
-	comment = regexp.MustCompile(`[ \t]#.*$`)
+	export     = regexp.MustCompile(`^[ \t]*export[ \t]+`)
+	comment    = regexp.MustCompile(`[ \t]#.*$`)
+	errNotText = errors.New("is not text in UTF-8")
 )
 
-// unquote reads a value that begins with a quote. Only a comment may follow it.
-func unquote(text string) (string, error) {
-	quote := text[0]
-	var value strings.Builder
-	for i := 1; i < len(text); i++ {
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+// unquote reads a value that begins with a quote, and returns what follows the
+// line in which it ends. Only a comment may stand between.
+func unquote(source string) (value, rest string, err error) {
+	quote := source[0]
+	var text strings.Builder
+	for i := 1; i < len(source); i++ {
 		switch {
-		case text[i] == quote:
-			rest := text[i+1:]
-			if strings.TrimSpace(comment.ReplaceAllString(rest, "")) != "" {
-				return "", errors.New("something follows the closing quote")
+		case source[i] == quote:
+			after, rest, _ := strings.Cut(source[i+1:], "\n")
+			switch {
+			case !isText(text.String()):
+				return "", "", errNotText
+			case strings.TrimSpace(comment.ReplaceAllString(after, "")) != "":
+				return "", "", errors.New("something follows the closing quote" + inLine(source[:i]))
 			}
-			return value.String(), nil
-		case quote == '"' && text[i] == '\\' && i+1 < len(text):
+			return text.String(), rest, nil
+		case quote == '"' && source[i] == '\\':
 			i++
-			escaped, ok := escapes[text[i]]
-			if !ok {
-				return "", errors.New(`a backslash between double quotes must be followed by one of n r t " $ \; single quotes keep it as it is`)
+			if i == len(source) {
+				break
 			}
-			value.WriteByte(escaped)
+			escaped, ok := escapes[source[i]]
+			if !ok {
+				return "", "", fmt.Errorf(`a backslash between double quotes must be followed by one of n r t " $ \%s; single quotes keep it as it is`, inLine(source[:i]))
+			}
+			text.WriteByte(escaped)
 		default:
-			value.WriteByte(text[i])
+			text.WriteByte(source[i])
 		}
 	}
-	return "", errors.New("the closing quote is missing")
+	return "", "", errors.New("the closing quote is missing")
+}
+
+// inLine says how far below the beginning of its entry a mistake is, where it
+// is not in the same line.
+func inLine(before string) string {
+	switch n := strings.Count(before, "\n"); n {
+	case 0:
+		return ""
+	case 1:
+		return ", one line below"
+	default:
+		return fmt.Sprintf(", %d lines below", n)
+	}
 }
 
 var escapes = map[byte]byte{'n': '\n', 'r': '\r', 't': '\t', '"': '"', '$': '$', '\\': '\\'}

@@ -77,7 +77,9 @@ func Load(dir string, environ []string) (*Config, error) {
 		return nil, err
 	}
 	for _, name := range c.knownVariables() {
-		if value, ok := environment[name]; ok {
+		// CI systems set what they have no value for to nothing. That must not
+		// empty a secret.
+		if value := environment[name]; value != "" {
 			c.DotEnv[name] = value
 		}
 	}
