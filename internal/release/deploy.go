@@ -60,7 +60,7 @@ func (c *Client) deploy(ctx, held context.Context, environment string, e config.
 			return err
 		}
 		step.Detail("secrets")
-		names, undo, err := c.secrets(ctx, environment, e)
+		names, undo, err := c.secrets(ctx, environment, e, r)
 		restore = undo
 		vals = values(c.config, environment, c.cluster, image, names)
 		return err

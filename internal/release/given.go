@@ -241,7 +241,7 @@ func (c *Client) secretsBeside(ctx context.Context, environment string, e config
 	}
 	s.next = maps.Clone(s.now)
 	if s.names.env != "" {
-		data, err := envData(c.config, environment, own)
+		data, _, err := envData(c.config, environment, own)
 		if err != nil {
 			return nil, err
 		}

@@ -17,6 +17,7 @@ import (
 	"berth/internal/config"
 	"berth/internal/fault"
 	"berth/internal/kube"
+	"berth/internal/progress"
 )
 
 // saltAnnotation is on the Secret whose checksum goes into the pods' template.
@@ -38,8 +39,9 @@ type secretNames struct {
 }
 
 // secrets makes the Secrets that a release needs. It returns their names, and
-// a function that puts the application's secrets back to what they were.
-func (c *Client) secrets(ctx context.Context, environment string, e config.Environment) (secretNames, func(context.Context) error, error) {
+// a function that puts the application's secrets back to what they were. It
+// notes which values it made up.
+func (c *Client) secrets(ctx context.Context, environment string, e config.Environment, r progress.Reporter) (secretNames, func(context.Context) error, error) {
 	names := c.secretNames(environment, e)
 	restore := func(context.Context) error { return nil }
 	if names.env != "" {
@@ -47,9 +49,12 @@ func (c *Client) secrets(ctx context.Context, environment string, e config.Envir
 		if err != nil {
 			return names, restore, err
 		}
-		data, err := envData(c.config, environment, before)
+		data, made, err := envData(c.config, environment, before)
 		if err != nil {
 			return names, restore, err
+		}
+		for _, name := range made {
+			r.Note(fmt.Sprintf("%s: made up a value for the secret %s, as .env does not name it; it is kept in the cluster", environment, name))
 		}
 		salt := rand.Text()
 		if before != nil {
@@ -108,34 +113,36 @@ func (c *Client) secretNames(environment string, e config.Environment) secretNam
 	return names
 }
 
-// envData returns the application's secrets for an environment. An entry of the
-// environment's own in .env goes before the common one; one that .env lacks
-// keeps its value in the cluster. On a local cluster what is nowhere is made up.
-func envData(c *config.Config, environment string, before *core.Secret) (map[string][]byte, error) {
-	data := map[string][]byte{}
+// envData returns the application's secrets for an environment, and the names of
+// those that were made up. An entry of the environment's own in .env goes before
+// the common one; either may be empty. One that .env does not name keeps its
+// value in the cluster. On a local cluster what is nowhere is made up.
+func envData(c *config.Config, environment string, before *core.Secret) (data map[string][]byte, made []string, err error) {
+	data = map[string][]byte{}
 	var missing []string
 	for _, name := range c.SecretsOf(environment) {
-		value := c.DotEnv[config.OwnSecret(environment, name)]
-		if value == "" {
-			value = c.DotEnv[name]
+		value, ok := c.DotEnv[config.OwnSecret(environment, name)]
+		if !ok {
+			value, ok = c.DotEnv[name]
 		}
 		switch {
-		case value != "":
+		case ok:
 			data[name] = []byte(value)
 		case before != nil && len(before.Data[name]) > 0:
 			data[name] = before.Data[name]
 		case c.Provider == "local":
 			data[name] = []byte(randomHex())
+			made = append(made, name)
 		default:
 			missing = append(missing, name)
 		}
 	}
 	if len(missing) > 0 {
-		return nil, fault.WithHint(
+		return nil, nil, fault.WithHint(
 			fault.Usage("%s: no value for the secret %s", environment, strings.Join(missing, ", ")),
 			`add it to .env: echo "%s=$(openssl rand -hex 32)" >> .env`, missing[0])
 	}
-	return data, nil
+	return data, made, nil
 }
 
 // passwordSecret makes the password of a database or service once. It is never

@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 
 	"berth/internal/config"
 	"berth/internal/fault"
+	"berth/internal/progress"
 	"berth/internal/provider"
 )
 
@@ -38,7 +40,11 @@ func TestEnvData(t *testing.T) {
 		{name: "the environment's own goes first", dotEnv: map[string]string{"TOKEN": "common", "PRODUCTION_TOKEN": "own"}, want: "own"},
 		{name: "another environment's is not taken", dotEnv: map[string]string{"TOKEN": "common", "STAGING_TOKEN": "other"}, want: "common"},
 		{name: "kept in the cluster", before: before, want: "from the cluster"},
-		{name: "an empty entry is none", dotEnv: map[string]string{"TOKEN": ""}, before: before, want: "from the cluster"},
+		{name: "empty is empty", dotEnv: map[string]string{"TOKEN": ""}, before: before, provider: "local", want: ""},
+		{name: "the environment's own may be empty", dotEnv: map[string]string{"TOKEN": "common", "PRODUCTION_TOKEN": ""}, want: ""},
+		{name: "the common one may be empty", dotEnv: map[string]string{"TOKEN": "", "PRODUCTION_TOKEN": "own"}, want: "own"},
+		{name: "of several lines", dotEnv: map[string]string{"TOKEN": "a\nb\n"}, want: "a\nb\n"},
+		{name: "an empty one in the cluster is none", before: &core.Secret{Data: map[string][]byte{"TOKEN": {}}}, provider: "local", want: "64 characters"},
 		{name: "kept rather than made up", before: before, provider: "local", want: "from the cluster"},
 		{name: "made up on a local cluster", provider: "local", want: "64 characters"},
 		{name: "missing elsewhere", provider: "existing", hint: `add it to .env: echo "TOKEN=$(openssl rand -hex 32)" >> .env`},
@@ -46,7 +52,7 @@ func TestEnvData(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			c := &config.Config{Provider: test.provider, Secrets: []string{"TOKEN"}, DotEnv: test.dotEnv}
-			data, err := envData(c, "production", test.before)
+			data, made, err := envData(c, "production", test.before)
 			if got := fault.Hint(err); got != test.hint {
 				t.Fatalf("hint %q of %v, want %q", got, err, test.hint)
 			}
@@ -54,8 +60,11 @@ func TestEnvData(t *testing.T) {
 				return
 			}
 			got := string(data["TOKEN"])
-			if test.want == "64 characters" && len(got) == 64 {
+			if test.want == "64 characters" && len(got) == 64 && slices.Equal(made, []string{"TOKEN"}) {
 				return
+			}
+			if len(made) > 0 {
+				t.Errorf("made up: %v", made)
 			}
 			if got != test.want || len(data) != 1 {
 				t.Errorf("got %q of %d entries, want %q of 1", got, len(data), test.want)
@@ -98,7 +107,7 @@ func TestSecretsOfAnEnvironment(t *testing.T) {
 		}
 		return s
 	}
-	first, _, err := c.secrets(ctx, "production", e)
+	first, _, err := c.secrets(ctx, "production", e, progress.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +120,7 @@ func TestSecretsOfAnEnvironment(t *testing.T) {
 	}
 
 	c.config.DotEnv["TOKEN"] = "second value"
-	second, restore, err := c.secrets(ctx, "production", e)
+	second, restore, err := c.secrets(ctx, "production", e, progress.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,9 +139,37 @@ func TestSecretsOfAnEnvironment(t *testing.T) {
 	if got := string(read("shop-env").Data["TOKEN"]); got != "first value" {
 		t.Errorf("after going back the secret is %q", got)
 	}
-	third, _, err := c.secrets(ctx, "production", e)
+	third, _, err := c.secrets(ctx, "production", e, progress.Discard)
 	if err != nil || third.checksum != second.checksum {
 		t.Errorf("the same values again: checksum %q, %v, want %q", third.checksum, err, second.checksum)
+	}
+}
+
+// notes is a Reporter that keeps what it is told to keep.
+type notes struct {
+	progress.Reporter
+	texts []string
+}
+
+func (n *notes) Note(text string) { n.texts = append(n.texts, text) }
+
+func TestWhatIsMadeUpIsSaidOnceAndWithoutItsValue(t *testing.T) {
+	ctx := context.Background()
+	c := &Client{
+		config:  &config.Config{Name: "shop", Provider: "local", Secrets: []string{"EMPTY", "TOKEN"}, DotEnv: map[string]string{"EMPTY": ""}},
+		kube:    fake.NewClientset(),
+		cluster: &provider.Cluster{},
+	}
+	for _, want := range [][]string{
+		{"staging: made up a value for the secret TOKEN, as .env does not name it; it is kept in the cluster"}, nil,
+	} {
+		n := notes{Reporter: progress.Discard}
+		if _, _, err := c.secrets(ctx, "staging", config.Environment{}, &n); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(n.texts, want) {
+			t.Errorf("got notes %q, want %q", n.texts, want)
+		}
 	}
 }
 
@@ -143,7 +180,7 @@ func TestForeignSecretIsLeftAlone(t *testing.T) {
 			Data: map[string][]byte{"TOKEN": []byte("somebody's")}}),
 		cluster: &provider.Cluster{},
 	}
-	_, _, err := c.secrets(context.Background(), "production", config.Environment{})
+	_, _, err := c.secrets(context.Background(), "production", config.Environment{}, progress.Discard)
 	if err == nil || !strings.Contains(err.Error(), "berth did not make") {
 		t.Errorf("got %v", err)
 	}
