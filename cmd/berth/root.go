@@ -65,7 +65,7 @@ Begin with: berth up`,
 	}{
 		{"machine", "Everything on this machine:", []*cobra.Command{a.upCommand(), a.downCommand()}},
 		{"cluster", "The cluster:", []*cobra.Command{a.initCommand(), a.scaleCommand(), a.destroyCommand()}},
-		{"release", "The application:", []*cobra.Command{a.deployCommand(), a.rollbackCommand(), a.historyCommand(), a.restartCommand(), a.runCommand(), a.execCommand()}},
+		{"release", "The application:", []*cobra.Command{a.newCommand(), a.deployCommand(), a.rollbackCommand(), a.historyCommand(), a.restartCommand(), a.runCommand(), a.execCommand()}},
 		{"data", "Its data:", []*cobra.Command{a.backupCommand(), a.psqlCommand()}},
 		{"look", "Looking:", []*cobra.Command{a.statusCommand(), a.logsCommand(), a.configCommand(), a.forwardCommand(), a.doctorCommand(), a.versionCommand()}},
 	} {

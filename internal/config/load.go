@@ -157,3 +157,13 @@ func readPrivate(path string) ([]byte, error) {
 	}
 	return io.ReadAll(file)
 }
+
+// Check reports every mistake in the source of a berth.yaml, as [Load] does,
+// without the files beside it.
+func Check(source []byte) error {
+	c, err := parse(source)
+	if err != nil {
+		return err
+	}
+	return c.Validate()
+}

@@ -1,0 +1,107 @@
+package scaffold
+
+import "strings"
+
+// languages are what a folder without a Dockerfile may hold, and the lines of a
+// Dockerfile to begin with. They are said, not written: what an application
+// needs from its system, only its owner knows.
+var languages = []struct {
+	file, name string
+	port       int
+	lines      string
+}{
+	{"go.mod", "Go", 8080, `FROM golang:1.26 AS build
+WORKDIR /src
+COPY . .
+RUN CGO_ENABLED=0 go build -o /app .
+FROM scratch
+COPY --from=build /app /app
+EXPOSE 8080
+CMD ["/app"]`},
+	{"requirements.txt", "Python", 8000, `FROM python:3.13-slim
+WORKDIR /app
+COPY requirements.txt .
+RUN pip install --no-cache-dir -r requirements.txt
+COPY . .
+EXPOSE 8000`},
+	{"pyproject.toml", "Python", 8000, `FROM python:3.13-slim
+WORKDIR /app
+COPY . .
+RUN pip install --no-cache-dir .
+EXPOSE 8000`},
+	{"package-lock.json", "Node", 3000, `FROM node:22-slim
+WORKDIR /app
+COPY package*.json ./
+RUN npm ci
+COPY . .
+EXPOSE 3000
+CMD ["npm", "start"]`},
+	{"package.json", "Node", 3000, `FROM node:22-slim
+WORKDIR /app
+COPY package.json ./
+RUN npm install
+COPY . .
+EXPOSE 3000
+CMD ["npm", "start"]`},
+	{"Gemfile", "Ruby", 3000, ""},
+	{"composer.json", "PHP", 8080, ""},
+	{"pom.xml", "Java", 8080, ""},
+	{"build.gradle", "Java", 8080, ""},
+	{"Cargo.toml", "Rust", 8080, ""},
+	{"mix.exs", "Elixir", 4000, ""},
+	{"index.html", "static", 80, `FROM nginx:1.29
+COPY . /usr/share/nginx/html
+EXPOSE 80`},
+}
+
+// readLanguage says that a Dockerfile is needed where there is none, and how it
+// may begin.
+func (d *Draft) readLanguage() error {
+	if d.Dockerfile != "" || d.Image != "" {
+		return nil
+	}
+	for _, l := range languages {
+		if !d.exists(l.file) {
+			continue
+		}
+		d.Dockerfile = "Dockerfile"
+		if len(d.Sources) == 0 {
+			d.Sources = append(d.Sources, l.file)
+		}
+		if !d.onlyWorks {
+			fill(&d.Port, portOf(d.Command))
+			fill(&d.Port, l.port)
+		}
+		if l.lines == "" {
+			d.note("Dockerfile", "there is none, and an image is built from one: write it for this %s application before berth up", l.name)
+		} else {
+			d.note("Dockerfile", "there is none, and an image is built from one. For this %s application it may begin like this:\n%s", l.name, l.lines)
+		}
+		return nil
+	}
+	if len(d.Sources) > 0 {
+		d.Dockerfile = "Dockerfile"
+		d.note("Dockerfile", "there is none, and an image is built from one: write it before berth up")
+	}
+	return nil
+}
+
+// bases are the ports of images that serve as they come.
+var bases = map[string]int{"nginx": 80, "httpd": 80, "caddy": 80, "nginx-unprivileged": 8080, "php": 80, "wordpress": 80, "tomcat": 8080, "jetty": 8080}
+
+// basePort returns the port that an image's base serves on by itself, or 0.
+func basePort(reference string) int {
+	name := imageName(reference)
+	if name == "php" && !strings.Contains(reference, "apache") {
+		return 0
+	}
+	return bases[name]
+}
+
+// imageName returns the last part of an image's name, without tag and digest.
+func imageName(reference string) string {
+	reference, _, _ = strings.Cut(reference, "@")
+	name := reference[strings.LastIndexByte(reference, '/')+1:]
+	name, _, _ = strings.Cut(name, ":")
+	return name
+}

@@ -1,0 +1,64 @@
+package scaffold
+
+import (
+	"regexp"
+	"strings"
+)
+
+// procfileLine is what Heroku and foreman read; they ignore other lines.
+var procfileLine = regexp.MustCompile(`^([A-Za-z0-9_-]+):\s*(\S.*)$`)
+
+func (d *Draft) readProcfile() error {
+	name, text, err := d.source("Procfile")
+	if err != nil || name == "" {
+		return err
+	}
+	web := false
+	for line := range strings.Lines(strings.TrimPrefix(string(text), "\ufeff")) {
+		line = strings.TrimSpace(line)
+		found := procfileLine.FindStringSubmatch(line)
+		if found == nil {
+			if line != "" && line[0] != '#' {
+				d.note(name, "a line is not of the form NAME: COMMAND: %.60q", line)
+			}
+			continue
+		}
+		process, command := found[1], Command{Text: strings.TrimSpace(found[2])}
+		switch process {
+		case "web":
+			web = true
+			d.Command = command
+		case "release":
+			d.Release = command
+		default:
+			d.Processes[process] = Process{Command: command, Replicas: 1}
+		}
+	}
+	if !web && d.Release.IsZero() && len(d.Processes) == 0 {
+		return nil
+	}
+	d.procfile, d.onlyWorks = true, !web && len(d.Processes) > 0
+	d.Sources = append(d.Sources, name)
+	return nil
+}
+
+// ports are the ways in which commands name the port that they listen on.
+var ports = []*regexp.Regexp{
+	regexp.MustCompile(`(?:--bind|-b|--listen|-listen|--addr|-addr|--http-socket|--http|runserver)[= ]+(?:[\w.*\[\]-]*:)?(\d{2,5})(?:[\s'"]|$)`),
+	regexp.MustCompile(`(?:--port|-port|--server\.port|-p|PORT)[= ]+(\d{2,5})(?:[\s'"]|$)`),
+	regexp.MustCompile(`(?:0\.0\.0\.0|\[::\]|\*|[\s=]):(\d{2,5})(?:[\s'"]|$)`),
+}
+
+// portOf returns the port that a command seems to listen on, or 0.
+func portOf(c Command) int {
+	text := c.Text
+	if len(c.List) > 0 {
+		text = strings.Join(c.List, " ")
+	}
+	for _, form := range ports {
+		if found := form.FindStringSubmatch(text); found != nil {
+			return number(found[1])
+		}
+	}
+	return 0
+}

@@ -1,0 +1,165 @@
+// Package scaffold writes the first berth.yaml of an application from what its
+// folder holds already: a Dockerfile, a Procfile, a compose.yaml, an app.json,
+// a .env or the sample of one.
+//
+// Each of these files has a reader of its own. It puts what it understands into
+// one [Draft], and says in a note what it could not carry over, and why. What a
+// reader finds set already it leaves alone: the order of the readers in [Read]
+// is that of how much their files say about production. Then settle.go makes
+// the draft one that package config accepts, and render.go writes it.
+//
+// The files may be anybody's. Nothing of them is run, values of a .env are
+// never written anywhere, and no file outside of the folder is read but those
+// that compose.yaml includes.
+package scaffold
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"berth/internal/fault"
+)
+
+// Draft is what the files of a folder say of an application.
+type Draft struct {
+	Name string
+
+	// Dockerfile and Context are relative to the folder. Image is set instead
+	// of them where nothing is built.
+	Dockerfile, Context, Image string
+	Args                       map[string]string
+	BuildSecrets               []string
+	Target, Platform           string
+
+	// Port of the web process; 0 where there is none. GuessedPort says that no
+	// file names it.
+	Port        int
+	GuessedPort bool
+	Command     Command
+	Health      string
+	User        string
+	CPU, Memory string
+	Writable    []string
+
+	Env        map[string]string
+	References map[string]string
+	Secrets    []string
+	// HostVariables are variables that hold an environment's hosts.
+	HostVariables []string
+
+	Release   Command
+	Processes map[string]Process
+	// Volumes are paths by name.
+	Volumes map[string]string
+	// Services are kinds by name.
+	Services map[string]string
+	// Database is empty for none.
+	Database string
+	// Replicas in production, where a file says how many.
+	Replicas int
+
+	// Sources are the files that something was taken from, Notes what could not
+	// be, and what is for the owner to do.
+	Sources []string
+	Notes   []Note
+
+	compose *compose
+	// docker is what the Dockerfile says of the image, for the other readers.
+	docker dockerfile
+	// onlyWorks is set by a file that knows of no web process.
+	onlyWorks bool
+	// procfile is set where a Procfile says what runs.
+	procfile bool
+	// fromEnv are the names of .env itself.
+	fromEnv []string
+	dir     string
+}
+
+// Command is what a process runs: a list, or a text for a shell.
+type Command struct {
+	List []string
+	Text string
+}
+
+// IsZero reports whether there is no command.
+func (c Command) IsZero() bool { return len(c.List) == 0 && c.Text == "" }
+
+// Process is a worker.
+type Process struct {
+	Command  Command
+	Replicas int
+	Env      map[string]string
+}
+
+// Note is one thing that the owner should know of a file.
+type Note struct{ File, Text string }
+
+func (n Note) String() string { return n.File + ": " + n.Text }
+
+func (d *Draft) note(file, format string, arguments ...any) {
+	n := Note{file, fmt.Sprintf(format, arguments...)}
+	if !slices.Contains(d.Notes, n) {
+		d.Notes = append(d.Notes, n)
+	}
+}
+
+// Read drafts the berth.yaml of the application in a folder. It returns a usage
+// error where the folder holds nothing that says how to run one.
+func Read(dir string) (*Draft, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	d := &Draft{dir: dir, Args: map[string]string{}, Env: map[string]string{}, References: map[string]string{},
+		Processes: map[string]Process{}, Volumes: map[string]string{}, Services: map[string]string{}}
+	for _, read := range []func() error{
+		d.readName, d.readProcfile, d.readCompose, d.readDockerfile, d.takeCompose, d.readAppJSON, d.readLanguage, d.readDotEnv, d.takePending,
+	} {
+		if err := read(); err != nil {
+			return nil, err
+		}
+	}
+	if len(d.Sources) == 0 {
+		return nil, fault.WithHint(
+			fault.Usage("nothing in %s says how to run an application: there is no Dockerfile, Procfile or compose.yaml", dir),
+			"run berth new in the application's folder; docs/configuration.md has a berth.yaml to begin with by hand")
+	}
+	d.settle()
+	return d, nil
+}
+
+// source reads the first of some files that there is. The name is empty where
+// there is none.
+func (d *Draft) source(names ...string) (name string, text []byte, err error) {
+	for _, name := range names {
+		text, err := os.ReadFile(filepath.Join(d.dir, name))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			return "", nil, err
+		case len(text) > maxFile:
+			return "", nil, fault.Usage("%s is larger than %d MB", name, maxFile>>20)
+		}
+		return name, text, nil
+	}
+	return "", nil, nil
+}
+
+const maxFile = 1 << 20
+
+func (d *Draft) exists(name string) bool {
+	info, err := os.Stat(filepath.Join(d.dir, name))
+	return err == nil && info.Mode().IsRegular()
+}
+
+func fill[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
