@@ -37,7 +37,7 @@ func Find(dir string) (string, error) {
 func noFile(dir, more string) error {
 	return fault.WithHint(
 		fault.Usage("there is no %s in %s%s", File, dir, more),
-		"run berth in your application's folder, or name it with --dir; docs/configuration.md has an example")
+		"run berth in your application's folder, or name it with --dir; berth new writes a %s for it", File)
 }
 
 // Load reads berth.yaml, .env and .s3cfg in dir, and what environ, in the form

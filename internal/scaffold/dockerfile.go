@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
@@ -189,6 +190,11 @@ func (d *Draft) addVolume(name, at string) string {
 // and what it inherits from the stages that it begins with. Instructions that
 // this package does not know are passed over, as the builder judges them.
 func parseDockerfile(text []byte, target string, given map[string]string) (dockerfile, error) {
+	// What expands variables writes to stderr of bytes that are no text.
+	if !utf8.Valid(text) || bytes.ContainsRune(text, 0) {
+		return dockerfile{}, errors.New("it is not text in UTF-8")
+	}
+	text = bytes.ReplaceAll(text, []byte("\ufeff"), nil)
 	result, err := parser.Parse(bytes.NewReader(text))
 	if err != nil {
 		return dockerfile{}, err
