@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -41,6 +42,9 @@ func (a *app) deploy(ctx context.Context, o deployOptions) error {
 	}
 	cluster, found, err := a.connect(ctx, c, p)
 	if err != nil {
+		return err
+	}
+	if err := a.serviceImages(ctx, c, p, cluster); err != nil {
 		return err
 	}
 	image := o.image
