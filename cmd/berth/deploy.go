@@ -44,6 +44,9 @@ func (a *app) deploy(ctx context.Context, o deployOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := a.serviceImages(ctx, c, p, cluster); err != nil {
+		return err
+	}
 	image := o.image
 	if image == "" {
 		if image, err = a.image(ctx, c, p); err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -172,6 +174,12 @@ func (a *app) printPlan(c *config.Config, cluster string, o destroyOptions) {
 			what = "its database, revisions and secrets"
 		}
 		a.console.Print("  the environment %s with %s", environment, what)
+		for _, name := range slices.Sorted(maps.Keys(c.Volumes)) {
+			a.console.Print("    its volume %s with all files in it, which no backup has", name)
+		}
+		for _, name := range slices.Sorted(maps.Keys(c.Services)) {
+			a.console.Print("    its %s %s with all that it stores, which no backup has", c.Services[name], name)
+		}
 	}
 	a.console.Print("  what berth installed beside them")
 	switch c.Provider {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -50,6 +52,9 @@ func (a *app) up(ctx context.Context) error {
 		return err
 	})
 	if err := group.Wait(); err != nil {
+		return err
+	}
+	if err := a.serviceImages(ctx, c, p, cluster); err != nil {
 		return err
 	}
 	found, err := a.parts.releases(cluster, c)
@@ -145,6 +150,23 @@ func (a *app) image(ctx context.Context, c *config.Config, p provider.Provider) 
 		Ignore: []string{".env", config.File},
 	}
 	return p.Publish(ctx, build, a.console.Reporter())
+}
+
+// serviceImages finds the images of the application's services: those that
+// berth.yaml names, those that are built here, and otherwise the chart's.
+func (a *app) serviceImages(ctx context.Context, c *config.Config, p provider.Provider, cluster *provider.Cluster) error {
+	cluster.Services = map[string]string{}
+	for _, kind := range slices.Sorted(maps.Values(c.Services)) {
+		if cluster.Services[kind] != "" || c.Images[kind] == "" && !cluster.BuildsServices {
+			continue
+		}
+		reference, err := a.platformImage(ctx, c, p, kind)
+		if err != nil {
+			return err
+		}
+		cluster.Services[kind] = reference
+	}
+	return nil
 }
 
 func (a *app) printAddresses(c *config.Config, cluster *provider.Cluster) {

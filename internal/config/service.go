@@ -1,7 +1,9 @@
 package config
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -36,6 +38,36 @@ const databaseURL = "DATABASE_URL"
 // databasePassword is a part of [databaseURL] with PostgreSQL.
 const databasePassword = "POSTGRES_PASSWORD"
 
+// passwordVariable holds a service's password, of which its URL is made.
+func passwordVariable(service string) string {
+	return strings.ToUpper(strings.ReplaceAll(service, "-", "_")) + "_PASSWORD"
+}
+
+// validateOwnNames keeps the application from setting what the addresses of
+// its database and services are made of. The addresses themselves it may set.
+func (c *Config) validateOwnNames(m *mistakes, environment string) {
+	owner := map[string]string{}
+	if c.Environments[environment].Database == Postgres {
+		owner[databasePassword] = "the database"
+	}
+	for service := range c.Services {
+		owner[passwordVariable(service)] = "the service " + service
+	}
+	names := c.SecretsOf(environment)
+	for _, all := range []map[string]string{c.EnvOf(environment), c.References} {
+		names = slices.AppendSeq(names, maps.Keys(all))
+	}
+	for _, p := range c.Processes {
+		names = slices.AppendSeq(names, maps.Keys(p.Env))
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		if owner[name] != "" {
+			m.add("environments."+environment, "%s is made by %s: give yours another name", name, owner[name])
+		}
+	}
+}
+
 // reference is what Kubernetes takes for one. Two dollars stand for one.
 var reference = regexp.MustCompile(`\$\$|\$\(([A-Za-z_][A-Za-z0-9_]*)\)`)
 
@@ -65,6 +97,7 @@ func (c *Config) validateReferences(m *mistakes, name, environment string) {
 		known[databaseURL] = true
 	}
 	for service := range c.Services {
+		known[passwordVariable(service)] = true
 		for _, variable := range c.ServiceVariables(service) {
 			known[variable] = true
 		}

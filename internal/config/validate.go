@@ -59,6 +59,7 @@ func (c *Config) validateEnvironment(m *mistakes, name string, e Environment) {
 			m.add(at, "must be 0 or more; it is %d", e.Processes[process])
 		}
 	}
+	c.validateOwnNames(m, name)
 	for _, reference := range slices.Sorted(maps.Keys(c.References)) {
 		c.validateReferences(m, reference, name)
 	}

@@ -212,6 +212,10 @@ func (c *Config) validateUser(m *mistakes) {
 			valid = false
 		}
 	}
+	if strings.HasPrefix(c.User+":", "0:") {
+		m.add("user", "must not be 0: leave it out, and the image's own user is taken, which may be root")
+		return
+	}
 	if !valid {
 		m.add("user", "must be a uid, or a uid and a gid, like 1000 or 1000:1000 (id -u in the image tells it); it is %q", c.User)
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"berth/internal/config"
 	"berth/internal/progress"
 	"berth/internal/provider"
 )
@@ -50,7 +51,7 @@ func TestReachAsksUntilEveryHostAnswers(t *testing.T) {
 	cluster, asked := ingress(t, 1)
 	// The names that httptest's certificate is for.
 	hosts := []string{"example.com", "www.example.com"}
-	if err := Reach(t.Context(), cluster, hosts, "/readyz", progress.Discard); err != nil {
+	if err := Reach(t.Context(), cluster, hosts, config.Health{Path: "/readyz"}, progress.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"example.com/readyz", "example.com/readyz", "www.example.com/readyz"}; !slices.Equal(*asked, want) {
@@ -62,7 +63,7 @@ func TestReachSaysWhatIsAnswered(t *testing.T) {
 	cluster, _ := ingress(t, 1000)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	err := Reach(ctx, cluster, []string{"example.com"}, "/readyz", progress.Discard)
+	err := Reach(ctx, cluster, []string{"example.com"}, config.Health{Path: "/readyz"}, progress.Discard)
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "502 Bad Gateway") {
 		t.Errorf("the error is %v", err)
 	}

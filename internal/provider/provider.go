@@ -76,6 +76,9 @@ type Cluster struct {
 	// Services are the images of services, by their kind; those that are not
 	// named take the chart's.
 	Services map[string]string
+	// BuildsServices says that the images of services are built from images/,
+	// as no registry may be within reach.
+	BuildsServices bool
 	// PodLogs is where the kubelets write; nil for where they usually do.
 	PodLogs *PodLogs
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	apps "k8s.io/api/apps/v1"
+	batch "k8s.io/api/batch/v1"
 	core "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -19,7 +20,8 @@ import (
 )
 
 // pausedAnnotation keeps how many replicas a Deployment had before it was
-// paused, until it has them again. It outlives a berth that was killed.
+// paused, until it has them again, and marks cron jobs that were suspended. It
+// outlives a berth that was killed.
 const pausedAnnotation = "berth/paused-replicas"
 
 // Pause stops an environment's application, so that nobody writes to its
@@ -92,6 +94,9 @@ func (c *Client) stop(ctx context.Context, environment string, ws []rollout.Work
 			return err
 		}
 	}
+	if err := c.suspend(ctx, environment, true); err != nil {
+		return err
+	}
 	step.Detail("waiting for its pods to end")
 	return kube.Poll(ctx, c.timeouts.poll/4, func(ctx context.Context) (bool, error) {
 		s, err := rollout.Take(ctx, c.kube, environment)
@@ -99,6 +104,9 @@ func (c *Client) stop(ctx context.Context, environment string, ws []rollout.Work
 			return false, err
 		}
 		for i := range s.Pods {
+			if s.Pods[i].Labels[batch.JobNameLabel] != "" && s.Pods[i].Labels["app.kubernetes.io/name"] == c.config.Name && !finished(&s.Pods[i]) {
+				return false, nil // a run of a cron job, which has begun
+			}
 			for _, w := range ws {
 				if w.Kind == "Deployment" && s.Belongs(&s.Pods[i], w.Name) && !finished(&s.Pods[i]) {
 					return false, nil
@@ -113,8 +121,39 @@ func finished(pod *core.Pod) bool {
 	return pod.Status.Phase == core.PodSucceeded || pod.Status.Phase == core.PodFailed
 }
 
-// resume gives paused Deployments their replicas back.
+// suspend keeps the application's cron jobs from being run, or lets them again:
+// what was due meanwhile is run then, once.
+func (c *Client) suspend(ctx context.Context, environment string, suspended bool) error {
+	jobs := c.kube.BatchV1().CronJobs(environment)
+	list, err := jobs.List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=" + c.config.Name + ",app.kubernetes.io/instance=" + c.config.Name})
+	if err != nil {
+		return fmt.Errorf("look for cron jobs: %w", err)
+	}
+	note := "null"
+	if suspended {
+		note = `"suspended"`
+	}
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%s}},"spec":{"suspend":%t}}`, pausedAnnotation, note, suspended)
+	for i := range list.Items {
+		// One that somebody else has suspended stays so.
+		_, noted := list.Items[i].Annotations[pausedAnnotation]
+		now := list.Items[i].Spec.Suspend
+		if suspended && now != nil && *now || !suspended && !noted {
+			continue
+		}
+		_, err := jobs.Patch(ctx, list.Items[i].Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: kube.Manager})
+		if err != nil {
+			return fmt.Errorf("suspend cron job %s, or let it go on: %w", list.Items[i].Name, err)
+		}
+	}
+	return nil
+}
+
+// resume gives paused Deployments their replicas back, and lets cron jobs run.
 func (c *Client) resume(ctx context.Context, environment string) error {
+	if err := c.suspend(ctx, environment, false); err != nil {
+		return err
+	}
 	list, err := c.kube.AppsV1().Deployments(environment).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("look for what is paused: %w", err)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	batch "k8s.io/api/batch/v1"
 	core "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -112,5 +113,29 @@ func TestWhatIsNotDeployedCannotBePaused(t *testing.T) {
 	_, err := c.Pause(context.Background(), "production", progress.Discard, func(context.Context) error { return nil })
 	if !errors.Is(err, ErrNotDeployed) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A cron job that would write to the database waits too, and one that nobody
+// paused is left alone.
+func TestCronJobsWaitDuringAPause(t *testing.T) {
+	w, c := newShop(t)
+	mustDeploy(t, c, "good:1")
+	for name, application := range map[string]string{"shop-nightly": "shop", "other-nightly": "other"} {
+		w.put(batch.SchemeGroupVersion.WithResource("cronjobs"), &batch.CronJob{ObjectMeta: metav1.ObjectMeta{
+			Name: name, Namespace: "production",
+			Labels: map[string]string{"app.kubernetes.io/name": application, "app.kubernetes.io/instance": application},
+		}})
+	}
+	suspended := func(name string) bool {
+		job, err := w.clientset.BatchV1().CronJobs("production").Get(t.Context(), name, metav1.GetOptions{})
+		w.try(err)
+		return job.Spec.Suspend != nil && *job.Spec.Suspend
+	}
+	for _, pause := range []bool{true, false} {
+		w.try(c.suspend(t.Context(), "production", pause))
+		if suspended("shop-nightly") != pause || suspended("other-nightly") {
+			t.Errorf("paused %v: the application's is suspended: %v, another's: %v", pause, suspended("shop-nightly"), suspended("other-nightly"))
+		}
 	}
 }

@@ -259,7 +259,9 @@ func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
 		},
 		Authority: ingress,
 		Postgres:  s.Images["postgres"],
-		PodLogs:   &provider.PodLogs{Folder: p.layout.podLogs(), PerNode: true, State: p.layout.in("log-agent")},
+		// A kind is built when the first application asks for it.
+		BuildsServices: true,
+		PodLogs:        &provider.PodLogs{Folder: p.layout.podLogs(), PerNode: true, State: p.layout.in("log-agent")},
 	}, nil
 }
 
