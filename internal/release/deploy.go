@@ -155,15 +155,19 @@ func (c *Client) change(ctx, held context.Context, h *helm.Release, past []*helm
 	err := progress.Run(r, ch.title, func(step progress.Step) error {
 		step.Detail("applying")
 		err := ch.apply(func(resources engine.ResourceList) error {
-			failed.Cause = c.rollout(ch.environment, workloads(resources), c.timeouts.deploy, step).Wait(ctx)
+			wait := c.rollout(ch.environment, workloads(resources), c.timeouts.deploy, step)
+			failed.Cause = wait.Wait(ctx)
 			if lost := new(rollout.Error); errors.As(failed.Cause, &lost) {
-				failed.Reasons, failed.Events = rollout.Explain(ctx, c.kube, ch.environment, lost, c.secretValues(held, ch.environment), started)
+				failed.Reasons, failed.Events = wait.Explain(ctx, lost, c.secretValues(held, ch.environment), started)
 				failed.Cause = &rollout.Error{Reasons: failed.Reasons}
 			}
 			return failed.Cause
 		})
 		if failed.Cause == nil {
 			failed.Cause = err
+		}
+		if len(failed.Reasons) > 0 {
+			return errNotServing // the report, which follows, says why
 		}
 		return failed.Cause
 	})
@@ -196,6 +200,9 @@ func (c *Client) change(ctx, held context.Context, h *helm.Release, past []*helm
 	c.goBack(held, h, after, failed, r)
 	return Revision{}, failed
 }
+
+// errNotServing ends the step of a revision that came to nothing.
+var errNotServing = errors.New("it does not serve")
 
 // rollout returns what waits for workloads of an environment.
 func (c *Client) rollout(environment string, ws []rollout.Workload, deadline time.Duration, step progress.Step) *rollout.Rollout {
