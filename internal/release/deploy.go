@@ -157,6 +157,9 @@ func (c *Client) change(ctx, held context.Context, h *helm.Release, past []*helm
 		err := ch.apply(func(resources engine.ResourceList) error {
 			wait := c.rollout(ch.environment, workloads(resources), c.timeouts.deploy, step)
 			failed.Cause = wait.Wait(ctx)
+			if failed.Cause == nil {
+				failed.Cause = c.wayIn(ctx, ch.environment, started, step)
+			}
 			if lost := new(rollout.Error); errors.As(failed.Cause, &lost) {
 				failed.Reasons, failed.Events = wait.Explain(ctx, lost, c.secretValues(held, ch.environment), started)
 				failed.Cause = &rollout.Error{Reasons: failed.Reasons}
