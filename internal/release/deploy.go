@@ -29,6 +29,9 @@ func (c *Client) Deploy(ctx context.Context, environment, image string, r progre
 	if image == "" {
 		return Revision{}, errors.New("deploy without an image")
 	}
+	if err := c.scalable(environment, e.Values); err != nil {
+		return Revision{}, err
+	}
 	if err := kube.EnsureNamespace(ctx, c.kube, environment, kube.Restricted); err != nil {
 		return Revision{}, err
 	}
