@@ -18,6 +18,8 @@ var gracePeriods = map[string]time.Duration{
 	"FailedCreate": 15 * time.Second,
 	// Pods that leave make room; an autoscaler that adds a node says so.
 	"Unschedulable": 60 * time.Second,
+	// An answer that the same program gives again and again, as 401.
+	unhealthy: 15 * time.Second,
 }
 
 // crashes is how many restarts show that a container will not come up. One may
@@ -56,7 +58,10 @@ func (p *grace) lost(s *Snapshot, ws []Workload, now time.Time) []Reason {
 			reasons = append(reasons, s.late(w)...)
 			continue
 		}
-		for _, r := range s.reasons(w, p.started) {
+		for _, r := range s.reasons(w, p.started, now) {
+			if r.passing || r.exhausted && w.Kind == "Deployment" && (waiting || !p.counts(s, r)) {
+				continue
+			}
 			if r.Reason == crashLoop || r.crashed() {
 				if r.Restarts-p.restarts[r.Pod+"/"+r.Container] < crashes {
 					continue
@@ -78,7 +83,7 @@ func (p *grace) lost(s *Snapshot, ws []Workload, now time.Time) []Reason {
 			if _, known := p.first[key]; !known {
 				p.first[key] = now
 			}
-			if now.Sub(p.first[key]) >= gracePeriods[r.Reason] {
+			if r.exhausted || now.Sub(p.first[key]) >= gracePeriods[r.Reason] {
 				reasons = append(reasons, r)
 			}
 		}
