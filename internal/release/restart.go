@@ -136,9 +136,10 @@ func (c *Client) restart(ctx, held context.Context, ws []rollout.Workload, faile
 				return err
 			}
 		}
-		failed.Cause = c.rollout(environment, ws, c.timeouts.deploy, step).Wait(ctx)
+		wait := c.rollout(environment, ws, c.timeouts.deploy, step)
+		failed.Cause = wait.Wait(ctx)
 		if lost := new(rollout.Error); errors.As(failed.Cause, &lost) {
-			failed.Reasons, failed.Events = rollout.Explain(ctx, c.kube, environment, lost, c.secretValues(held, environment), started)
+			failed.Reasons, failed.Events = wait.Explain(ctx, lost, c.secretValues(held, environment), started)
 			failed.Cause = &rollout.Error{Reasons: failed.Reasons}
 		}
 		return failed.Cause
