@@ -76,6 +76,8 @@ type Buildah struct {
 	// Isolation of RUN: "oci", "rootless" or "chroot". Only chroot works
 	// within most containers.
 	Isolation string
+	// Registries is a registries.conf; empty takes the machine's.
+	Registries string
 	// Pull says when base images are fetched: "true", "always" or "never".
 	Pull string
 	// Volumes are mounted during RUN, as "/on/host:/in/build[:ro]".
@@ -95,6 +97,7 @@ func NewBuildah(o Buildah) (*Builder, error) {
 	option(&b.global, "--root", o.Root)
 	option(&b.global, "--runroot", o.RunRoot)
 	option(&b.global, "--storage-driver", o.Driver)
+	option(&b.global, "--registries-conf", o.Registries)
 	option(&b.build, "--isolation", o.Isolation)
 	option(&b.build, "--pull", o.Pull)
 	for _, volume := range o.Volumes {

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,8 +24,19 @@ const registry = "berth.local"
 // a release remembers revisions.
 const keptImages = 20
 
-// baseImage stands in for debian:trixie-slim where no registry can be reached.
+// baseImage stands in for Debian's own where no registry can be reached; standIns
+// are the names that a Dockerfile calls those by. Where their registry answers,
+// its image is newer and is the one that is taken.
 const baseImage = registry + "/base:trixie"
+
+var standIns = []string{
+	"docker.io/library/debian:trixie-slim", "docker.io/library/debian:trixie",
+	"docker.io/library/debian:stable-slim", "docker.io/library/debian:stable",
+}
+
+// registries has an image without a registry in its name come from Docker Hub,
+// as in Docker itself.
+const registries = "unqualified-search-registries = [\"docker.io\"]\nshort-name-mode = \"disabled\"\n"
 
 // imageStore builds images and keeps an archive of each, which every node's
 // containerd imports: those that are there now, and those to come.
@@ -35,7 +47,10 @@ func (s imageStore) prepare(ctx context.Context, step progress.Step) error {
 	if err := os.MkdirAll(s.options().Temp, 0o700); err != nil {
 		return fmt.Errorf("make temporary folder: %w", err)
 	}
-	if s.buildah(ctx, "inspect", "--type", "image", baseImage) == nil {
+	if err := os.WriteFile(s.options().Registries, []byte(registries), 0o644); err != nil {
+		return fmt.Errorf("name the registry of images without one: %w", err)
+	}
+	if s.buildah(ctx, "inspect", "--type", "image", standIns[len(standIns)-1]) == nil {
 		return nil
 	}
 	archive := s.layout.cached("base.tar")
@@ -64,7 +79,10 @@ func (s imageStore) prepare(ctx context.Context, step progress.Step) error {
 	if err := os.WriteFile(dockerfile, []byte("FROM scratch\nADD base.tar /\nCMD [\"bash\"]\n"), 0o644); err != nil {
 		return fmt.Errorf("make base image: %w", err)
 	}
-	return s.buildah(ctx, "bud", "--isolation", "chroot", "--timestamp", "0", "--tag", baseImage, "--file", dockerfile, folder)
+	if err := s.buildah(ctx, "bud", "--isolation", "chroot", "--timestamp", "0", "--tag", baseImage, "--file", dockerfile, folder); err != nil {
+		return err
+	}
+	return s.buildah(ctx, append([]string{"tag", baseImage}, standIns...)...)
 }
 
 // build makes an image and its archive, and returns its reference.
@@ -81,7 +99,10 @@ func (s imageStore) build(ctx context.Context, b provider.Build, r progress.Repo
 	}
 	// Go's own images have no place here either: the base image with this
 	// machine's toolchain mounted serves as one.
-	reference, err = builder.Build(ctx, b, registry+"/"+b.Name, map[string]string{"BASE": baseImage, "GO": baseImage}, r)
+	args := map[string]string{"BASE": baseImage, "GO": baseImage}
+	maps.Copy(args, b.Args)
+	b.Args = args
+	reference, err = builder.Build(ctx, b, registry+"/"+b.Name, r)
 	if err != nil {
 		return "", err
 	}
@@ -164,11 +185,12 @@ func (s imageStore) toolchain(ctx context.Context) ([]string, error) {
 
 func (s imageStore) options() image.Buildah {
 	return image.Buildah{
-		Root:      s.layout.cached("buildah", "root"),
-		RunRoot:   s.layout.cached("buildah", "run"),
-		Driver:    "overlay",
-		Isolation: "chroot",
-		Temp:      s.layout.cached("tmp"), // which a purge removes, whatever ended a build
+		Root:       s.layout.cached("buildah", "root"),
+		RunRoot:    s.layout.cached("buildah", "run"),
+		Driver:     "overlay",
+		Isolation:  "chroot",
+		Registries: s.layout.cached("registries.conf"),
+		Temp:       s.layout.cached("tmp"), // which a purge removes, whatever ended a build
 	}
 }
 
