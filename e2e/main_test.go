@@ -45,6 +45,8 @@ var steps = []struct {
 	{"InterruptedDeploy", testInterruptedDeploy},
 	{"SecondApplication", testSecondApplication},
 	{"Sessions", testSessions},
+	{"Applications", testApplications},
+	{"Together", testTogether},
 	{"Pods", testPods},
 	{"Scale", testScale},
 	{"NodeRemoval", testNodeRemoval},

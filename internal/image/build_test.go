@@ -87,7 +87,7 @@ func TestBuildTakesTheBaseImageFromAnArgument(t *testing.T) {
 
 func TestExportWritesAnArchiveWithTheImagesName(t *testing.T) {
 	b, ctx := buildah(t), t.Context()
-	reference, err := b.Build(ctx, source(t, scratch), "localhost/berth/app", nil, progress.Discard)
+	reference, err := b.Build(ctx, source(t, scratch), "localhost/berth/app", progress.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
