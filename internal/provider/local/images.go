@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"berth/internal/image"
 	"berth/internal/progress"
@@ -20,8 +23,8 @@ import (
 // nodes have the images already.
 const registry = "berth.local"
 
-// keptImages is how many builds of an image are kept for rollbacks: as many as
-// a release remembers revisions.
+// keptImages is how many builds of an image are kept besides those that the
+// cluster needs: the next one is probably much the same.
 const keptImages = 20
 
 // baseImage stands in for Debian's own where no registry can be reached; standIns
@@ -40,7 +43,38 @@ const registries = "unqualified-search-registries = [\"docker.io\"]\nshort-name-
 
 // imageStore builds images and keeps an archive of each, which every node's
 // containerd imports: those that are there now, and those to come.
-type imageStore struct{ layout layout }
+type imageStore struct {
+	layout layout
+	// needed returns the references that the cluster needs, as
+	// [images.Needed], or an error where it does not answer.
+	needed func(context.Context) ([]string, error)
+}
+
+// alone does work on the store that no other command may do at the same time.
+func (s imageStore) alone(ctx context.Context, work func() error) error {
+	if err := os.MkdirAll(s.layout.state, 0o700); err != nil {
+		return fmt.Errorf("make state folder: %w", err)
+	}
+	file, err := os.OpenFile(s.layout.in("images.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("lock the images: %w", err)
+	}
+	defer file.Close() // which gives the lock back, as any end of the process does
+	for {
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return work()
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return fmt.Errorf("lock the images: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
 
 // prepare makes the base image that the others are built on.
 func (s imageStore) prepare(ctx context.Context, step progress.Step) error {
@@ -115,12 +149,14 @@ func (s imageStore) build(ctx context.Context, b provider.Build, r progress.Repo
 			return "", err
 		}
 	}
-	return reference, s.forget(archive)
+	return reference, s.alone(ctx, func() error { return s.forget(ctx, archive) })
 }
 
-// forget removes all but the latest archives of an image, and marks the one in
-// use as the latest.
-func (s imageStore) forget(archive string) error {
+// forget removes old archives of an image, and marks the one in use as the
+// latest. Those stay that the cluster needs, whatever was built since: another
+// environment may run an image that was built long ago, and a pod of it may
+// start anywhere at any time.
+func (s imageStore) forget(ctx context.Context, archive string) error {
 	now := time.Now()
 	if err := os.Chtimes(archive, now, now); err != nil {
 		return fmt.Errorf("mark image: %w", err)
@@ -138,7 +174,17 @@ func (s imageStore) forget(archive string) error {
 		return info.ModTime()
 	}
 	slices.SortFunc(archives, func(a, b string) int { return modified(b).Compare(modified(a)) })
-	for _, old := range archives[min(keptImages, len(archives)):] {
+	if len(archives) <= keptImages {
+		return nil
+	}
+	needed, err := s.needed(ctx)
+	if err != nil {
+		return nil // nobody can tell now; a later build removes them
+	}
+	for _, old := range archives[keptImages:] {
+		if slices.Contains(needed, s.reference(old)) {
+			continue
+		}
 		if err := os.Remove(old); err != nil {
 			return fmt.Errorf("remove old image: %w", err)
 		}

@@ -1,9 +1,12 @@
 package local
 
 import (
+	"errors"
+	"context"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"runtime"
 	"strings"
 	"testing"
@@ -72,33 +75,46 @@ func TestImageArchiveNames(t *testing.T) {
 	}
 }
 
+// What was built long ago goes, unless the cluster needs it: production's image
+// is as old as its last deploy, however often staging was deployed since.
 func TestOldImagesAreForgotten(t *testing.T) {
-	s := imageStore{layout: layout{state: t.TempDir()}}
-	if err := os.MkdirAll(s.layout.images(), 0o700); err != nil {
-		t.Fatal(err)
-	}
 	tag := func(i int) string { return "berth.local/app:" + strings.Repeat(string(rune('a'+i)), 12) }
-	for i := range keptImages + 3 {
-		if err := os.WriteFile(s.archive(tag(i)), nil, 0o600); err != nil {
+	build := func(t *testing.T, needed []string, err error) imageStore {
+		t.Helper()
+		s := imageStore{layout{state: t.TempDir()}, func(context.Context) ([]string, error) { return needed, err }}
+		if err := os.MkdirAll(s.layout.images(), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.forget(s.archive(tag(i))); err != nil {
-			t.Fatal(err)
+		for i := range keptImages + 3 {
+			archive := s.archive(tag(i))
+			if err := os.WriteFile(archive, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.forget(t.Context(), archive); err != nil {
+				t.Fatal(err)
+			}
 		}
+		return s
 	}
-	other := s.archive("berth.local/app-two:ffffffffffff")
-	if err := os.WriteFile(other, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	archives, err := filepath.Glob(filepath.Join(s.layout.images(), "*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(archives) != keptImages+1 {
-		t.Errorf("%d archives are left, want %d of one image and one of another", len(archives), keptImages)
-	}
-	if exists(s.archive(tag(0))) || !exists(s.archive(tag(keptImages+2))) || !exists(other) {
-		t.Error("not the oldest archives of the image were removed")
+	for _, test := range []struct {
+		name   string
+		needed []string
+		err    error
+		gone   []int
+	}{
+		{"nothing is needed", nil, nil, []int{0, 1, 2}},
+		{"production runs the oldest", []string{tag(0), "berth.local/other:1"}, nil, []int{1, 2}},
+		{"a revision to go back to", []string{tag(1)}, nil, []int{0, 2}},
+		{"the cluster does not answer", nil, errors.New("connection refused"), nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := build(t, test.needed, test.err)
+			for i := range keptImages + 3 {
+				if want := !slices.Contains(test.gone, i); exists(s.archive(tag(i))) != want {
+					t.Errorf("archive %d of %d: there is %v, want %v", i, keptImages+3, !want, want)
+				}
+			}
+		})
 	}
 }
 

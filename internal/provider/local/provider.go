@@ -28,6 +28,7 @@ import (
 
 	"berth/internal/config"
 	"berth/internal/fault"
+	"berth/internal/images"
 	"berth/internal/progress"
 	"berth/internal/provider"
 	"berth/internal/provider/local/supervisor"
@@ -57,7 +58,36 @@ func New(c *config.Config) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read local.network: %w", err)
 	}
-	return &Provider{config: c.Local, layout: l, network: network{prefix}, images: imageStore{l}}, nil
+	p := &Provider{config: c.Local, layout: l, network: network{prefix}}
+	p.images = imageStore{l, p.neededImages}
+	return p, nil
+}
+
+// neededImages returns the images that the cluster needs, or an error where it
+// is not up.
+func (p *Provider) neededImages(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	config, err := p.restConfig()
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the API server: %w", err)
+	}
+	needed, err := images.Needed(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.loadState()
+	if err != nil {
+		return nil, fmt.Errorf("read the cluster's state: %w", err)
+	}
+	for _, reference := range s.Images {
+		needed = append(needed, reference)
+	}
+	return needed, nil
 }
 
 // NeedsRoot reports whether the caller cannot work on this machine's cluster:

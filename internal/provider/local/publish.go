@@ -31,7 +31,8 @@ func (p *Provider) Publish(ctx context.Context, b provider.Build, r progress.Rep
 			if !supervisor.Running(p.layout.supervisor(), n.containerdPart()) {
 				continue // it imports all archives when it comes up
 			}
-			if err := p.images.importInto(ctx, n, step); err != nil {
+			// Two at once would each remove what the other has just brought.
+			if err := p.images.alone(ctx, func() error { return p.images.importInto(ctx, n, step) }); err != nil {
 				return err
 			}
 		}
@@ -55,6 +56,11 @@ func (p *Provider) prepare(ctx context.Context, r progress.Reporter) error {
 	if p.prepared.done {
 		return nil
 	}
+	// Other commands may be at their first build, too.
+	return p.images.alone(ctx, func() error { return p.prepareAlone(ctx, r) })
+}
+
+func (p *Provider) prepareAlone(ctx context.Context, r progress.Reporter) error {
 	if missing := missingPackages(); len(missing) > 0 {
 		if err := progress.Run(r, "Install Debian packages", func(step progress.Step) error {
 			return installPackages(ctx, missing, step)

@@ -56,7 +56,7 @@ func (p *Provider) join(ctx context.Context, client kubernetes.Interface, n node
 		return fault.WithHint(err, "its own words are in %s", p.layout.supervisor().Log(n.containerdPart()))
 	}
 	runtime.connection.Close()
-	if err := p.images.importInto(ctx, n, step); err != nil {
+	if err := p.images.alone(ctx, func() error { return p.images.importInto(ctx, n, step) }); err != nil {
 		return err
 	}
 	step.Detail("waiting for " + n.name())
