@@ -1,13 +1,13 @@
 package local
 
 import (
-	"errors"
 	"context"
+	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
