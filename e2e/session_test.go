@@ -37,6 +37,7 @@ func testSessions(t *testing.T) {
 	t.Run("interrupt", func(t *testing.T) {
 		// The application itself, from an image that holds nothing else, beside
 		// the SQLite file of those that serve.
+		c.nothingLeft(t) // whose pod could be taken for this one's
 		o := begin(t, "run", "staging", "--", "/realworld")
 		pod := c.sessionPod(t, "realworld")
 		waitFor(t, "the program", time.Minute, func() error {
@@ -293,6 +294,7 @@ func testPsql(t *testing.T) {
 // New pods of the same revision: nobody notices, and a deploy finds nothing
 // that it had to put back.
 func testRestart(t *testing.T, c *cluster) {
+	mustBerth(t, "deploy", "production") // what berth.yaml says, whatever was tested before
 	before := map[string]bool{}
 	for _, pod := range c.pods(t, "production", app) {
 		before[pod.Name] = true
