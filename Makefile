@@ -100,7 +100,7 @@ test-backup: ## Run the backup job's tests alone
 .PHONY: e2e
 e2e: ## Run the tests against a real Kubernetes on this machine (root)
 	.ci/need nftables
-	go test -tags e2e -count 1 -timeout 45m -v ./e2e
+	go test -tags e2e -count 1 -timeout 75m -v ./e2e
 
 .PHONY: soak
 soak: ROUNDS ?= 5
