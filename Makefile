@@ -104,10 +104,10 @@ e2e: ## Run the tests against a real Kubernetes on this machine (root)
 
 .PHONY: soak
 soak: ROUNDS ?= 5
-soak: STEPS ?= Deploy|Pods|Scale|Backups|Healing
+soak: STEPS ?= Deploy|Together|Pods|Scale|Backups|Healing
 soak: ## Repeat what a noisy machine may upset, ROUNDS times (root)
 	.ci/need nftables
-	go test -tags e2e -count $(ROUNDS) -timeout 0 -v ./e2e -run '^TestBerth$$/^($(STEPS))$$'
+	go test -tags e2e -count $(ROUNDS) -timeout 0 -v ./e2e -deploys 20 -run '^TestBerth$$/^($(STEPS))$$'
 
 .PHONY: bench
 bench: bench-app bench-backup bench-logs ## Measure everything, beside what it is compared with

@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// Web, worker, cron job and migrations are one revision. Twenty deploys change
-// them together under load, a quarter of them fails in the release command, a
-// quarter in the worker, and nothing is lost.
+// Web, worker, cron job and migrations are one revision. Deploys change them
+// together under load, a quarter of them fails in the release command, a quarter
+// in the worker, and nothing is lost.
 func testTogether(t *testing.T) {
 	c := running(t)
 	folder := flask(t)
@@ -34,7 +34,7 @@ func testTogether(t *testing.T) {
 	use := startUse(t, site)
 
 	now := "first"
-	for i, kind := range shuffled(20) {
+	for i, kind := range shuffled(*deploys) {
 		mark := fmt.Sprintf("%d-%s", i, kind)
 		switch kind {
 		case "good":
