@@ -185,14 +185,26 @@ type Duration time.Duration
 var _ encoding.TextUnmarshaler = (*Duration)(nil)
 
 // UnmarshalText reads what [time.ParseDuration] reads, if it is at least a
-// second.
+// second. Nothing written is no duration: 0.
 func (d *Duration) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*d = 0
+		return nil
+	}
 	parsed, err := time.ParseDuration(string(text))
 	if err != nil || parsed < time.Second || parsed%time.Second != 0 {
 		return errors.New("must be a duration in whole seconds like 90s, 10m or 1h30m")
 	}
 	*d = Duration(parsed)
 	return nil
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (d Duration) MarshalText() ([]byte, error) {
+	if d == 0 {
+		return nil, nil
+	}
+	return []byte(d.String()), nil
 }
 
 // Seconds is what Kubernetes counts in.

@@ -44,9 +44,7 @@ func newRecipe(b provider.Build, temp string, ignoreFiles ...string) (recipe, er
 		return recipe{}, fmt.Errorf("make a folder for the Dockerfile: %w", err)
 	}
 	r := recipe{b, folder, filepath.Join(folder, filepath.Base(b.Dockerfile))}
-	if err := os.WriteFile(r.dockerfile, content, 0o600); err == nil {
-		err = os.WriteFile(r.ignoreFile(), ignore, 0o600)
-	}
+	err = errors.Join(os.WriteFile(r.dockerfile, content, 0o600), os.WriteFile(r.ignoreFile(), ignore, 0o600))
 	if err != nil {
 		os.RemoveAll(folder)
 		return recipe{}, fmt.Errorf("copy Dockerfile: %w", err)

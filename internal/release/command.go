@@ -271,18 +271,18 @@ func templateOf(job *batch.Job) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// jobOf returns the Job among objects, or nil.
-func jobOf(objects engine.ResourceList) (*batch.Job, error) {
-	for _, info := range objects {
-		object, ok := info.Object.(*unstructured.Unstructured)
-		if !ok {
-			return nil, fmt.Errorf("read the release command: unknown kind of object %T", info.Object)
-		}
-		job := &batch.Job{}
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, job); err != nil {
-			return nil, fmt.Errorf("read the release command: %w", err)
-		}
-		return job, nil
+// jobOf returns the Job among what is applied apart, or nil.
+func jobOf(apart engine.ResourceList) (*batch.Job, error) {
+	if len(apart) == 0 {
+		return nil, nil
 	}
-	return nil, nil
+	object, ok := apart[0].Object.(*unstructured.Unstructured)
+	if !ok {
+		return nil, fmt.Errorf("read the release command: unknown kind of object %T", apart[0].Object)
+	}
+	job := &batch.Job{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, job); err != nil {
+		return nil, fmt.Errorf("read the release command: %w", err)
+	}
+	return job, nil
 }
