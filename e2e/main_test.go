@@ -47,8 +47,6 @@ var steps = []struct {
 	{"InterruptedDeploy", testInterruptedDeploy},
 	{"SecondApplication", testSecondApplication},
 	{"Sessions", testSessions},
-	{"Applications", testApplications},
-	{"Together", testTogether},
 	{"Pods", testPods},
 	{"Scale", testScale},
 	{"NodeRemoval", testNodeRemoval},
@@ -60,6 +58,9 @@ var steps = []struct {
 	{"DownAndUp", testDownAndUp},
 	{"PowerFailure", testPowerFailure},
 	{"DigitalOcean", testDigitalOcean},
+	// Last, as what they deploy goes on running.
+	{"Applications", testApplications},
+	{"Together", testTogether},
 	{"Purge", testPurge},
 }
 
