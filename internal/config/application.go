@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -185,12 +186,8 @@ type Duration time.Duration
 var _ encoding.TextUnmarshaler = (*Duration)(nil)
 
 // UnmarshalText reads what [time.ParseDuration] reads, if it is at least a
-// second. Nothing written is no duration: 0.
+// second.
 func (d *Duration) UnmarshalText(text []byte) error {
-	if len(text) == 0 {
-		*d = 0
-		return nil
-	}
 	parsed, err := time.ParseDuration(string(text))
 	if err != nil || parsed < time.Second || parsed%time.Second != 0 {
 		return errors.New("must be a duration in whole seconds like 90s, 10m or 1h30m")
@@ -199,12 +196,9 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText writes what UnmarshalText reads.
-func (d Duration) MarshalText() ([]byte, error) {
-	if d == 0 {
-		return nil, nil
-	}
-	return []byte(d.String()), nil
+// UnmarshalJSON reads the number of nanoseconds that a Duration is in JSON.
+func (d *Duration) UnmarshalJSON(data []byte) error {
+	return json.Unmarshal(data, (*time.Duration)(d))
 }
 
 // Seconds is what Kubernetes counts in.
