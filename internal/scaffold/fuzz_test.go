@@ -37,7 +37,7 @@ func checkFolder(t *testing.T, dockerfile, procfile, compose, app, sample string
 		dockerfile = "FROM scratch\n"
 	}
 	if strings.Contains(compose, "include") || strings.Contains(compose, "extends") || strings.Contains(compose, "file") {
-		t.Skip("other files") // those of the machine must have no part in this
+		return // it names other files, and those of the machine must have no part in this
 	}
 	dir := t.TempDir()
 	for name, text := range map[string]string{
