@@ -6,8 +6,10 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -15,7 +17,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"golang.org/x/sys/unix"
 	core "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -28,9 +32,24 @@ func testSecurity(t *testing.T) {
 	c := running(t)
 	t.Run("strangers", testStrangers)
 	t.Run("listeners", testListeners)
+	t.Run("addresses of nobody", testAddressesOfNobody)
 	t.Run("secrets", c.testSecrets)
 	t.Run("modes", testModes)
 	t.Run("pods", c.testPodSecurity)
+}
+
+// What is still sent to a pod that is gone, or to a node that never was, is
+// refused at once: it must not leave this machine, where anybody may answer.
+func testAddressesOfNobody(t *testing.T) {
+	for _, address := range []string{"10.118.1.251:8000", "10.118.7.9:80", "10.118.0.77:443"} {
+		connection, err := net.DialTimeout("tcp", address, 2*time.Second)
+		if err == nil {
+			connection.Close()
+		}
+		if !errors.Is(err, unix.EHOSTUNREACH) {
+			t.Errorf("%s: %v, want %v", address, err, unix.EHOSTUNREACH)
+		}
+	}
 }
 
 // Whoever has no certificate learns nothing.

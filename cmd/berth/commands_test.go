@@ -3,12 +3,14 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"berth/internal/fault"
+	"berth/internal/kube"
 	"berth/internal/provider"
 	"berth/internal/release"
 )
@@ -131,6 +133,13 @@ func TestDown(t *testing.T) {
 	if got.status != succeeded || got.out != "Kept:\n  the packages\n" {
 		t.Errorf("%+v", got)
 	}
+}
+
+func TestDeployBuildsNothingWhileSomebodyIsAtWork(t *testing.T) {
+	w := newWorld()
+	w.fail["free"] = fmt.Errorf("bob@desk has been at work here: %w", kube.ErrLocked)
+	w.berth(t, "deploy", "staging").wants(t, 1, "bob@desk has been at work here")
+	w.wantCalls(t)
 }
 
 func TestDeployBuildsUnlessAnImageIsGiven(t *testing.T) {

@@ -49,6 +49,9 @@ func (a *app) deploy(ctx context.Context, o deployOptions) error {
 	}
 	image := o.image
 	if image == "" {
+		if err := found.Free(ctx, o.environment); err != nil {
+			return err
+		}
 		if image, err = a.image(ctx, c, p); err != nil {
 			return err
 		}

@@ -146,6 +146,8 @@ func (p fakeProvider) Check(context.Context) []provider.Check { return p.checks 
 
 type fakeReleases struct{ *world }
 
+func (f fakeReleases) Free(context.Context, string) error { return f.fail["free"] }
+
 func (f fakeReleases) Deploy(_ context.Context, environment, image string, r progress.Reporter) (release.Revision, error) {
 	err := progress.Run(r, "Deploy "+environment, func(progress.Step) error { return f.call("deploy " + environment + " " + image) })
 	return release.Revision{Number: 2, Image: image}, err

@@ -50,6 +50,7 @@ type parts struct {
 
 // releases is what the commands need of a [release.Client].
 type releases interface {
+	Free(ctx context.Context, environment string) error
 	Deploy(ctx context.Context, environment, image string, r progress.Reporter) (release.Revision, error)
 	Rollback(ctx context.Context, environment string, revision int, r progress.Reporter) (release.Revision, error)
 	History(ctx context.Context, environment string) ([]release.Revision, error)

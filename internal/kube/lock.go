@@ -84,18 +84,37 @@ func withLoss(err, lost error) error {
 
 // Holder says who holds the lock, or "".
 func (lock Lock) Holder(ctx context.Context) (string, error) {
-	found, err := lock.Client.CoordinationV1().Leases(lock.Namespace).Get(ctx, lock.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("look at the lock: %w", err)
-	}
-	if holder(found) == "" || !fresh(found, time.Now()) || worker(found).gone() {
-		return "", nil
+	found, err := lock.held(ctx)
+	if found == nil || err != nil {
+		return "", err
 	}
 	who, _, _ := strings.Cut(holder(found), " ")
 	return who, nil
+}
+
+// Free returns [ErrLocked], with who holds the lock, or nil where Do would
+// probably get it: for work that would be in vain.
+func (lock Lock) Free(ctx context.Context) error {
+	found, err := lock.held(ctx)
+	if found == nil || err != nil {
+		return err
+	}
+	return heldBy(found)
+}
+
+// held returns the Lease where somebody holds it.
+func (lock Lock) held(ctx context.Context) (*coordination.Lease, error) {
+	found, err := lock.Client.CoordinationV1().Leases(lock.Namespace).Get(ctx, lock.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look at the lock: %w", err)
+	}
+	if holder(found) == "" || !fresh(found, time.Now()) || worker(found).gone() {
+		return nil, nil
+	}
+	return found, nil
 }
 
 // lease is a Lock that is being held.

@@ -242,6 +242,9 @@ func TestALockOfADeadProcessIsFree(t *testing.T) {
 			if err != nil || (who == "") != test.free {
 				t.Errorf("held by %q, %v", who, err)
 			}
+			if err := c.Free(t.Context()); test.free != (err == nil) || !test.free && !errors.Is(err, ErrLocked) {
+				t.Errorf("whether it is free: %v", err)
+			}
 			err = c.Do(t.Context(), func(context.Context, context.Context) error { return nil })
 			if test.free != (err == nil) || !test.free && !errors.Is(err, ErrLocked) {
 				t.Errorf("got %v", err)

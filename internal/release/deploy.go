@@ -17,6 +17,12 @@ import (
 	"berth/internal/rollout"
 )
 
+// Free returns [kube.ErrLocked] while somebody else changes an environment: a
+// deploy would fail, and what has to be built for it would be in vain.
+func (c *Client) Free(ctx context.Context, environment string) error {
+	return c.lock(environment).Free(ctx)
+}
+
 // Deploy releases an image to an environment and returns once it serves. When
 // it does not, Deploy goes back to the last revision that did and returns
 // [*Failed], which says why. A deploy that would change nothing makes no

@@ -81,6 +81,12 @@ func (n network) up(ctx context.Context, nodes []int) error {
 	if err := netlink.RouteReplace(n.serviceRoute(lo)); err != nil {
 		return fmt.Errorf("add route for services: %w", err)
 	}
+	// A pod's address has a route while the pod is there. Afterwards whatever is
+	// still sent to it, by an NGINX that is about to learn, would leave by the
+	// default route, for a stranger to answer. So it is refused at once.
+	if err := netlink.RouteReplace(n.nowhere()); err != nil {
+		return fmt.Errorf("add route for pods that are gone: %w", err)
+	}
 	var text bytes.Buffer
 	if err := rules.Execute(&text, map[string]string{"Network": n.Masked().String(), "Machine": n.machine().String()}); err != nil {
 		return err
@@ -98,8 +104,10 @@ func (n network) down(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("find the loopback interface: %w", err)
 	}
-	if err := netlink.RouteDel(n.serviceRoute(lo)); err != nil && !errors.Is(err, unix.ESRCH) {
-		problems = append(problems, fmt.Errorf("remove route for services: %w", err))
+	for _, route := range []*netlink.Route{n.serviceRoute(lo), n.nowhere()} {
+		if err := netlink.RouteDel(route); err != nil && !errors.Is(err, unix.ESRCH) {
+			problems = append(problems, fmt.Errorf("remove route %s: %w", route.Dst, err))
+		}
 	}
 	problems = append(problems, n.dropAddresses(lo, nil))
 	for _, table := range []string{"ip berth", "ip kube-proxy", "ip6 kube-proxy"} {
@@ -172,6 +180,11 @@ func (n network) serviceRoute(lo netlink.Link) *netlink.Route {
 		Src:       n.api().AsSlice(),
 		Scope:     netlink.SCOPE_LINK,
 	}
+}
+
+// nowhere refuses what goes to addresses of the cluster that nobody has.
+func (n network) nowhere() *netlink.Route {
+	return &netlink.Route{Dst: ipNet(n.cluster()), Type: unix.RTN_UNREACHABLE}
 }
 
 // overlap returns what on this machine uses addresses of the network already,
