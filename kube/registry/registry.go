@@ -5,6 +5,7 @@ package registry
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -54,21 +55,9 @@ func NewCommand() *cobra.Command {
 }
 
 func serve(ctx context.Context, o options) error {
-	logrus.SetLevel(logrus.WarnLevel) // upstream tells of every request
-	driver, err := filesystem.FromParameters(map[string]any{"rootdirectory": o.root})
+	gate, err := open(ctx, o)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", o.root, err)
-	}
-	images, err := storage.NewRegistry(ctx, driver, storage.EnableDelete)
-	if err != nil {
-		return fmt.Errorf("open %s: %w", o.root, err)
-	}
-	gate := &gate{
-		next:  handlers.NewApp(ctx, o.configuration()),
-		grace: o.grace,
-		sweep: func(spared func(string) bool) error {
-			return storage.MarkAndSweep(ctx, driver, sparing{images, spared}, storage.GCOpts{RemoveUntagged: true, Quiet: true})
-		},
+		return err
 	}
 	server := &http.Server{Addr: o.listen, Handler: gate, ReadHeaderTimeout: 10 * time.Second}
 	go gate.sweepEvery(ctx, o.grace)
@@ -86,10 +75,31 @@ func serve(ctx context.Context, o options) error {
 	return nil
 }
 
+// open returns the registry of a folder.
+func open(ctx context.Context, o options) (*gate, error) {
+	logrus.SetLevel(logrus.WarnLevel) // upstream tells of every request
+	driver, err := filesystem.FromParameters(map[string]any{"rootdirectory": o.root})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", o.root, err)
+	}
+	images, err := storage.NewRegistry(ctx, driver, storage.EnableDelete)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", o.root, err)
+	}
+	return &gate{
+		next:  handlers.NewApp(ctx, o.configuration()),
+		grace: o.grace,
+		sweep: func(spared func(string) bool) error {
+			return storage.MarkAndSweep(ctx, driver, sparing{images, spared}, storage.GCOpts{RemoveUntagged: true, Quiet: true})
+		},
+	}, nil
+}
+
 // configuration is upstream's. There is no cache of blob descriptors: it would
 // go on naming what was swept.
 func (o options) configuration() *configuration.Configuration {
 	return &configuration.Configuration{
+		HTTP: configuration.HTTP{Secret: rand.Text()}, // of uploads under way, which end with the process
 		Storage: configuration.Storage{
 			"filesystem": {"rootdirectory": o.root},
 			"delete":     {"enabled": true},

@@ -10,6 +10,7 @@ import (
 	"github.com/distribution/distribution/v3"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // gate stands before the registry and makes sweeping safe while it serves.
@@ -57,15 +58,19 @@ func (g *gate) sweepEvery(ctx context.Context, interval time.Duration) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if err := g.sweepOnce(); err != nil {
+			if err := g.sweepUnlessWriting(); err != nil {
 				slog.Error("sweeping failed", "error", err)
 			}
 		}
 	}
 }
 
-func (g *gate) sweepOnce() error {
-	g.writing.Lock()
+// sweepUnlessWriting leaves the sweep to the next time when a request writes:
+// to wait for a slow one would stop all the others.
+func (g *gate) sweepUnlessWriting() error {
+	if !g.writing.TryLock() {
+		return nil
+	}
 	defer g.writing.Unlock()
 	g.mu.Lock()
 	for d, at := range g.seen {
@@ -82,8 +87,8 @@ func (g *gate) sweepOnce() error {
 	})
 }
 
-// sparing is the registry as a sweep sees it: without what is spared, so that
-// it is neither followed nor removed.
+// sparing is the registry as a sweep sees it: spared manifests are needed, and
+// spared blobs are not there to be removed.
 type sparing struct {
 	distribution.Namespace
 	spared func(digest string) bool
@@ -114,6 +119,25 @@ func (b sparingBlobs) Enumerate(ctx context.Context, each func(digest.Digest) er
 type sparingRepository struct {
 	distribution.Repository
 	spared func(digest string) bool
+}
+
+func (r sparingRepository) Tags(ctx context.Context) distribution.TagService {
+	return sparingTags{r.Repository.Tags(ctx), r.spared}
+}
+
+type sparingTags struct {
+	distribution.TagService
+	spared func(digest string) bool
+}
+
+// Lookup says of a spared manifest that it has a tag, so that it stays with all
+// that it names: those of an image for several platforms come before the one
+// that has a tag and names them.
+func (t sparingTags) Lookup(ctx context.Context, d v1.Descriptor) ([]string, error) {
+	if t.spared(d.Digest.String()) {
+		return []string{"spared"}, nil
+	}
+	return t.TagService.Lookup(ctx, d)
 }
 
 func (r sparingRepository) Blobs(ctx context.Context) distribution.BlobStore {
