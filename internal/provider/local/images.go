@@ -6,28 +6,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"time"
 
 	"berth/internal/image"
 	"berth/internal/progress"
 	"berth/internal/provider"
 )
 
-// registry is the host part of local images' names. Nothing answers there: the
-// nodes have the images already.
-const registry = "berth.local"
-
-// keptImages is how many builds of an image are kept for rollbacks: as many as
-// a release remembers revisions.
-const keptImages = 20
-
 // baseImage stands in for debian:trixie-slim where no registry can be reached.
-const baseImage = registry + "/base:trixie"
+const baseImage = registryName + "/base:trixie"
 
-// imageStore builds images and keeps an archive of each, which every node's
-// containerd imports: those that are there now, and those to come.
+// imageStore builds images on this machine. They reach the nodes by the
+// registry.
 type imageStore struct{ layout layout }
 
 // prepare makes the base image that the others are built on.
@@ -67,68 +57,47 @@ func (s imageStore) prepare(ctx context.Context, step progress.Step) error {
 	return s.buildah(ctx, "bud", "--isolation", "chroot", "--timestamp", "0", "--tag", baseImage, "--file", dockerfile, folder)
 }
 
-// build makes an image and its archive, and returns its reference.
+// build makes an image and returns its name in the store.
 func (s imageStore) build(ctx context.Context, b provider.Build, r progress.Reporter) (reference string, err error) {
-	volumes, err := s.toolchain(ctx)
-	if err != nil {
-		return "", err
-	}
-	options := s.options()
-	options.Volumes = volumes
-	builder, err := image.NewBuildah(options)
+	builder, err := s.builder(ctx)
 	if err != nil {
 		return "", err
 	}
 	// Go's own images have no place here either: the base image with this
 	// machine's toolchain mounted serves as one.
-	reference, err = builder.Build(ctx, b, registry+"/"+b.Name, map[string]string{"BASE": baseImage, "GO": baseImage}, r)
+	return builder.Build(ctx, b, registryName+"/"+b.Name, map[string]string{"BASE": baseImage, "GO": baseImage}, r)
+}
+
+// push takes what build made to the registry, unless it is there, and returns
+// the reference by digest: what is released is what runs.
+func (s imageStore) push(ctx context.Context, reference string, to registry, r progress.Reporter) (byDigest string, err error) {
+	name, tag, _ := strings.Cut(strings.TrimPrefix(reference, registryName+"/"), ":")
+	digest, err := to.find(ctx, name, tag)
 	if err != nil {
 		return "", err
 	}
-	archive := s.archive(reference)
-	if !exists(archive) {
-		if err := os.MkdirAll(s.layout.images(), 0o700); err != nil {
-			return "", fmt.Errorf("make image folder: %w", err)
+	if digest == "" {
+		builder, err := s.builder(ctx)
+		if err != nil {
+			return "", err
 		}
-		if err := builder.Export(ctx, reference, archive, r); err != nil {
+		if digest, err = builder.PushTo(ctx, reference, image.Registry{
+			Address: to.address(), Certificates: to.certificates(), AuthFile: to.authFile(),
+		}, r); err != nil {
 			return "", err
 		}
 	}
-	return reference, s.forget(archive)
+	return registryName + "/" + name + "@" + digest, nil
 }
 
-// forget removes all but the latest archives of an image, and marks the one in
-// use as the latest.
-func (s imageStore) forget(archive string) error {
-	now := time.Now()
-	if err := os.Chtimes(archive, now, now); err != nil {
-		return fmt.Errorf("mark image: %w", err)
-	}
-	name, _, _ := strings.Cut(filepath.Base(archive), "@")
-	archives, err := filepath.Glob(filepath.Join(s.layout.images(), name+"@*.tar"))
+func (s imageStore) builder(ctx context.Context) (*image.Builder, error) {
+	volumes, err := s.toolchain(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	modified := func(file string) time.Time {
-		info, err := os.Stat(file)
-		if err != nil {
-			return time.Time{}
-		}
-		return info.ModTime()
-	}
-	slices.SortFunc(archives, func(a, b string) int { return modified(b).Compare(modified(a)) })
-	for _, old := range archives[min(keptImages, len(archives)):] {
-		if err := os.Remove(old); err != nil {
-			return fmt.Errorf("remove old image: %w", err)
-		}
-	}
-	return nil
-}
-
-// archive is the file of a reference: berth.local/name:tag becomes name@tag.tar.
-func (s imageStore) archive(reference string) string {
-	name := strings.TrimPrefix(reference, registry+"/")
-	return filepath.Join(s.layout.images(), strings.Replace(name, ":", "@", 1)+".tar")
+	options := s.options()
+	options.Volumes = volumes
+	return image.NewBuildah(options)
 }
 
 // toolchain returns the mounts that bring this machine's Go into a build:
@@ -180,49 +149,6 @@ func (s imageStore) buildah(ctx context.Context, arguments ...string) error {
 		return fmt.Errorf("buildah: %w: %s", err, lastLines(string(output), 3))
 	}
 	return nil
-}
-
-// importInto makes a node's containerd hold the images that there are archives
-// of, and none that were forgotten.
-func (s imageStore) importInto(ctx context.Context, n node, step progress.Step) error {
-	archives, err := filepath.Glob(filepath.Join(s.layout.images(), "*@*.tar"))
-	if err != nil {
-		return err
-	}
-	ctr := func(arguments ...string) *exec.Cmd {
-		return exec.CommandContext(ctx, s.layout.program("usr/bin/ctr"),
-			append([]string{"--address", n.socket(), "--namespace", "k8s.io"}, arguments...)...)
-	}
-	output, err := ctr("images", "list", "--quiet").Output()
-	if err != nil {
-		return fmt.Errorf("list images of %s: %w", n.name(), err)
-	}
-	have := strings.Fields(string(output))
-	var wanted []string
-	for _, archive := range archives {
-		reference := s.reference(archive)
-		wanted = append(wanted, reference)
-		if slices.Contains(have, reference) {
-			continue
-		}
-		step.Detail(n.name() + " takes " + strings.TrimPrefix(reference, registry+"/"))
-		if output, err := ctr("images", "import", archive).CombinedOutput(); err != nil {
-			return fmt.Errorf("import %s into %s: %w: %s", reference, n.name(), err, lastLines(string(output), 3))
-		}
-	}
-	for _, reference := range have {
-		if strings.HasPrefix(reference, registry+"/") && !slices.Contains(wanted, reference) {
-			if output, err := ctr("images", "remove", reference).CombinedOutput(); err != nil {
-				return fmt.Errorf("remove %s from %s: %w: %s", reference, n.name(), err, lastLines(string(output), 3))
-			}
-		}
-	}
-	return nil
-}
-
-func (s imageStore) reference(archive string) string {
-	name := strings.TrimSuffix(filepath.Base(archive), ".tar")
-	return registry + "/" + strings.Replace(name, "@", ":", 1)
 }
 
 func copyFile(from, to string) error {

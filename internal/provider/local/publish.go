@@ -2,42 +2,29 @@ package local
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
 
 	"berth/internal/progress"
 	"berth/internal/provider"
-	"berth/internal/provider/local/supervisor"
 )
 
-// Publish implements provider.Provider. It may run beside Init: whichever
-// comes last takes the image to the nodes.
+// Publish implements provider.Provider. It may run beside Init, which starts
+// the registry that it waits for.
 func (p *Provider) Publish(ctx context.Context, b provider.Build, r progress.Reporter) (string, error) {
-	reference, err := p.build(ctx, b, r)
+	built, err := p.build(ctx, b, r)
 	if err != nil {
 		return "", err
 	}
-	s, err := p.loadState()
-	if errors.Is(err, fs.ErrNotExist) {
-		return reference, nil
+	if err := p.awaitRegistry(ctx); err != nil {
+		return "", err
 	}
-	if err != nil {
-		return "", fmt.Errorf("read the cluster's state: %w", err)
+	if err := p.holdImages(ctx); err != nil {
+		return "", err
 	}
-	err = progress.Run(r, "Hand image "+b.Name+" to the nodes", func(step progress.Step) error {
-		for _, number := range s.Nodes {
-			n := p.node(number)
-			if !supervisor.Running(p.layout.supervisor(), n.containerdPart()) {
-				continue // it imports all archives when it comes up
-			}
-			if err := p.images.importInto(ctx, n, step); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return reference, err
+	return p.images.push(ctx, built, p.registry(), r)
 }
 
 // build builds an image once the tools for it are there.
@@ -48,12 +35,24 @@ func (p *Provider) build(ctx context.Context, b provider.Build, r progress.Repor
 	return p.images.build(ctx, b, r)
 }
 
-// prepare brings Debian's packages and the base image here, once a run.
+// prepare brings Debian's packages and the base image here, once a run. Of
+// several commands at once, one does it and the others wait.
 func (p *Provider) prepare(ctx context.Context, r progress.Reporter) error {
 	p.prepared.Lock()
 	defer p.prepared.Unlock()
 	if p.prepared.done {
 		return nil
+	}
+	if err := os.MkdirAll(p.layout.cached(), 0o755); err != nil {
+		return fmt.Errorf("make cache folder: %w", err)
+	}
+	tools, err := openLock(p.layout.toolsLock())
+	if err != nil {
+		return err
+	}
+	defer tools.Close()
+	if err := flock(ctx, tools, unix.LOCK_EX); err != nil {
+		return err
 	}
 	if missing := missingPackages(); len(missing) > 0 {
 		if err := progress.Run(r, "Install Debian packages", func(step progress.Step) error {

@@ -29,7 +29,7 @@ import (
 // pod's grace and its successor's start.
 const drainTimeout = 5 * time.Minute
 
-// joinNodes waits until all nodes of s are ready and hold all images.
+// joinNodes waits until all nodes of s are ready.
 func (p *Provider) joinNodes(ctx context.Context, client kubernetes.Interface, s state, r progress.Reporter) error {
 	title := "Bring up 1 node"
 	if len(s.Nodes) > 1 {
@@ -56,9 +56,6 @@ func (p *Provider) join(ctx context.Context, client kubernetes.Interface, n node
 		return fault.WithHint(err, "its own words are in %s", p.layout.supervisor().Log(n.containerdPart()))
 	}
 	runtime.connection.Close()
-	if err := p.images.importInto(ctx, n, step); err != nil {
-		return err
-	}
 	step.Detail("waiting for " + n.name())
 	err = poll(ctx, 2*time.Minute, func(ctx context.Context) error {
 		found, err := client.CoreV1().Nodes().Get(ctx, n.name(), metav1.GetOptions{})
