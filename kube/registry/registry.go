@@ -77,7 +77,8 @@ func serve(ctx context.Context, o options) error {
 
 // open returns the registry of a folder.
 func open(ctx context.Context, o options) (*gate, error) {
-	logrus.SetLevel(logrus.WarnLevel) // upstream tells of every request
+	logrus.SetLevel(logrus.ErrorLevel)
+	logrus.SetFormatter(&failures{})
 	driver, err := filesystem.FromParameters(map[string]any{"rootdirectory": o.root})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", o.root, err)
@@ -108,4 +109,15 @@ func (o options) configuration() *configuration.Configuration {
 		Catalog: configuration.Catalog{MaxEntries: 1000},
 		Tags:    configuration.Tags{MaxTags: 1000},
 	}
+}
+
+// failures leaves out what upstream calls an error and is everyday life: that a
+// layer is not there yet is how a push learns that it must send it.
+type failures struct{ logrus.TextFormatter }
+
+func (f *failures) Format(e *logrus.Entry) ([]byte, error) {
+	if status, ok := e.Data["http.response.status"].(int); ok && status < http.StatusInternalServerError {
+		return nil, nil
+	}
+	return f.TextFormatter.Format(e)
 }

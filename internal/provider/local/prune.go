@@ -96,7 +96,11 @@ func (p *Provider) Prune(ctx context.Context, needed func(context.Context) ([]st
 		return err
 	}
 	for _, number := range s.Nodes {
-		if err := p.pruneNode(ctx, p.node(number), keep); err != nil {
+		n := p.node(number)
+		if !supervisor.Running(p.layout.supervisor(), n.containerdPart()) {
+			continue
+		}
+		if err := n.prune(ctx, keep); err != nil {
 			return err
 		}
 	}
@@ -156,12 +160,9 @@ func pruneRepository(ctx context.Context, repository *remote.Repository, name st
 	return nil
 }
 
-// pruneNode removes images from a node. Images that are not berth's stay:
+// prune removes images from a node. Images that are not berth's stay:
 // nobody here knows who else needs them.
-func (p *Provider) pruneNode(ctx context.Context, n node, keep []string) error {
-	if !supervisor.Running(p.layout.supervisor(), n.containerdPart()) {
-		return nil
-	}
+func (n node) prune(ctx context.Context, keep []string) error {
 	c, err := n.containers(ctx)
 	if err != nil {
 		return err

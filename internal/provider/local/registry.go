@@ -146,13 +146,14 @@ func (r registry) hosts() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf(`server = "https://%[1]s"
+	return fmt.Sprintf(`server = "https://%s"
+capabilities = ["pull", "resolve"]
+ca = %q
 
-[host."https://%[1]s"]
-  capabilities = ["pull", "resolve"]
-  ca = %[2]q
-  [host."https://%[1]s".header]
-    Authorization = "Basic %[3]s"
+[header]
+  Authorization = "Basic %s"
+
+[host] # no mirrors; containerd 1.6 insists on the table
 `, r.address(), r.caFile(), basic(password)), nil
 }
 
@@ -176,9 +177,8 @@ func (r registry) open() (*remote.Registry, error) {
 		return nil, fmt.Errorf("connect to the registry: %w", err)
 	}
 	client.Client = &auth.Client{
-		Client:     &http.Client{Transport: transport},
-		Cache:      auth.NewCache(),
-		Credential: auth.StaticCredential(r.address(), auth.Credential{Username: registryUser, Password: password}),
+		Client: &http.Client{Transport: transport},
+		Header: http.Header{"Authorization": {"Basic " + basic(password)}},
 	}
 	return client, nil
 }

@@ -64,7 +64,7 @@ func TestTheRegistrysPasswordIsTheSameForAllAndRootsAlone(t *testing.T) {
 		t.Errorf("builders log in with something else: %v", err)
 	}
 	hosts, err := r.hosts()
-	if err != nil || !strings.Contains(hosts, `[host."https://10.118.0.1:5000"]`) || !strings.Contains(hosts, basic(password)) {
+	if err != nil || !strings.Contains(hosts, `server = "https://10.118.0.1:5000"`) || !strings.Contains(hosts, basic(password)) {
 		t.Errorf("nodes log in with something else: %v", err)
 	}
 	err = filepath.WalkDir(filepath.Dir(r.layout.pki("")), func(path string, entry fs.DirEntry, err error) error {
