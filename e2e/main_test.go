@@ -44,6 +44,8 @@ var steps = []struct {
 	{"FailedDeploy", testFailedDeploy},
 	{"InterruptedDeploy", testInterruptedDeploy},
 	{"SecondApplication", testSecondApplication},
+	{"FirstDeploysAtOnce", testFirstDeploysAtOnce},
+	{"Images", testImages},
 	{"Pods", testPods},
 	{"Scale", testScale},
 	{"NodeRemoval", testNodeRemoval},

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/netip"
 	"os"
@@ -33,7 +34,7 @@ const (
 	// so the names stay when the network changes.
 	registryName = "berth.local"
 	registryPart = "registry"
-	registryPort = 5000
+	registryPort = 20500
 	registryUser = "berth"
 )
 
@@ -245,24 +246,25 @@ func (r registry) importArchives(ctx context.Context, step progress.Step) error 
 // awaitRegistry returns once the registry answers. While Init is at work it
 // waits as long as that takes.
 func (p *Provider) awaitRegistry(ctx context.Context) error {
-	client, err := p.registry().open()
 	for patience := time.Now().Add(30 * time.Second); ; {
+		client, err := p.registry().open()
 		if err == nil {
-			if err = client.Ping(ctx); err == nil {
-				return nil
-			}
+			err = client.Ping(ctx)
 		}
-		if !p.making.Load() && time.Now().After(patience) {
+		if err == nil {
+			return nil
+		}
+		switch making := p.making.Load(); {
+		case !making && errors.Is(err, fs.ErrNotExist):
+			return fault.WithHint(errors.New("the cluster has no registry: an earlier version of berth made it"), "bring it up to date: berth up")
+		case !making && time.Now().After(patience):
 			return fault.WithHint(fmt.Errorf("the registry does not answer: %w", err),
-				"its own words are in %s; bring it up with: berth up", p.layout.supervisor().Log(registryPart))
+				"its own words are in %s", p.layout.supervisor().Log(registryPart))
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(250 * time.Millisecond):
-		}
-		if client == nil {
-			client, err = p.registry().open()
 		}
 	}
 }

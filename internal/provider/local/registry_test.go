@@ -60,11 +60,11 @@ func TestTheRegistrysPasswordIsTheSameForAllAndRootsAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if decoded, err := base64.StdEncoding.DecodeString(login.Auths["10.118.0.1:5000"].Auth); err != nil || string(decoded) != "berth:"+password {
+	if decoded, err := base64.StdEncoding.DecodeString(login.Auths["10.118.0.1:20500"].Auth); err != nil || string(decoded) != "berth:"+password {
 		t.Errorf("builders log in with something else: %v", err)
 	}
 	hosts, err := r.hosts()
-	if err != nil || !strings.Contains(hosts, `server = "https://10.118.0.1:5000"`) || !strings.Contains(hosts, basic(password)) {
+	if err != nil || !strings.Contains(hosts, `server = "https://10.118.0.1:20500"`) || !strings.Contains(hosts, basic(password)) {
 		t.Errorf("nodes log in with something else: %v", err)
 	}
 	err = filepath.WalkDir(filepath.Dir(r.layout.pki("")), func(path string, entry fs.DirEntry, err error) error {

@@ -156,6 +156,9 @@ func (p *Provider) apply(ctx context.Context, s state) error {
 	if apiserver < 0 {
 		return fault.WithHint(provider.ErrNotUp, "bring it up with: berth up")
 	}
+	if !slices.ContainsFunc(running, func(part supervisor.Part) bool { return part.Name == registryPart }) {
+		return fault.WithHint(errors.New("an earlier version of berth made the cluster"), "bring it up to date: berth up")
+	}
 	plane := controlPlane{p.layout, p.network, running[apiserver].Args[0]}
 	authority, err := loadAuthority(p.layout, "kubernetes", nil)
 	if err != nil {
