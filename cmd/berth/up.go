@@ -132,7 +132,10 @@ func (a *app) image(ctx context.Context, c *config.Config, p provider.Provider) 
 	if c.Image != "" {
 		return c.Image, nil
 	}
-	build := provider.Build{Name: c.Name, Dockerfile: c.Path(c.Dockerfile), Context: c.Path(c.Context)}
+	build := provider.Build{
+		Name: c.Name, Dockerfile: c.Path(c.Dockerfile), Context: c.Path(c.Context),
+		Ignore: c.Ignored(),
+	}
 	return p.Publish(ctx, build, a.console.Reporter())
 }
 

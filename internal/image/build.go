@@ -18,16 +18,10 @@ import (
 )
 
 // Build makes an image from a Dockerfile and names it repository:tag, which is
-// returned. The repository includes the registry: "ghcr.io/me/app". args are
-// the Dockerfile's ARGs; builders show them, so they must not be secret. Use
-// them in FROM and RUN alone: buildah 1.28 takes a LABEL or ENV from its cache
-// even when an argument in it has changed.
-func (b *Builder) Build(ctx context.Context, from provider.Build, repository string, args map[string]string, r progress.Reporter) (reference string, err error) {
+// returned. The repository includes the registry: "ghcr.io/me/app".
+func (b *Builder) Build(ctx context.Context, from provider.Build, repository string, r progress.Reporter) (reference string, err error) {
 	err = progress.Run(r, "Build image "+from.Name, func(step progress.Step) error {
-		if _, err := os.Stat(from.Dockerfile); errors.Is(err, fs.ErrNotExist) {
-			return fault.WithHint(fault.Usage("there is no Dockerfile %s", from.Dockerfile), "name it in berth.yaml: dockerfile")
-		}
-		id, err := b.buildID(ctx, from, args, step)
+		id, err := b.buildID(ctx, from, step)
 		if err != nil {
 			return err
 		}
@@ -43,23 +37,39 @@ func (b *Builder) Build(ctx context.Context, from provider.Build, repository str
 var imageID = regexp.MustCompile(`^(?:sha256:)?([0-9a-f]{64})\s*$`)
 
 // buildID builds and returns the image's ID, 64 hexadecimal digits.
-func (b *Builder) buildID(ctx context.Context, from provider.Build, args map[string]string, step progress.Step) (string, error) {
-	folder, err := os.MkdirTemp(b.temp, "berth-image-")
+func (b *Builder) buildID(ctx context.Context, build provider.Build, step progress.Step) (string, error) {
+	ignoreFiles := []string{".dockerignore"}
+	if b.tool != "docker" {
+		ignoreFiles = []string{".containerignore", ".dockerignore"}
+	}
+	from, err := newRecipe(build, b.temp, ignoreFiles...)
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(folder)
-	idFile := filepath.Join(folder, "id")
-	arguments := []string{"build", "--file", from.Dockerfile, "--iidfile", idFile}
-	if b.tool != "docker" {
-		arguments = append(arguments, "--layers") // docker always keeps them
+	defer os.RemoveAll(from.folder)
+	idFile := filepath.Join(from.folder, "id")
+	arguments := []string{"build", "--file", from.dockerfile, "--iidfile", idFile}
+	var environment []string
+	if b.tool == "docker" {
+		var secrets []string
+		secrets, environment = from.secrets()
+		arguments = append(arguments, secrets...)
+	} else {
+		secrets, err := from.secretFiles()
+		if err != nil {
+			return "", err
+		}
+		// docker always keeps layers, and finds the ignore file by its name.
+		arguments = append(append(arguments, "--layers", "--ignorefile", from.ignoreFile()), secrets...)
 	}
 	arguments = append(arguments, b.build...)
-	for _, name := range slices.Sorted(maps.Keys(args)) {
-		arguments = append(arguments, "--build-arg", name+"="+args[name])
+	option(&arguments, "--target", build.Target)
+	option(&arguments, "--platform", build.Platform)
+	for _, name := range slices.Sorted(maps.Keys(build.Args)) {
+		arguments = append(arguments, "--build-arg", name+"="+build.Args[name])
 	}
-	if err := b.run(ctx, step, append(arguments, from.Context)...); err != nil {
-		return "", err
+	if err := b.runWith(ctx, step, environment, build.Secrets, append(arguments, build.Context)...); err != nil {
+		return "", from.explain(err)
 	}
 	text, err := os.ReadFile(idFile)
 	if err != nil {
@@ -127,7 +137,7 @@ func Publish(ctx context.Context, from provider.Build, registry string, r progre
 	if err != nil {
 		return "", err
 	}
-	reference, err := builder.Build(ctx, from, strings.TrimSuffix(registry, "/")+"/"+from.Name, nil, r)
+	reference, err := builder.Build(ctx, from, strings.TrimSuffix(registry, "/")+"/"+from.Name, r)
 	if err != nil {
 		return "", err
 	}

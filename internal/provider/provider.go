@@ -137,6 +137,18 @@ type Build struct {
 	Name string
 	// Dockerfile and Context are absolute paths.
 	Dockerfile, Context string
+	// Args are the values of the Dockerfile's ARGs.
+	Args map[string]string
+	// Secrets are what RUN --mount=type=secret finds, by id. They must be in
+	// no layer, no log and no argument of a process.
+	Secrets map[string]string
+	// Target is the stage to build; empty builds the last one.
+	Target string
+	// Platform as "linux/amd64"; empty builds for the builder's own.
+	Platform string
+	// Ignore holds patterns of .dockerignore that count besides its own: what
+	// must never enter an image.
+	Ignore []string
 }
 
 // Scale is what nodes there shall be. Zero values leave things as they are.

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -65,7 +66,10 @@ func (s imageStore) build(ctx context.Context, b provider.Build, r progress.Repo
 	}
 	// Go's own images have no place here either: the base image with this
 	// machine's toolchain mounted serves as one.
-	return builder.Build(ctx, b, registryName+"/"+b.Name, map[string]string{"BASE": baseImage, "GO": baseImage}, r)
+	args := map[string]string{"BASE": baseImage, "GO": baseImage}
+	maps.Copy(args, b.Args)
+	b.Args = args
+	return builder.Build(ctx, b, registryName+"/"+b.Name, r)
 }
 
 // push takes what build made to the registry, unless it is there, and returns
