@@ -142,7 +142,7 @@ func linkCache() error {
 	if err := os.MkdirAll(filepath.Join(home, "cache", "berth"), 0o755); err != nil {
 		return err
 	}
-	for _, name := range []string{"kube", "packages", "base.tar", "tofu"} {
+	for _, name := range []string{"kube", "packages", "bases", "tofu"} {
 		from := filepath.Join("/var/cache/berth", name)
 		if !exists(from) {
 			continue

@@ -31,7 +31,8 @@ type Base struct {
 }
 
 // Bases returns the images that a build takes from registries: of the stages
-// that its target needs, what they begin with, copy from and mount. A Dockerfile
+// that its target needs, what they begin with, copy from and mount, and the frontend of a line
+// "# syntax=" that BuildKit does not have itself. A Dockerfile
 // that cannot be read has none: the builder will say what is wrong with it.
 func Bases(b provider.Build) ([]Base, error) {
 	content, err := os.ReadFile(b.Dockerfile)
@@ -53,6 +54,9 @@ func Bases(b provider.Build) ([]Base, error) {
 			return nil, nil
 		}
 	}
+	if frontend, _, location, ok := parser.DetectSyntax(content); ok && !dockerSyntax.MatchString(frontend) {
+		f.take(frontend, 0, firstLine(location))
+	}
 	f.visit(last)
 	return f.bases, nil
 }
@@ -72,16 +76,9 @@ func (f *dockerfile) visit(number int) {
 	}
 	f.seen[number] = true
 	stage := f.stages[number]
-	line := 0
-	if len(stage.Location) > 0 {
-		line = stage.Location[0].Start.Line
-	}
-	f.take(stage.BaseName, number, line)
+	f.take(stage.BaseName, number, firstLine(stage.Location))
 	for _, command := range stage.Commands {
-		line := 0
-		if location := command.Location(); len(location) > 0 {
-			line = location[0].Start.Line
-		}
+		line := firstLine(command.Location())
 		switch c := command.(type) {
 		case *instructions.CopyCommand:
 			f.take(c.From, len(f.stages), line)
@@ -91,6 +88,13 @@ func (f *dockerfile) visit(number int) {
 			}
 		}
 	}
+}
+
+func firstLine(location []parser.Range) int {
+	if len(location) == 0 {
+		return 0
+	}
+	return location[0].Start.Line
 }
 
 // take notes an image, or visits the stage of that name before another one.

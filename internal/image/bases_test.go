@@ -28,6 +28,8 @@ func TestBasesAreTheImagesThatATargetNeeds(t *testing.T) {
 		{name: "copies and mounts", dockerfile: "FROM scratch\nCOPY --from=nginx:1 /etc /etc\nRUN --mount=type=bind,from=busybox,target=/b true",
 			want: "docker.io library/nginx 1 nginx:1:2, docker.io library/busybox latest busybox:3"},
 		{name: "here-documents", dockerfile: "FROM debian\nRUN <<EOF\nFROM nothing\nEOF\n", want: "docker.io library/debian latest debian:1"},
+		{name: "Docker's syntax", dockerfile: "# syntax=docker/dockerfile:1.7-labs\nFROM scratch"},
+		{name: "another syntax", dockerfile: "# syntax=ghcr.io/me/frontend:2\nFROM scratch", want: "ghcr.io me/frontend 2 ghcr.io/me/frontend:2:1"},
 		{name: "not a Dockerfile", dockerfile: "FORM debian"},
 		{name: "empty"},
 	} {

@@ -2,9 +2,7 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -100,33 +98,6 @@ func (b *Builder) Push(ctx context.Context, reference string, r progress.Reporte
 		return "", fmt.Errorf("push %s with %s: %w", reference, b, err)
 	}
 	return byDigest, nil
-}
-
-// Registry is where PushTo takes images, and what it takes to be let in.
-type Registry struct {
-	// Address is host:port.
-	Address string
-	// Certificates is a folder with the certificate of the registry's
-	// authority.
-	Certificates string
-	// AuthFile holds the credentials, as docker's config.json does.
-	AuthFile string
-}
-
-// PushTo takes an image of buildah's to a registry on this machine, under the
-// name that it has after its own registry's, and returns the digest. Layers
-// stay uncompressed: between programs of one machine that is faster.
-func (b *Builder) PushTo(ctx context.Context, reference string, to Registry, r progress.Reporter) (digest string, err error) {
-	err = progress.Run(r, "Push "+reference, func(step progress.Step) error {
-		_, path, _ := strings.Cut(reference, "/")
-		digest, err = b.pushWithDigest(ctx, step, "--authfile", to.AuthFile, "--cert-dir", to.Certificates,
-			"--disable-compression", reference, "docker://"+to.Address+"/"+path)
-		return err
-	})
-	if err != nil {
-		return "", fmt.Errorf("push %s with %s: %w", reference, b, err)
-	}
-	return digest, nil
 }
 
 // Publish builds an image with whatever builder there is and pushes it to a

@@ -7,8 +7,11 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
 
 	"berth/internal/progress"
 	"berth/internal/provider"
@@ -30,8 +33,8 @@ type Result struct {
 	// --output: "type=oci,dest=/tmp/app.tar". Empty keeps it in BuildKit's
 	// cache, from which the same build comes back in no time.
 	Output string
-	// Login is a folder with a config.json of docker's, which holds the
-	// passwords of registries. Empty takes the user's own.
+	// Login is a file of docker's format with passwords of registries, which
+	// count besides the user's own.
 	Login string
 	// Contexts take the place of images and stages that the Dockerfile names:
 	// a folder with the files of a stage, or an OCI layout of an image.
@@ -70,7 +73,10 @@ func (k BuildKit) solve(ctx context.Context, from recipe, to Result, step progre
 	command := newCommand(ctx, k.Client, append(arguments, secrets...)...)
 	command.Env = append(command.Env, environment...)
 	if to.Login != "" {
-		command.Env = append(command.Env, "DOCKER_CONFIG="+to.Login)
+		if err := mergeLogins(from.folder, to.Login); err != nil {
+			return "", err
+		}
+		command.Env = append(command.Env, "DOCKER_CONFIG="+from.folder)
 	}
 	status := &solveStatus{step: step, mask: mask(from.build.Secrets)}
 	lines := &lineWriter{line: status.line}
@@ -112,6 +118,11 @@ func (r recipe) frontend(contexts map[string]string) ([]string, error) {
 			arguments = append(arguments, "--opt", name+"="+value)
 		}
 	}
+	if own, err := r.ownSyntax(); err != nil {
+		return nil, err
+	} else if own {
+		option("cmdline", "berth") // which is what a frontend that was fetched says; BuildKit then fetches none
+	}
 	option("target", r.build.Target)
 	option("platform", r.build.Platform)
 	for _, name := range slices.Sorted(maps.Keys(r.build.Args)) {
@@ -132,6 +143,22 @@ func (r recipe) frontend(contexts map[string]string) ([]string, error) {
 		}
 	}
 	return arguments, nil
+}
+
+// dockerSyntax are the frontends of Docker's own that BuildKit has built in, as
+// new as itself, or nearly.
+var dockerSyntax = regexp.MustCompile(`^(?:docker\.io/)?docker/dockerfile(?::(?:latest|labs|1(?:[.-].*)?))?$`)
+
+// ownSyntax reports whether the line "# syntax=" of a Dockerfile names what
+// BuildKit has itself. Nothing is fetched for it then, and builds do not change
+// with what a registry has today.
+func (r recipe) ownSyntax() (bool, error) {
+	content, err := os.ReadFile(r.dockerfile)
+	if err != nil {
+		return false, fmt.Errorf("read Dockerfile: %w", err)
+	}
+	frontend, _, _, ok := parser.DetectSyntax(content)
+	return ok && dockerSyntax.MatchString(frontend), nil
 }
 
 // layoutDigest returns the digest of the image in an OCI layout, or "" for any

@@ -12,6 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"sigs.k8s.io/yaml"
 
@@ -328,6 +331,52 @@ func removeCgroups(name string) error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// killCgroup kills every process in a cgroup and those below it.
+func killCgroup(name string) error {
+	for range 50 {
+		processes, err := cgroupProcesses(name)
+		if err != nil || len(processes) == 0 {
+			return err
+		}
+		for _, pid := range processes {
+			unix.Kill(pid, unix.SIGKILL) //nolint:errcheck // gone already is as good
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return fmt.Errorf("processes of the cgroup %s do not end", name)
+}
+
+// cgroupProcesses are the processes in a cgroup and those below it, in every
+// hierarchy.
+func cgroupProcesses(name string) ([]int, error) {
+	roots, _, err := cgroupRoots()
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, root := range roots {
+		err := filepath.WalkDir(filepath.Join(root, name), func(path string, entry fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if err != nil || entry.Name() != "cgroup.procs" {
+				return err
+			}
+			content, _ := os.ReadFile(path) // the group may be gone by now
+			for _, line := range strings.Fields(string(content)) {
+				if pid, err := strconv.Atoi(line); err == nil {
+					pids = append(pids, pid)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list the processes of cgroup %s: %w", name, err)
+		}
+	}
+	return pids, nil
 }
 
 // containers connects to the node's containerd.

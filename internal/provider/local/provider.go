@@ -61,7 +61,8 @@ func New(c *config.Config) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read local.network: %w", err)
 	}
-	return &Provider{config: c.Local, layout: l, network: network{prefix}, images: imageStore{l}}, nil
+	n := network{prefix}
+	return &Provider{config: c.Local, layout: l, network: n, images: imageStore{registry{l, n}, &reach{}}}, nil
 }
 
 // Init implements provider.Provider.
@@ -94,9 +95,13 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 			"a cluster keeps its network: set local.network back, or remove the cluster first with berth down --purge")
 	}
 
-	// Downloads and image builds go on beside the compiling of Kubernetes.
+	// The image builder comes first: images are built beside the compiling of
+	// Kubernetes, which takes longest.
+	if err := p.prepare(ctx, r); err != nil {
+		return err
+	}
 	var binary string
-	built := map[string]string{} // names in the builder's store
+	own := ownBuilds(root)
 	making, makingCtx := errgroup.WithContext(ctx)
 	making.Go(func() error {
 		return progress.Run(r, "Compile Kubernetes "+KubernetesVersion, func(step progress.Step) (err error) {
@@ -105,23 +110,14 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 		})
 	})
 	making.Go(func() error {
-		for _, name := range []string{"pause", "ingress", "postgres"} {
-			folder := filepath.Join(root, "images", name)
-			context := root
-			if name == "postgres" { // it takes nothing of berth's source
-				context = folder
+		return p.images.builder().use(makingCtx, func() error { // started once for all
+			for _, b := range own {
+				if err := p.images.build(makingCtx, b, r); err != nil {
+					return err
+				}
 			}
-			reference, err := p.build(makingCtx, provider.Build{
-				Name:       name,
-				Dockerfile: filepath.Join(folder, "Dockerfile"),
-				Context:    context,
-			}, r)
-			if err != nil {
-				return err
-			}
-			built[name] = reference
-		}
-		return nil
+			return nil
+		})
 	})
 	if err := making.Wait(); err != nil {
 		return err
@@ -153,7 +149,7 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 	}); err != nil {
 		return err
 	}
-	if err := p.fillRegistry(ctx, &s, built, r); err != nil {
+	if err := p.fillRegistry(ctx, &s, own, r); err != nil {
 		return err
 	}
 	if err := p.supervise(plane, s, authority); err != nil {
@@ -167,7 +163,7 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 
 // fillRegistry brings the images there that the cluster itself runs: a node
 // starts no pod without the one that holds a pod's namespaces.
-func (p *Provider) fillRegistry(ctx context.Context, s *state, built map[string]string, r progress.Reporter) error {
+func (p *Provider) fillRegistry(ctx context.Context, s *state, own []provider.Build, r progress.Reporter) error {
 	if err := p.awaitRegistry(ctx); err != nil {
 		return err
 	}
@@ -181,12 +177,18 @@ func (p *Provider) fillRegistry(ctx context.Context, s *state, built map[string]
 			return err
 		}
 	}
-	for name, reference := range built {
-		byDigest, err := p.images.push(ctx, reference, p.registry(), r)
-		if err != nil {
-			return err
+	err := p.images.builder().use(ctx, func() error {
+		for _, b := range own {
+			byDigest, err := p.images.push(ctx, b, r)
+			if err != nil {
+				return err
+			}
+			s.Images[b.Name] = byDigest
 		}
-		s.Images[name] = byDigest
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	return p.saveState(*s)
 }

@@ -9,33 +9,35 @@ import (
 
 	"berth/internal/progress"
 	"berth/internal/provider"
+	"berth/internal/provider/local/supervisor"
+	"berth/internal/source"
 )
 
 // Publish implements provider.Provider. It may run beside Init, which starts
-// the registry that it waits for.
-func (p *Provider) Publish(ctx context.Context, b provider.Build, r progress.Reporter) (string, error) {
-	built, err := p.build(ctx, b, r)
-	if err != nil {
-		return "", err
-	}
-	if err := p.awaitRegistry(ctx); err != nil {
-		return "", err
-	}
-	if err := p.holdImages(ctx); err != nil {
-		return "", err
-	}
-	return p.images.push(ctx, built, p.registry(), r)
-}
-
-// build builds an image once the tools for it are there.
-func (p *Provider) build(ctx context.Context, b provider.Build, r progress.Reporter) (string, error) {
+// the registry: the image is then built before there is one, and pushed after.
+func (p *Provider) Publish(ctx context.Context, b provider.Build, r progress.Reporter) (reference string, err error) {
 	if err := p.prepare(ctx, r); err != nil {
 		return "", err
 	}
-	return p.images.build(ctx, b, r)
+	err = p.images.builder().use(ctx, func() error {
+		if !supervisor.Running(p.layout.supervisor(), registryPart) {
+			if err := p.images.build(ctx, b, r); err != nil {
+				return err
+			}
+		}
+		if err := p.awaitRegistry(ctx); err != nil {
+			return err
+		}
+		if err := p.holdImages(ctx); err != nil {
+			return err
+		}
+		reference, err = p.images.push(ctx, b, r)
+		return err
+	})
+	return reference, err
 }
 
-// prepare brings Debian's packages and the base image here, once a run. Of
+// prepare brings Debian's packages and the image builder here, once a run. Of
 // several commands at once, one does it and the others wait.
 func (p *Provider) prepare(ctx context.Context, r progress.Reporter) error {
 	p.prepared.Lock()
@@ -66,9 +68,11 @@ func (p *Provider) prepare(ctx context.Context, r progress.Reporter) error {
 	}); err != nil {
 		return err
 	}
-	if err := progress.Run(r, "Make the base image", func(step progress.Step) error {
-		return p.images.prepare(ctx, step)
-	}); err != nil {
+	root, err := source.Root()
+	if err != nil {
+		return err
+	}
+	if err := p.images.prepare(ctx, root, r); err != nil {
 		return err
 	}
 	p.prepared.done = true

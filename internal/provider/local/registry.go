@@ -51,10 +51,6 @@ func (r registry) address() string { return netip.AddrPortFrom(r.network.api(), 
 // caFile is the authority of its certificate.
 func (r registry) caFile() string { return r.layout.pki("kubernetes-ca.crt") }
 
-// certificates is a folder with the authority's certificate alone, as
-// containers-certs.d(5) has it.
-func (r registry) certificates() string { return r.layout.etc("registry-certs") }
-
 // authFile holds the password as docker's config.json does, which every
 // builder reads.
 func (r registry) authFile() string { return r.layout.etc("registry-auth.json") }
@@ -78,17 +74,11 @@ func basic(password string) string {
 
 // configure writes the registry's files and those of its clients.
 func (r registry) configure(by *authority) error {
-	for _, folder := range []string{r.layout.registry(), r.certificates()} {
-		if err := os.MkdirAll(folder, 0o700); err != nil {
-			return fmt.Errorf("make folder of the registry: %w", err)
-		}
+	if err := os.MkdirAll(r.layout.registry(), 0o700); err != nil {
+		return fmt.Errorf("make folder of the registry: %w", err)
 	}
 	if err := by.issue(r.layout.pki("registry.crt"), "registry", "", "localhost", r.network.api().String()); err != nil {
 		return err
-	}
-	ca, err := os.ReadFile(r.caFile())
-	if err != nil {
-		return fmt.Errorf("read the registry's authority: %w", err)
 	}
 	password, err := onceRandom(r.passwordFile())
 	if err != nil {
@@ -100,13 +90,8 @@ func (r registry) configure(by *authority) error {
 	if err != nil {
 		return err
 	}
-	for file, content := range map[string][]byte{
-		filepath.Join(r.certificates(), "ca.crt"): ca,
-		r.authFile(): login,
-	} {
-		if err := replaceFile(file, content, 0o600); err != nil {
-			return fmt.Errorf("write the registry's configuration: %w", err)
-		}
+	if err := replaceFile(r.authFile(), login, 0o600); err != nil {
+		return fmt.Errorf("write the registry's configuration: %w", err)
 	}
 	// A hash of the same password is right as it is.
 	if line, err := os.ReadFile(r.htpasswd()); err == nil {
@@ -213,6 +198,22 @@ func (r registry) find(ctx context.Context, name, tagOrDigest string) (string, e
 		return "", fmt.Errorf("look for image %s: %w", name, err)
 	}
 	return found.Digest.String(), nil
+}
+
+// tag gives an image a name to be listed by. What has none is swept up.
+func (r registry) tag(ctx context.Context, name, digest, tag string) error {
+	repository, err := r.repository(name)
+	if err != nil {
+		return err
+	}
+	found, err := repository.Resolve(ctx, digest)
+	if err == nil {
+		err = repository.Tag(ctx, found, tag)
+	}
+	if err != nil {
+		return fmt.Errorf("name image %s: %w", name, err)
+	}
+	return nil
 }
 
 // importArchives takes over the images of a cluster that an earlier version of
