@@ -85,6 +85,7 @@ func (a *app) up(ctx context.Context) error {
 	if err := a.watchOver(ctx, c, p, cluster); err != nil {
 		return err
 	}
+	a.prune(ctx, p, cluster)
 	a.printAddresses(c, cluster)
 	return nil
 }
@@ -147,7 +148,7 @@ func (a *app) image(ctx context.Context, c *config.Config, p provider.Provider) 
 	build := provider.Build{
 		Name: c.Name, Dockerfile: c.Path(c.Dockerfile), Context: c.Path(c.Context),
 		Args: c.Build.Args, Secrets: secrets, Target: c.Build.Target, Platform: c.Build.Platform,
-		Ignore: []string{".env", config.File},
+		Ignore: c.Ignored(),
 	}
 	return p.Publish(ctx, build, a.console.Reporter())
 }

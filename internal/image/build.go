@@ -2,9 +2,7 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -18,16 +16,10 @@ import (
 )
 
 // Build makes an image from a Dockerfile and names it repository:tag, which is
-// returned. The repository includes the registry: "ghcr.io/me/app". args are
-// the Dockerfile's ARGs; builders show them, so they must not be secret. Use
-// them in FROM and RUN alone: buildah 1.28 takes a LABEL or ENV from its cache
-// even when an argument in it has changed.
-func (b *Builder) Build(ctx context.Context, from provider.Build, repository string, args map[string]string, r progress.Reporter) (reference string, err error) {
+// returned. The repository includes the registry: "ghcr.io/me/app".
+func (b *Builder) Build(ctx context.Context, from provider.Build, repository string, r progress.Reporter) (reference string, err error) {
 	err = progress.Run(r, "Build image "+from.Name, func(step progress.Step) error {
-		if _, err := os.Stat(from.Dockerfile); errors.Is(err, fs.ErrNotExist) {
-			return fault.WithHint(fault.Usage("there is no Dockerfile %s", from.Dockerfile), "name it in berth.yaml: dockerfile")
-		}
-		id, err := b.buildID(ctx, from, args, step)
+		id, err := b.buildID(ctx, from, step)
 		if err != nil {
 			return err
 		}
@@ -43,23 +35,39 @@ func (b *Builder) Build(ctx context.Context, from provider.Build, repository str
 var imageID = regexp.MustCompile(`^(?:sha256:)?([0-9a-f]{64})\s*$`)
 
 // buildID builds and returns the image's ID, 64 hexadecimal digits.
-func (b *Builder) buildID(ctx context.Context, from provider.Build, args map[string]string, step progress.Step) (string, error) {
-	folder, err := os.MkdirTemp(b.temp, "berth-image-")
+func (b *Builder) buildID(ctx context.Context, build provider.Build, step progress.Step) (string, error) {
+	ignoreFiles := []string{".dockerignore"}
+	if b.tool != "docker" {
+		ignoreFiles = []string{".containerignore", ".dockerignore"}
+	}
+	from, err := newRecipe(build, b.temp, ignoreFiles...)
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(folder)
-	idFile := filepath.Join(folder, "id")
-	arguments := []string{"build", "--file", from.Dockerfile, "--iidfile", idFile}
-	if b.tool != "docker" {
-		arguments = append(arguments, "--layers") // docker always keeps them
+	defer os.RemoveAll(from.folder)
+	idFile := filepath.Join(from.folder, "id")
+	arguments := []string{"build", "--file", from.dockerfile, "--iidfile", idFile}
+	var environment []string
+	if b.tool == "docker" {
+		var secrets []string
+		secrets, environment = from.secrets()
+		arguments = append(arguments, secrets...)
+	} else {
+		secrets, err := from.secretFiles()
+		if err != nil {
+			return "", err
+		}
+		// docker always keeps layers, and finds the ignore file by its name.
+		arguments = append(append(arguments, "--layers", "--ignorefile", from.ignoreFile()), secrets...)
 	}
 	arguments = append(arguments, b.build...)
-	for _, name := range slices.Sorted(maps.Keys(args)) {
-		arguments = append(arguments, "--build-arg", name+"="+args[name])
+	option(&arguments, "--target", build.Target)
+	option(&arguments, "--platform", build.Platform)
+	for _, name := range slices.Sorted(maps.Keys(build.Args)) {
+		arguments = append(arguments, "--build-arg", name+"="+build.Args[name])
 	}
-	if err := b.run(ctx, step, append(arguments, from.Context)...); err != nil {
-		return "", err
+	if err := b.runWith(ctx, step, environment, build.Secrets, append(arguments, build.Context)...); err != nil {
+		return "", from.explain(err)
 	}
 	text, err := os.ReadFile(idFile)
 	if err != nil {
@@ -100,7 +108,7 @@ func Publish(ctx context.Context, from provider.Build, registry string, r progre
 	if err != nil {
 		return "", err
 	}
-	reference, err := builder.Build(ctx, from, strings.TrimSuffix(registry, "/")+"/"+from.Name, nil, r)
+	reference, err := builder.Build(ctx, from, strings.TrimSuffix(registry, "/")+"/"+from.Name, r)
 	if err != nil {
 		return "", err
 	}
@@ -120,72 +128,49 @@ func tagAt(reference string) int {
 var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
 func (b *Builder) push(ctx context.Context, reference, repository string, step progress.Step) (string, error) {
+	if b.tool != "docker" {
+		return b.pushWithDigest(ctx, step, reference)
+	}
+	if err := b.run(ctx, step, "push", reference); err != nil {
+		return "", err
+	}
+	// docker has no --digestfile; it remembers a digest for every
+	// repository that the image was pushed to.
+	list, err := b.output(ctx, "image", "inspect", "--format", "{{join .RepoDigests \"\\n\"}}", reference)
+	if err != nil {
+		return "", err
+	}
+	said := ""
+	for line := range strings.Lines(list) {
+		if digest, ok := strings.CutPrefix(strings.TrimSpace(line), repository+"@"); ok {
+			said = digest
+		}
+	}
+	return b.checkDigest(said)
+}
+
+// pushWithDigest pushes with podman or buildah, which write the digest into a
+// file.
+func (b *Builder) pushWithDigest(ctx context.Context, step progress.Step, arguments ...string) (string, error) {
 	folder, err := os.MkdirTemp(b.temp, "berth-image-")
 	if err != nil {
 		return "", err
 	}
 	defer os.RemoveAll(folder)
-	var said string
-	if b.tool == "docker" {
-		if err := b.run(ctx, step, "push", reference); err != nil {
-			return "", err
-		}
-		// docker has no --digestfile; it remembers a digest for every
-		// repository that the image was pushed to.
-		list, err := b.output(ctx, "image", "inspect", "--format", "{{join .RepoDigests \"\\n\"}}", reference)
-		if err != nil {
-			return "", err
-		}
-		for line := range strings.Lines(list) {
-			if digest, ok := strings.CutPrefix(strings.TrimSpace(line), repository+"@"); ok {
-				said = digest
-			}
-		}
-	} else {
-		file := filepath.Join(folder, "digest")
-		if err := b.run(ctx, step, "push", "--digestfile", file, reference); err != nil {
-			return "", err
-		}
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return "", err
-		}
-		said = strings.TrimSpace(string(text))
+	file := filepath.Join(folder, "digest")
+	if err := b.run(ctx, step, append([]string{"push", "--digestfile", file}, arguments...)...); err != nil {
+		return "", err
 	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	return b.checkDigest(strings.TrimSpace(string(text)))
+}
+
+func (b *Builder) checkDigest(said string) (string, error) {
 	if !digestForm.MatchString(said) {
 		return "", fmt.Errorf("%s does not tell the digest of what it pushed", b)
 	}
 	return said, nil
-}
-
-// Export writes an image into an archive that containerd imports under the
-// image's name. The layers stay uncompressed: the archive never leaves the
-// machine. A file that is there is replaced when the new one is whole.
-func (b *Builder) Export(ctx context.Context, reference, file string, r progress.Reporter) error {
-	err := progress.Run(r, "Export "+reference, func(step progress.Step) error {
-		part := file + ".part"
-		// Builders refuse to write into an archive that an interrupted export
-		// left behind.
-		if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		defer os.Remove(part)
-		var arguments []string
-		switch b.tool {
-		case "buildah":
-			arguments = []string{"push", "--disable-compression", reference, "oci-archive:" + part + ":" + reference}
-		case "podman":
-			arguments = []string{"save", "--format", "oci-archive", "--output", part, reference}
-		default:
-			arguments = []string{"save", "--output", part, reference}
-		}
-		if err := b.run(ctx, step, arguments...); err != nil {
-			return err
-		}
-		return os.Rename(part, file)
-	})
-	if err != nil {
-		return fmt.Errorf("export %s with %s: %w", reference, b, err)
-	}
-	return nil
 }

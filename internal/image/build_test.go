@@ -1,10 +1,8 @@
 package image
 
 import (
-	"archive/tar"
 	"context"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,7 +50,7 @@ func TestBuildNamesTheImageByItsContent(t *testing.T) {
 	b, from, ctx := buildah(t), source(t, scratch), t.Context()
 	build := func() string {
 		t.Helper()
-		reference, err := b.Build(ctx, from, "localhost/berth/app", nil, progress.Discard)
+		reference, err := b.Build(ctx, from, "localhost/berth/app", progress.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,62 +72,21 @@ func TestBuildNamesTheImageByItsContent(t *testing.T) {
 // The local provider builds every image on a base of its own in this way.
 func TestBuildTakesTheBaseImageFromAnArgument(t *testing.T) {
 	b, ctx := buildah(t), t.Context()
-	base, err := b.Build(ctx, source(t, scratch), "localhost/berth/base", nil, progress.Discard)
+	base, err := b.Build(ctx, source(t, scratch), "localhost/berth/base", progress.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	from := source(t, "ARG BASE=docker.io/library/debian\nFROM $BASE\nCOPY hello /again\n")
-	if _, err := b.Build(ctx, from, "localhost/berth/app", map[string]string{"BASE": base}, progress.Discard); err != nil {
+	from.Args = map[string]string{"BASE": base}
+	if _, err := b.Build(ctx, from, "localhost/berth/app", progress.Discard); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestExportWritesAnArchiveWithTheImagesName(t *testing.T) {
-	b, ctx := buildah(t), t.Context()
-	reference, err := b.Build(ctx, source(t, scratch), "localhost/berth/app", nil, progress.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "app.tar")
-	for range 2 { // the second one replaces the first
-		if err := b.Export(ctx, reference, file, progress.Discard); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if index := member(t, file, "index.json"); !strings.Contains(index, reference) {
-		t.Errorf("the archive's index does not name %s: %s", reference, index)
-	}
-	if left, _ := filepath.Glob(file + ".*"); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
-	}
-}
-
-func member(t *testing.T, archive, name string) string {
-	t.Helper()
-	file, err := os.Open(archive)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	for r := tar.NewReader(file); ; {
-		header, err := r.Next()
-		if err != nil {
-			t.Fatalf("%s in %s: %v", name, archive, err)
-		}
-		if header.Name == name {
-			text, err := io.ReadAll(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return string(text)
-		}
 	}
 }
 
 func TestBuildTellsWhatTheBuilderSaidLast(t *testing.T) {
 	b := buildah(t)
 	watch := &details{}
-	_, err := b.Build(t.Context(), source(t, "FROM scratch\nCOPY missing /missing\n"), "localhost/berth/app", nil, watch)
+	_, err := b.Build(t.Context(), source(t, "FROM scratch\nCOPY missing /missing\n"), "localhost/berth/app", watch)
 	if err == nil || !strings.Contains(err.Error(), "missing") {
 		t.Fatalf("error %v does not show the builder's output", err)
 	}
@@ -140,7 +97,7 @@ func TestBuildTellsWhatTheBuilderSaidLast(t *testing.T) {
 
 func TestBuildWithoutDockerfileIsAMistakeInTheCall(t *testing.T) {
 	b := &Builder{tool: "docker", path: "docker"}
-	_, err := b.Build(t.Context(), provider.Build{Name: "app", Dockerfile: "/nowhere/Dockerfile"}, "app", nil, progress.Discard)
+	_, err := b.Build(t.Context(), provider.Build{Name: "app", Dockerfile: "/nowhere/Dockerfile"}, "app", progress.Discard)
 	if !fault.IsUsage(err) || fault.Hint(err) == "" {
 		t.Errorf("got %v", err)
 	}

@@ -29,6 +29,9 @@ func (c *Client) Deploy(ctx context.Context, environment, image string, r progre
 	if image == "" {
 		return Revision{}, errors.New("deploy without an image")
 	}
+	if err := c.checkImage(ctx, environment, image); err != nil {
+		return Revision{}, err
+	}
 	standard, err := c.podSecurity(ctx, environment)
 	if err != nil {
 		return Revision{}, err

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"testing"
 
 	"berth/internal/fault"
@@ -57,48 +56,6 @@ func TestReserve(t *testing.T) {
 		if _, err := reserve(size); !fault.IsUsage(err) {
 			t.Errorf("size %s gives %v, want a usage error", size, err)
 		}
-	}
-}
-
-func TestImageArchiveNames(t *testing.T) {
-	s := imageStore{layout: layout{state: "/state"}}
-	const reference = "berth.local/realworld:0123456789ab"
-	archive := s.archive(reference)
-	if archive != "/state/images/realworld@0123456789ab.tar" {
-		t.Errorf("archive is %s", archive)
-	}
-	if back := s.reference(archive); back != reference {
-		t.Errorf("the archive's reference is %s, want %s", back, reference)
-	}
-}
-
-func TestOldImagesAreForgotten(t *testing.T) {
-	s := imageStore{layout: layout{state: t.TempDir()}}
-	if err := os.MkdirAll(s.layout.images(), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	tag := func(i int) string { return "berth.local/app:" + strings.Repeat(string(rune('a'+i)), 12) }
-	for i := range keptImages + 3 {
-		if err := os.WriteFile(s.archive(tag(i)), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.forget(s.archive(tag(i))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	other := s.archive("berth.local/app-two:ffffffffffff")
-	if err := os.WriteFile(other, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	archives, err := filepath.Glob(filepath.Join(s.layout.images(), "*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(archives) != keptImages+1 {
-		t.Errorf("%d archives are left, want %d of one image and one of another", len(archives), keptImages)
-	}
-	if exists(s.archive(tag(0))) || !exists(s.archive(tag(keptImages+2))) || !exists(other) {
-		t.Error("not the oldest archives of the image were removed")
 	}
 }
 
