@@ -70,7 +70,7 @@ func testUp(t *testing.T) {
 		t.Errorf("up again makes a new revision:\n%s", o.said)
 	}
 
-	for host, database := range map[string]string{production: "postgres://", staging: "sqlite://"} {
+	for host, database := range map[string]string{production: "postgresql://", staging: "sqlite://"} {
 		s := newSite(t, host)
 		var tags struct{ Tags []string }
 		s.call(t, "GET", "/api/tags", nil, &tags)

@@ -76,6 +76,9 @@ func run(ctx context.Context, args []string, a *app) int {
 	// Why a release does not serve takes more than a line.
 	if lost := new(release.Failed); errors.As(err, &lost) {
 		a.console.Explain(lost.Report())
+		if err == error(lost) {
+			err = lost.Summary()
+		}
 	}
 	a.console.Error(err)
 	if fault.IsUsage(err) {

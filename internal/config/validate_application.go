@@ -118,7 +118,7 @@ func (c *Config) validateWeb(m *mistakes) {
 		return
 	}
 	if c.Port < 1 || c.Port > 65535 {
-		m.add("port", "must be 1 to 65535; it is %d. Only an application with processes can do without", c.Port)
+		m.add("port", "must be 1 to 65535; it is %d", c.Port)
 	}
 	if m.has("command") {
 		checkCommand(m, "command", c.Command)

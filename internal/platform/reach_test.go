@@ -70,7 +70,7 @@ func TestReachSaysWhatIsAnswered(t *testing.T) {
 }
 
 func TestReachLeavesOtherIngressesAlone(t *testing.T) {
-	if err := Reach(t.Context(), &provider.Cluster{}, []string{"example.com"}, "/", progress.Discard); err != nil {
+	if err := Reach(t.Context(), &provider.Cluster{}, []string{"example.com"}, config.Health{Path: "/"}, progress.Discard); err != nil {
 		t.Error(err)
 	}
 }

@@ -71,8 +71,8 @@ type command struct {
 //
 // When ctx ends, the Job goes on: a migration that is cut off does more harm
 // than one that nobody waits for.
-func (c command) run(ctx context.Context, first engine.ResourceList, job *batch.Job) error {
-	if err := c.rollout(c.environment, workloads(first), c.timeouts.deploy, c.step).Wait(ctx); err != nil {
+func (c command) run(ctx context.Context, first *rollout.Rollout, job *batch.Job) error {
+	if err := first.Wait(ctx); err != nil {
 		return err
 	}
 	c.step.Detail("release command")

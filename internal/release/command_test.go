@@ -257,6 +257,40 @@ func TestAReleaseCommandThatStillRuns(t *testing.T) {
 	}
 }
 
+// Status shows cron jobs beside the pods, and one whose last run failed.
+func TestStatusShowsCronJobs(t *testing.T) {
+	w, c := newShop(t)
+	mustDeploy(t, c, "good:1")
+	due := metav1.NewTime(time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC))
+	zone := "Europe/Berlin"
+	w.put(batch.SchemeGroupVersion.WithResource("cronjobs"), &batch.CronJob{
+		ObjectMeta: metav1.ObjectMeta{Name: "shop-nightly", Namespace: "production",
+			Labels: map[string]string{"app.kubernetes.io/name": "shop", "app.kubernetes.io/instance": "shop"}},
+		Spec:   batch.CronJobSpec{Schedule: "0 3 * * *", TimeZone: &zone},
+		Status: batch.CronJobStatus{LastScheduleTime: &due},
+	})
+	status, err := c.Status(t.Context(), "production")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []CronJob{{Name: "shop-nightly", Schedule: "0 3 * * *", TimeZone: zone, Last: &due.Time}}
+	if diff := cmp.Diff(want, status.CronJobs); diff != "" {
+		t.Error(diff)
+	}
+	if !slices.Contains(status.Warnings, "shop-nightly: its last run failed, that of 2026-03-01T03:00:00Z") {
+		t.Errorf("the warnings are %q", status.Warnings)
+	}
+	var workers int
+	for _, pod := range status.Pods {
+		if pod.Workload == "shop-worker" {
+			workers++
+		}
+	}
+	if workers != 1 {
+		t.Errorf("%d workers are shown among %+v", workers, status.Pods)
+	}
+}
+
 // progressNotes keeps what a deploy remarks.
 type progressNotes struct {
 	progress.Reporter

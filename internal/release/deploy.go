@@ -32,6 +32,9 @@ func (c *Client) Deploy(ctx context.Context, environment, image string, r progre
 	if err := c.checkImage(ctx, environment, image); err != nil {
 		return Revision{}, err
 	}
+	if err := c.scalable(environment, e.Values); err != nil {
+		return Revision{}, err
+	}
 	standard, err := c.podSecurity(ctx, environment)
 	if err != nil {
 		return Revision{}, err
@@ -163,16 +166,21 @@ func (c *Client) change(ctx, held context.Context, h *helm.Release, past []*helm
 	failed := &Failed{Environment: ch.environment, Image: ch.image}
 	err := progress.Run(r, ch.title, func(step progress.Step) error {
 		step.Detail("applying")
-		judge := func(err error) error {
+		judge := func(wait *rollout.Rollout, err error) error {
 			failed.Cause = err
 			if lost := new(rollout.Error); errors.As(err, &lost) {
-				failed.Reasons, failed.Events = rollout.Explain(ctx, c.kube, ch.environment, lost, c.secretValues(held, ch.environment), started)
+				failed.Reasons, failed.Events = wait.Explain(ctx, lost, c.secretValues(held, ch.environment), started)
 				failed.Cause = &rollout.Error{Reasons: failed.Reasons}
 			}
 			return failed.Cause
 		}
 		how := c.revision(ch.description, func(resources engine.ResourceList) error {
-			return judge(c.rollout(ch.environment, workloads(resources), c.timeouts.deploy, step).Wait(ctx))
+			wait := c.rollout(ch.environment, workloads(resources), c.timeouts.deploy, step)
+			err := wait.Wait(ctx)
+			if err == nil {
+				err = c.wayIn(ctx, ch.environment, started, step)
+			}
+			return judge(wait, err)
 		})
 		if ch.releaseCommand {
 			how.Steps.Between = func(first, apart engine.ResourceList, revision int) error {
@@ -181,12 +189,16 @@ func (c *Client) change(ctx, held context.Context, h *helm.Release, past []*helm
 					return err
 				}
 				run := command{Client: c, environment: ch.environment, revision: revision, past: past, reporter: r, step: step}
-				return judge(run.run(ctx, first, job))
+				wait := c.rollout(ch.environment, workloads(first), c.timeouts.deploy, step)
+				return judge(wait, run.run(ctx, wait, job))
 			}
 		}
 		err := ch.apply(how)
 		if failed.Cause == nil {
 			failed.Cause = err
+		}
+		if len(failed.Reasons) > 0 {
+			return errNotServing // the report, which follows, says why
 		}
 		return failed.Cause
 	})
@@ -219,6 +231,9 @@ func (c *Client) change(ctx, held context.Context, h *helm.Release, past []*helm
 	c.goBack(held, h, after, failed, r)
 	return Revision{}, failed
 }
+
+// errNotServing ends the step of a revision that came to nothing.
+var errNotServing = errors.New("it does not serve")
 
 // rollout returns what waits for workloads of an environment.
 func (c *Client) rollout(environment string, ws []rollout.Workload, deadline time.Duration, step progress.Step) *rollout.Rollout {

@@ -90,8 +90,8 @@ func TestFailedDeployGoesBack(t *testing.T) {
 	w, c := newWorld(t)
 	mustDeploy(t, c, "good:1")
 	w.put(core.SchemeGroupVersion.WithResource("events"), &core.Event{
-		ObjectMeta: metav1.ObjectMeta{Name: "e", Namespace: "production"}, Type: "Warning", Reason: "BackOff",
-		Message:        "Back-off restarting failed container, token a new and bad value",
+		ObjectMeta: metav1.ObjectMeta{Name: "e", Namespace: "production"}, Type: "Warning", Reason: "FailedMount",
+		Message:        "no such token a new and bad value",
 		InvolvedObject: core.ObjectReference{Kind: "Pod", Name: "shop-crash-2-0"}, LastTimestamp: metav1.NewTime(time.Now().Add(time.Minute)),
 	})
 	c.config.DotEnv["TOKEN"] = "a new and bad value"
@@ -103,9 +103,7 @@ pod shop-crash-2-0, container web: CrashLoopBackOff, exit code 1, 2 restarts
     fake logs
 
 events:
-    pod shop-crash-2-0: BackOff: Back-off restarting failed container, token ••••
-
-revision 1 serves again (as revision 3)
+    pod shop-crash-2-0: FailedMount: no such token ••••
 `
 	if got := failed.Report(); got != want {
 		t.Errorf("report:\n%s", cmp.Diff(want, got))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"berth/internal/fault"
 	"berth/internal/rollout"
 )
 
@@ -40,6 +41,18 @@ func (f *Failed) Error() string {
 	return fmt.Sprintf("revision %d of %s failed: %s; %s", f.Revision, f.Environment, f.why(), f.Now())
 }
 
+// Summary says what failed and what serves now, without the reasons that Report
+// has.
+func (f *Failed) Summary() error {
+	err := fmt.Errorf("revision %d of %s failed; %s", f.Revision, f.Environment, f.Now())
+	for _, r := range f.Reasons {
+		if r.Hint != "" {
+			return fault.WithHint(err, "%s", r.Hint)
+		}
+	}
+	return err
+}
+
 // why is the first reason in a few words.
 func (f *Failed) why() string {
 	if len(f.Reasons) == 0 {
@@ -71,8 +84,8 @@ func (f *Failed) Now() string {
 	}
 }
 
-// Report is the whole story in lines: each reason with the end of its
-// container's log, the events, and what serves now.
+// Report is the whole story in lines: each reason with what its container's log
+// says of it, and the events. What serves now is Summary's to say.
 func (f *Failed) Report() string {
 	var b strings.Builder
 	if f.Restart {
@@ -95,7 +108,6 @@ func (f *Failed) Report() string {
 			fmt.Fprintf(&b, "    %s\n", e)
 		}
 	}
-	fmt.Fprintf(&b, "\n%s\n", f.Now())
 	return b.String()
 }
 

@@ -125,28 +125,38 @@ func finished(pod *core.Pod) bool {
 // what was due meanwhile is run then, once.
 func (c *Client) suspend(ctx context.Context, environment string, suspended bool) error {
 	jobs := c.kube.BatchV1().CronJobs(environment)
-	list, err := jobs.List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=" + c.config.Name + ",app.kubernetes.io/instance=" + c.config.Name})
+	list, err := c.cronJobs(ctx, environment)
 	if err != nil {
-		return fmt.Errorf("look for cron jobs: %w", err)
+		return err
 	}
 	note := "null"
 	if suspended {
 		note = `"suspended"`
 	}
 	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%s}},"spec":{"suspend":%t}}`, pausedAnnotation, note, suspended)
-	for i := range list.Items {
+	for i := range list {
 		// One that somebody else has suspended stays so.
-		_, noted := list.Items[i].Annotations[pausedAnnotation]
-		now := list.Items[i].Spec.Suspend
+		_, noted := list[i].Annotations[pausedAnnotation]
+		now := list[i].Spec.Suspend
 		if suspended && now != nil && *now || !suspended && !noted {
 			continue
 		}
-		_, err := jobs.Patch(ctx, list.Items[i].Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: kube.Manager})
+		_, err := jobs.Patch(ctx, list[i].Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: kube.Manager})
 		if err != nil {
-			return fmt.Errorf("suspend cron job %s, or let it go on: %w", list.Items[i].Name, err)
+			return fmt.Errorf("suspend cron job %s, or let it go on: %w", list[i].Name, err)
 		}
 	}
 	return nil
+}
+
+// cronJobs are the application's in an environment.
+func (c *Client) cronJobs(ctx context.Context, environment string) ([]batch.CronJob, error) {
+	own := "app.kubernetes.io/name=" + c.config.Name + ",app.kubernetes.io/instance=" + c.config.Name
+	list, err := c.kube.BatchV1().CronJobs(environment).List(ctx, metav1.ListOptions{LabelSelector: own})
+	if err != nil {
+		return nil, fmt.Errorf("look for cron jobs: %w", err)
+	}
+	return list.Items, nil
 }
 
 // resume gives paused Deployments their replicas back, and lets cron jobs run.

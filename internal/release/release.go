@@ -57,6 +57,9 @@ type timeouts struct {
 	// deploy bounds the wait for a new revision, back the wait for the one
 	// that is gone back to.
 	deploy, back time.Duration
+	// wayIn bounds how long the ingress may take to send a host's requests to
+	// pods that are ready.
+	wayIn time.Duration
 	// lease is how long a lock is good for without being renewed, renew the
 	// time between two renewals.
 	lease, renew time.Duration
@@ -66,6 +69,7 @@ var usualTimeouts = timeouts{
 	poll:   time.Second,
 	deploy: 10 * time.Minute,
 	back:   5 * time.Minute,
+	wayIn:  20 * time.Second,
 	lease:  30 * time.Second,
 	renew:  5 * time.Second,
 }

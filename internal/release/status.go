@@ -30,10 +30,25 @@ type Status struct {
 	Wanted int `json:"wanted"`
 	// Pods of the application and of its database.
 	Pods []Pod `json:"pods"`
+	// CronJobs of the application.
+	CronJobs []CronJob `json:"cronJobs,omitempty"`
 	// Busy says who holds the environment's lock; empty when nobody does.
 	Busy string `json:"busy,omitempty"`
 	// Warnings tell what a person should look at.
 	Warnings []string `json:"warnings"`
+}
+
+// CronJob is a process that runs on a schedule.
+type CronJob struct {
+	Name     string `json:"name"`
+	Schedule string `json:"schedule"`
+	TimeZone string `json:"timeZone"`
+	// Running counts the runs that are under way.
+	Running int `json:"running"`
+	// Last is when it was last due, and Succeeded when a run last ended well;
+	// nil for never.
+	Last      *time.Time `json:"last,omitempty"`
+	Succeeded *time.Time `json:"succeeded,omitempty"`
 }
 
 // Pod is one pod of a release.
@@ -90,6 +105,9 @@ func (c *Client) Status(ctx context.Context, environment string) (Status, error)
 		return status, fmt.Errorf("look at %s: %w", environment, err)
 	}
 	status.describe(s, ws)
+	if err := c.addCronJobs(ctx, environment, &status); err != nil {
+		return status, err
+	}
 	if last := past[len(past)-1]; last.Version != status.Revision.Number {
 		status.Warnings = append(status.Warnings, fmt.Sprintf("revision %d: %s", last.Version, last.Info.Description))
 	}
@@ -134,6 +152,32 @@ func (st *Status) describe(s *rollout.Snapshot, ws []rollout.Workload) {
 		}
 	}
 	slices.SortFunc(st.Pods, func(a, b Pod) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// addCronJobs fills in the application's cron jobs, with a warning for each
+// whose last run failed.
+func (c *Client) addCronJobs(ctx context.Context, environment string, status *Status) error {
+	list, err := c.cronJobs(ctx, environment)
+	if err != nil {
+		return err
+	}
+	for _, found := range list {
+		job := CronJob{Name: found.Name, Schedule: found.Spec.Schedule, Running: len(found.Status.Active)}
+		if found.Spec.TimeZone != nil {
+			job.TimeZone = *found.Spec.TimeZone
+		}
+		if last := found.Status.LastScheduleTime; last != nil {
+			job.Last = &last.Time
+		}
+		if well := found.Status.LastSuccessfulTime; well != nil {
+			job.Succeeded = &well.Time
+		}
+		status.CronJobs = append(status.CronJobs, job)
+		if job.Last != nil && job.Running == 0 && (job.Succeeded == nil || job.Succeeded.Before(*job.Last)) {
+			status.Warnings = append(status.Warnings, fmt.Sprintf("%s: its last run failed, that of %s", job.Name, job.Last.UTC().Format(time.RFC3339)))
+		}
+	}
+	return nil
 }
 
 func podOf(pod *core.Pod, w rollout.Workload, current bool) Pod {

@@ -54,7 +54,7 @@ type world struct {
 
 // quick makes seconds out of minutes. A Lease counts in whole seconds.
 var quick = timeouts{
-	poll: 2 * time.Millisecond, deploy: 5 * time.Second, back: 5 * time.Second,
+	poll: 2 * time.Millisecond, deploy: 5 * time.Second, back: 5 * time.Second, wayIn: 200 * time.Millisecond,
 	lease: time.Second, renew: 20 * time.Millisecond,
 }
 

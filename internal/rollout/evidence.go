@@ -10,15 +10,14 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"berth/internal/kube"
 )
 
 const (
-	// logLines is how much of a crashed container's log is shown.
-	logLines = 10
+	// logLines and logBytes are how much of a log is looked through.
+	logLines, logBytes = 2000, 1 << 20
 	// mostEvents and mostReasons keep a report on one screen.
 	mostEvents  = 10
 	mostReasons = 3
@@ -26,24 +25,39 @@ const (
 	longestLine = 500
 )
 
-// Explain returns why a rollout failed, each reason with the end of its
-// container's log, and the namespace's warnings since a time. It must be asked
-// before the pods are gone. What cannot be learned is left out.
-func Explain(ctx context.Context, client kubernetes.Interface, namespace string, failed *Error, secrets []string, since time.Time) (reasons []Reason, events []string) {
+// Explain returns why a rollout failed: each reason with what its container's
+// log says of it and the key of berth.yaml that puts it right, and the warnings
+// about the workloads since a time that say more. It must be asked before the
+// pods are gone. What cannot be learned is left out.
+func (r *Rollout) Explain(ctx context.Context, failed *Error, secrets []string, since time.Time) (reasons []Reason, events []string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
 	reasons = alike(failed.Reasons)
 	mask := masker(secrets)
 	for i := range reasons {
-		r := &reasons[i]
-		r.Message = mask(r.Message)
-		if r.Pod != "" && r.Container != "" {
-			for _, line := range lastLines(ctx, client, namespace, r) {
-				r.Log = append(r.Log, shorten(mask(line), longestLine))
+		reason := &reasons[i]
+		reason.Message = mask(reason.Message)
+		if reason.Pod != "" && reason.Container != "" {
+			lines := lastLines(ctx, r.Client, r.Namespace, reason)
+			if where := listensElsewhere(lines, reason.port); reason.refused && where != "" {
+				reason.Message += "; " + where
+			}
+			for _, line := range excerpt(lines) {
+				reason.Log = append(reason.Log, shorten(mask(line), longestLine))
+			}
+			if len(lines) == 0 && reason.ExitCode != nil {
+				reason.Log = []string{"(it wrote nothing)"}
 			}
 		}
+		if reason.Hint == "" {
+			reason.Hint = reason.hint()
+		}
 	}
-	for _, e := range warnings(ctx, client, namespace, since) {
+	s, err := Take(ctx, r.Client, r.Namespace)
+	if err != nil {
+		return reasons, nil
+	}
+	for _, e := range s.warnings(r.Workloads, reasons, since) {
 		events = append(events, shorten(mask(e), longestLine))
 	}
 	return reasons, events
@@ -91,9 +105,9 @@ const (
 )
 
 func readLog(ctx context.Context, client kubernetes.Interface, namespace string, r *Reason, previous bool) []string {
-	tail := int64(logLines)
+	tail, most := int64(logLines), int64(logBytes)
 	stream, err := client.CoreV1().Pods(namespace).GetLogs(r.Pod, &core.PodLogOptions{
-		Container: r.Container, Previous: previous, TailLines: &tail,
+		Container: r.Container, Previous: previous, TailLines: &tail, LimitBytes: &most,
 	}).Stream(ctx)
 	if err != nil {
 		return nil
@@ -108,15 +122,12 @@ func readLog(ctx context.Context, client kubernetes.Interface, namespace string,
 	return lines
 }
 
-// warnings returns the namespace's warnings since a time, newest last, those
-// that say the same once.
-func warnings(ctx context.Context, client kubernetes.Interface, namespace string, since time.Time) []string {
-	found, err := client.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning"})
-	if err != nil {
-		return nil
-	}
-	events := slices.DeleteFunc(found.Items, func(e core.Event) bool {
-		return e.Type != core.EventTypeWarning || eventTime(&e).Before(since.Truncate(time.Second))
+// warnings returns the warnings about workloads since a time, newest last, those
+// that say the same once, and none that a reason says already.
+func (s *Snapshot) warnings(ws []Workload, reasons []Reason, since time.Time) []string {
+	events := slices.DeleteFunc(slices.Clone(s.events), func(e core.Event) bool {
+		return e.Type != core.EventTypeWarning || eventTime(&e).Before(since.Truncate(time.Second)) ||
+			!s.concerns(&e, ws) || told(&e, reasons)
 	})
 	slices.SortStableFunc(events, func(a, b core.Event) int { return eventTime(&a).Compare(eventTime(&b)) })
 	slices.Reverse(events)
@@ -132,6 +143,52 @@ func warnings(ctx context.Context, client kubernetes.Interface, namespace string
 	}
 	slices.Reverse(texts)
 	return texts
+}
+
+// concerns reports whether an event is about workloads, or something that is
+// named after one. What else is in the namespace is another application's.
+func (s *Snapshot) concerns(e *core.Event, ws []Workload) bool {
+	about := e.InvolvedObject
+	for _, w := range ws {
+		switch about.Kind {
+		case "Pod":
+			present, earlier := s.PodsOf(w)
+			if slices.ContainsFunc(slices.Concat(present, earlier), func(pod *core.Pod) bool { return pod.Name == about.Name }) {
+				return true
+			}
+			// A pod that is gone is known by its name alone.
+			if rest, ok := strings.CutPrefix(about.Name, w.Name+"-"); ok && podName.MatchString(rest) {
+				return true
+			}
+		case "ReplicaSet":
+			if rest, ok := strings.CutPrefix(about.Name, w.Name+"-"); ok && !strings.Contains(rest, "-") {
+				return true
+			}
+		default:
+			if about.Name == w.Name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// podName is what a pod's name has after its Deployment's or StatefulSet's.
+var podName = regexp.MustCompile(`^([0-9a-z]+-[0-9a-z]+|[0-9]+)$`)
+
+// told reports whether an event says what one of the reasons says.
+func told(e *core.Event, reasons []Reason) bool {
+	for _, r := range reasons {
+		switch {
+		case e.Reason == "BackOff" && r.ExitCode != nil, e.Reason == unhealthy && (r.Reason == unhealthy || r.ExitCode != nil),
+			e.Reason == "ProbeWarning" && r.Reason == unhealthy,
+			e.Reason == "FailedScheduling" && r.Reason == core.PodReasonUnschedulable,
+			(e.Reason == "Failed" || e.Reason == "BackOff") && r.ExitCode == nil && r.Container != "",
+			e.Reason == r.Reason && strings.TrimSpace(e.Message) == r.Message:
+			return true
+		}
+	}
+	return false
 }
 
 // podSuffix is what tells the names of one workload's pods apart, and similar

@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -29,12 +28,17 @@ func TestWarningsAreToldOnceNewestLast(t *testing.T) {
 		event("2", "Warning", "shop-5d8c7b9f6d-aaaaa", "BackOff", "Back-off restarting container web in pod shop-5d8c7b9f6d-aaaaa", 9*time.Second),
 		event("3", "Warning", "shop-5d8c7b9f6d-aaaaa", "Unhealthy", "Readiness probe failed: connection refused", 3*time.Second),
 		event("4", "Warning", "shop-1", "Old", "of an earlier deploy", -time.Hour),
+		event("6", "Warning", "other-5d8c7b9f6d-x2x4z", "BackOff", "somebody else's", time.Second),
 		event("5", "Normal", "shop-1", "Pulled", "nothing to warn of", time.Second))
 	want := []string{
 		"pod shop-5d8c7b9f6d-aaaaa: Unhealthy: Readiness probe failed: connection refused",
 		"pod shop-5d8c7b9f6d-aaaaa: BackOff: Back-off restarting container web in pod shop-5d8c7b9f6d-aaaaa",
 	}
-	if diff := cmp.Diff(want, warnings(context.Background(), client, "production", began)); diff != "" {
+	s, err := Take(t.Context(), client, "production")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, s.warnings([]Workload{{"Deployment", "shop"}}, nil, began)); diff != "" {
 		t.Error(diff)
 	}
 }

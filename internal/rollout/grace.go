@@ -18,6 +18,8 @@ var gracePeriods = map[string]time.Duration{
 	"FailedCreate": 15 * time.Second,
 	// Pods that leave make room; an autoscaler that adds a node says so.
 	"Unschedulable": 60 * time.Second,
+	// An answer that the same program gives again and again, as 401.
+	unhealthy: 15 * time.Second,
 }
 
 // Grace is how long the reason may last before it is final: it may yet pass.
@@ -59,7 +61,10 @@ func (p *grace) lost(s *Snapshot, ws []Workload, now time.Time) []Reason {
 			reasons = append(reasons, s.late(w)...)
 			continue
 		}
-		for _, r := range s.reasons(w, p.started) {
+		for _, r := range s.reasons(w, p.started, now) {
+			if r.passing || r.exhausted && w.Kind == "Deployment" && (waiting || !p.counts(s, r)) {
+				continue
+			}
 			if r.Reason == crashLoop || r.crashed() {
 				if r.Restarts-p.restarts[r.Pod+"/"+r.Container] < crashes {
 					continue
@@ -81,7 +86,7 @@ func (p *grace) lost(s *Snapshot, ws []Workload, now time.Time) []Reason {
 			if _, known := p.first[key]; !known {
 				p.first[key] = now
 			}
-			if now.Sub(p.first[key]) >= r.Grace() {
+			if r.exhausted || now.Sub(p.first[key]) >= r.Grace() {
 				reasons = append(reasons, r)
 			}
 		}

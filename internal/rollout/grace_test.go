@@ -247,7 +247,7 @@ func TestGrace(t *testing.T) {
 	refusedDatabase := func() *Snapshot {
 		s := scene().withDatabase(false)
 		s.Pods = s.Pods[:2]
-		s.refusals = []core.Event{{Reason: "FailedCreate", Message: "violates PodSecurity", InvolvedObject: core.ObjectReference{UID: "db"},
+		s.events = []core.Event{{Reason: "FailedCreate", Message: "violates PodSecurity", InvolvedObject: core.ObjectReference{UID: "db"},
 			LastTimestamp: metav1.NewTime(began.Add(time.Second))}}
 		return s
 	}

@@ -28,8 +28,17 @@ type Reason struct {
 	// when one did. Values of secrets are masked.
 	Log []string `json:"log,omitempty"`
 
+	// Hint says which key of berth.yaml puts it right, where that is known.
+	Hint string `json:"hint,omitempty"`
+
 	// Pod is its name; empty when it is about none.
 	Pod string `json:"-"`
+
+	// passing says that it may pass while there are chances left to start,
+	// exhausted that the last one is over, refused that nothing listens on the
+	// port.
+	passing, exhausted, refused bool
+	port                        string
 }
 
 // String is the reason in one line.
@@ -84,6 +93,11 @@ func PodReasons(pod *core.Pod) []Reason {
 			return []Reason{about}
 		}
 	}
+	if pod.Status.Phase == core.PodFailed && pod.Status.Reason != "" {
+		// As by a node that ran out of something.
+		about.Reason, about.Message = pod.Status.Reason, pod.Status.Message
+		return []Reason{about}
+	}
 	var reasons []Reason
 	for _, c := range Statuses(pod) {
 		r := about
@@ -99,7 +113,10 @@ func PodReasons(pod *core.Pod) []Reason {
 			continue
 		}
 		code := end.ExitCode
-		r.ExitCode, r.Signal, r.Message = &code, end.Signal, strings.TrimSpace(end.Message)
+		if limit := memoryLimit(pod, c.Name); end.Reason == "OOMKilled" && limit != "" {
+			r.Message = "it took more memory than its limit of " + limit
+		}
+		r.ExitCode, r.Signal, r.Message = &code, end.Signal, cmp.Or(strings.TrimSpace(end.Message), r.Message)
 		// "Error" says less than that it happens again and again; "OOMKilled"
 		// and "ContainerCannotRun" say more.
 		if r.Reason = end.Reason; r.Reason == "Error" || r.Reason == "Completed" || r.Reason == "" {
@@ -108,6 +125,16 @@ func PodReasons(pod *core.Pod) []Reason {
 		reasons = append(reasons, r)
 	}
 	return reasons
+}
+
+// memoryLimit is the most that a container may use, or "".
+func memoryLimit(pod *core.Pod, name string) string {
+	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		if limit, some := c.Resources.Limits[core.ResourceMemory]; c.Name == name && some {
+			return limit.String()
+		}
+	}
+	return ""
 }
 
 // Statuses returns a pod's containers, those that run first at the beginning.

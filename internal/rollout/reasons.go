@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 
 // reasons returns what is wrong with the present pods of a workload and with
 // making them since a time, whether it may still mend itself or not.
-func (s *Snapshot) reasons(w Workload, since time.Time) []Reason {
+func (s *Snapshot) reasons(w Workload, since, now time.Time) []Reason {
 	var reasons []Reason
 	if c := s.condition(w, apps.DeploymentReplicaFailure); c != nil && c.Status == core.ConditionTrue {
 		reasons = append(reasons, Reason{Object: w.String(), Reason: c.Reason, Message: c.Message})
@@ -19,7 +20,7 @@ func (s *Snapshot) reasons(w Workload, since time.Time) []Reason {
 	present, earlier := s.PodsOf(w)
 	// A StatefulSet has no such condition, only events.
 	if set := s.statefulSets[w.Name]; w.Kind == "StatefulSet" && set != nil && len(present)+len(earlier) < Replicas(set.Spec.Replicas) {
-		for _, e := range s.refusals {
+		for _, e := range s.events {
 			if e.Reason == "FailedCreate" && e.InvolvedObject.UID == set.UID && !eventTime(&e).Before(since.Truncate(time.Second)) {
 				reasons = append(reasons, Reason{Object: w.String(), Reason: e.Reason, Message: e.Message})
 				break
@@ -27,7 +28,25 @@ func (s *Snapshot) reasons(w Workload, since time.Time) []Reason {
 		}
 	}
 	for _, pod := range present {
-		reasons = append(reasons, PodReasons(pod)...)
+		reasons = append(reasons, s.podReasons(pod, now)...)
+	}
+	return reasons
+}
+
+// podReasons returns what is wrong with a pod. That a probe fails says more than
+// the crash that the kubelet makes of it.
+func (s *Snapshot) podReasons(pod *core.Pod, now time.Time) []Reason {
+	reasons := PodReasons(pod)
+	for _, c := range pod.Status.ContainerStatuses {
+		r, ok := s.probeReason(pod, c, now)
+		if !ok {
+			continue
+		}
+		same := func(other Reason) bool { return other.Container == c.Name }
+		if slices.ContainsFunc(reasons, same) && !r.exhausted {
+			continue
+		}
+		reasons = append(slices.DeleteFunc(reasons, same), r)
 	}
 	return reasons
 }
@@ -76,7 +95,7 @@ func (s *Snapshot) late(w Workload) []Reason {
 		if Ready(pod) {
 			continue
 		}
-		if known := PodReasons(pod); len(known) > 0 {
+		if known := s.podReasons(pod, time.Now()); len(known) > 0 {
 			reasons = append(reasons, known...)
 			continue
 		}

@@ -60,8 +60,7 @@ type Snapshot struct {
 	Pods         []core.Pod
 	services     []core.Service
 	slices       []discovery.EndpointSlice
-	// refusals are the events of pods that could not be made.
-	refusals []core.Event
+	events       []core.Event
 }
 
 // Take takes a snapshot of a namespace.
@@ -91,7 +90,7 @@ func Take(ctx context.Context, client kubernetes.Interface, namespace string) (*
 	if err != nil {
 		return nil, err
 	}
-	refusals, err := client.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=FailedCreate"})
+	events, err := client.CoreV1().Events(namespace).List(ctx, all)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +101,7 @@ func Take(ctx context.Context, client kubernetes.Interface, namespace string) (*
 		Pods:         pods.Items,
 		services:     services.Items,
 		slices:       endpoints.Items,
-		refusals:     refusals.Items,
+		events:       events.Items,
 	}
 	for i := range deployments.Items {
 		s.Deployments[deployments.Items[i].Name] = &deployments.Items[i]

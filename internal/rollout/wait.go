@@ -29,6 +29,8 @@ type Rollout struct {
 	// stuck is since when a StatefulSet's pod of an earlier template has not
 	// been ready.
 	stuck map[string]time.Time
+	// asked is when a pod's log was last read for where it listens.
+	asked map[string]time.Time
 }
 
 // Error is why a rollout will not succeed.
@@ -46,7 +48,7 @@ func (e *Error) Error() string {
 // cause of ctx's end.
 func (r *Rollout) Wait(ctx context.Context) error {
 	r.grace = grace{started: time.Now(), first: map[string]time.Time{}}
-	r.stuck = map[string]time.Time{}
+	r.stuck, r.asked = map[string]time.Time{}, map[string]time.Time{}
 	end := time.Now().Add(r.Deadline)
 	return kube.Poll(ctx, r.Poll, func(ctx context.Context) (bool, error) {
 		s, err := Take(ctx, r.Client, r.Namespace)
@@ -67,11 +69,40 @@ func (r *Rollout) Wait(ctx context.Context) error {
 		if len(reasons) > 0 && !r.growing(ctx, reasons) {
 			return false, &Error{reasons}
 		}
+		if reasons := r.misplaced(ctx, s); len(reasons) > 0 {
+			return false, &Error{reasons}
+		}
 		if time.Now().After(end) {
 			return false, &Error{late(s, r.Workloads, missing, r.Deadline)}
 		}
 		return false, r.unstick(ctx, s)
 	})
+}
+
+// listenTime is how long a program may run without listening on its port before
+// its log is asked where it does, and again after that.
+const listenTime = 10 * time.Second
+
+// misplaced tells of programs that run, refuse requests, and say themselves that
+// they listen elsewhere: they will not come to listen here.
+func (r *Rollout) misplaced(ctx context.Context, s *Snapshot) []Reason {
+	now := time.Now()
+	var reasons []Reason
+	for _, w := range r.Workloads {
+		for _, reason := range s.reasons(w, r.grace.started, now) {
+			if !reason.refused || now.Sub(r.grace.started) < listenTime || now.Sub(r.asked[reason.Pod]) < listenTime {
+				continue
+			}
+			r.asked[reason.Pod] = now
+			lines := readLog(ctx, r.Client, r.Namespace, &reason, false)
+			if where := listensElsewhere(lines, reason.port); where != "" {
+				reason.Message += "; " + where
+				reason.refused = false
+				reasons = append(reasons, reason)
+			}
+		}
+	}
+	return reasons
 }
 
 // growing reports whether pods have no node only because a cluster autoscaler
