@@ -104,8 +104,8 @@ func testFailedDeploy(t *testing.T) {
 			[]string{"CrashLoopBackOff", "exit code 3", "broken: there is no harbour here", "broken: giving up", "serves again"}},
 		{"unready", []string{"-C", unready, "deploy", "production"},
 			[]string{"broken: not ready, and never will be", "Unhealthy", "serves again"}},
-		{"no image", []string{"deploy", "production", "--image", "berth.local/nothing:1"},
-			[]string{"ImagePull", "berth.local/nothing:1", "serves again"}},
+		{"no such registry", []string{"deploy", "production", "--image", "registry.invalid/nothing:1"},
+			[]string{"ImagePull", "registry.invalid/nothing:1", "serves again"}},
 	} {
 		t.Run(deploy.name, func(t *testing.T) {
 			underLoad(t, "deploy that fails, "+deploy.name, func() {
@@ -116,6 +116,11 @@ func testFailedDeploy(t *testing.T) {
 			c.serves(t, good)
 		})
 	}
+	t.Run("no image", func(t *testing.T) {
+		o := berth(t, "deploy", "production", "--image", "berth.local/nothing:1")
+		o.wants(t, 2, "there is no image berth.local/nothing:1", "berth deploy production")
+		c.serves(t, good)
+	})
 	t.Run("as JSON", func(t *testing.T) {
 		o := berth(t, "-C", crashing, "deploy", "production", "--json")
 		o.wants(t, 1)

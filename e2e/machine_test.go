@@ -180,13 +180,13 @@ func (m machine) cgroups() error {
 	return nil
 }
 
-// files are those where Kubernetes, containerd, CNI plugins and buildah put
+// files are those where Kubernetes, containerd, CNI plugins and BuildKit put
 // theirs unless they are told otherwise, or even so.
 func (m machine) files() error {
 	for _, folder := range []string{
-		"/etc/cni", "/etc/kubernetes", "/opt/cni", "/opt/containerd", "/run/containerd", "/run/containers", "/run/netns",
+		"/etc/buildkit", "/etc/cni", "/etc/kubernetes", "/opt/cni", "/opt/containerd", "/run/containerd", "/run/buildkit", "/run/netns",
 		"/run/runc", "/run/xtables.lock", "/usr/libexec/kubernetes", "/var/lib/calico", "/var/lib/cni",
-		"/var/lib/containerd", "/var/lib/containers", "/var/lib/etcd", "/var/lib/kubelet", "/var/log/containers", "/var/log/pods",
+		"/var/lib/containerd", "/var/lib/buildkit", "/var/lib/etcd", "/var/lib/kubelet", "/var/log/containers", "/var/log/pods",
 		"/var/run/kubernetes",
 	} {
 		err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
@@ -200,7 +200,7 @@ func (m machine) files() error {
 			return err
 		}
 	}
-	for _, pattern := range []string{"/tmp/berth-*", "/tmp/buildah*", "/var/tmp/buildah*", "/tmp/containerd*"} {
+	for _, pattern := range []string{"/tmp/berth-*", "/tmp/buildkit*", "/tmp/containerd*"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			return err

@@ -47,6 +47,8 @@ var steps = []struct {
 	{"InterruptedDeploy", testInterruptedDeploy},
 	{"SecondApplication", testSecondApplication},
 	{"Sessions", testSessions},
+	{"FirstDeploysAtOnce", testFirstDeploysAtOnce},
+	{"Images", testImages},
 	{"Pods", testPods},
 	{"Scale", testScale},
 	{"NodeRemoval", testNodeRemoval},
@@ -146,7 +148,7 @@ func linkCache() error {
 	if err := os.MkdirAll(filepath.Join(home, "cache", "berth"), 0o755); err != nil {
 		return err
 	}
-	for _, name := range []string{"kube", "packages", "base.tar", "tofu"} {
+	for _, name := range []string{"kube", "packages", "bases", "tofu"} {
 		from := filepath.Join("/var/cache/berth", name)
 		if !exists(from) {
 			continue

@@ -63,6 +63,7 @@ func testStrangers(t *testing.T) {
 		"https://10.118.0.11:10250/run/production/a/web":  http.StatusUnauthorized,
 		"https://10.118.0.11:10250/metrics":               http.StatusUnauthorized,
 		"https://10.118.0.1:9000/berth?list-type=2":       http.StatusForbidden,
+		"https://" + registryAddress + "/v2/_catalog":     http.StatusUnauthorized,
 		"https://127.0.0.1:20257/metrics":                 http.StatusForbidden,
 		"https://127.0.0.1:20259/metrics":                 http.StatusForbidden,
 		"https://127.0.0.1:20257/debug/pprof/":            http.StatusForbidden,

@@ -1,6 +1,6 @@
 // Command berth-kube is the Kubernetes that berth runs on this machine: the
-// upstream components, CoreDNS, a volume provisioner and an S3 gateway, linked
-// into one binary so that they share their code and are compiled once.
+// upstream components, CoreDNS, a volume provisioner, a registry and an S3
+// gateway, linked into one binary so that they share their code and are compiled once.
 //
 // The component is chosen by the first argument or, as in busybox, by the name
 // that the binary is called by:
@@ -32,6 +32,7 @@ import (
 
 	"berth/kube/dns"
 	"berth/kube/provisioner"
+	"berth/kube/registry"
 	"berth/kube/s3gateway"
 )
 
@@ -45,6 +46,7 @@ var components = map[string]func() int{
 	"kube-proxy":              command(proxy.NewProxyCommand),
 	"coredns":                 dns.Run,
 	"provisioner":             command(provisioner.NewCommand),
+	"registry":                command(registry.NewCommand),
 	"s3-gateway":              command(s3gateway.NewCommand),
 }
 

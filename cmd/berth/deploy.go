@@ -60,7 +60,13 @@ func (a *app) deploy(ctx context.Context, o deployOptions) error {
 	if err := a.printRevision(revision, err, o.environment, homeAddress(c, cluster, o.environment), o.json); err != nil {
 		return err
 	}
-	return a.installBackups(ctx, c, p, cluster, o.environment, func() (string, error) { return a.platformImage(ctx, c, p, "backup") })
+	if err := a.installBackups(ctx, c, p, cluster, o.environment, func() (string, error) { return a.platformImage(ctx, c, p, "backup") }); err != nil {
+		return err
+	}
+	if !revision.Unchanged {
+		a.prune(ctx, p, cluster)
+	}
+	return nil
 }
 
 // printRevision tells how a deploy or a rollback ended.

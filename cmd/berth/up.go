@@ -85,6 +85,7 @@ func (a *app) up(ctx context.Context) error {
 	if err := a.watchOver(ctx, c, p, cluster); err != nil {
 		return err
 	}
+	a.prune(ctx, p, cluster)
 	a.printAddresses(c, cluster)
 	return nil
 }

@@ -2,9 +2,7 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -130,72 +128,49 @@ func tagAt(reference string) int {
 var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
 func (b *Builder) push(ctx context.Context, reference, repository string, step progress.Step) (string, error) {
+	if b.tool != "docker" {
+		return b.pushWithDigest(ctx, step, reference)
+	}
+	if err := b.run(ctx, step, "push", reference); err != nil {
+		return "", err
+	}
+	// docker has no --digestfile; it remembers a digest for every
+	// repository that the image was pushed to.
+	list, err := b.output(ctx, "image", "inspect", "--format", "{{join .RepoDigests \"\\n\"}}", reference)
+	if err != nil {
+		return "", err
+	}
+	said := ""
+	for line := range strings.Lines(list) {
+		if digest, ok := strings.CutPrefix(strings.TrimSpace(line), repository+"@"); ok {
+			said = digest
+		}
+	}
+	return b.checkDigest(said)
+}
+
+// pushWithDigest pushes with podman or buildah, which write the digest into a
+// file.
+func (b *Builder) pushWithDigest(ctx context.Context, step progress.Step, arguments ...string) (string, error) {
 	folder, err := os.MkdirTemp(b.temp, "berth-image-")
 	if err != nil {
 		return "", err
 	}
 	defer os.RemoveAll(folder)
-	var said string
-	if b.tool == "docker" {
-		if err := b.run(ctx, step, "push", reference); err != nil {
-			return "", err
-		}
-		// docker has no --digestfile; it remembers a digest for every
-		// repository that the image was pushed to.
-		list, err := b.output(ctx, "image", "inspect", "--format", "{{join .RepoDigests \"\\n\"}}", reference)
-		if err != nil {
-			return "", err
-		}
-		for line := range strings.Lines(list) {
-			if digest, ok := strings.CutPrefix(strings.TrimSpace(line), repository+"@"); ok {
-				said = digest
-			}
-		}
-	} else {
-		file := filepath.Join(folder, "digest")
-		if err := b.run(ctx, step, "push", "--digestfile", file, reference); err != nil {
-			return "", err
-		}
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return "", err
-		}
-		said = strings.TrimSpace(string(text))
+	file := filepath.Join(folder, "digest")
+	if err := b.run(ctx, step, append([]string{"push", "--digestfile", file}, arguments...)...); err != nil {
+		return "", err
 	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	return b.checkDigest(strings.TrimSpace(string(text)))
+}
+
+func (b *Builder) checkDigest(said string) (string, error) {
 	if !digestForm.MatchString(said) {
 		return "", fmt.Errorf("%s does not tell the digest of what it pushed", b)
 	}
 	return said, nil
-}
-
-// Export writes an image into an archive that containerd imports under the
-// image's name. The layers stay uncompressed: the archive never leaves the
-// machine. A file that is there is replaced when the new one is whole.
-func (b *Builder) Export(ctx context.Context, reference, file string, r progress.Reporter) error {
-	err := progress.Run(r, "Export "+reference, func(step progress.Step) error {
-		part := file + ".part"
-		// Builders refuse to write into an archive that an interrupted export
-		// left behind.
-		if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		defer os.Remove(part)
-		var arguments []string
-		switch b.tool {
-		case "buildah":
-			arguments = []string{"push", "--disable-compression", reference, "oci-archive:" + part + ":" + reference}
-		case "podman":
-			arguments = []string{"save", "--format", "oci-archive", "--output", part, reference}
-		default:
-			arguments = []string{"save", "--output", part, reference}
-		}
-		if err := b.run(ctx, step, arguments...); err != nil {
-			return err
-		}
-		return os.Rename(part, file)
-	})
-	if err != nil {
-		return fmt.Errorf("export %s with %s: %w", reference, b, err)
-	}
-	return nil
 }

@@ -1,10 +1,8 @@
 package image
 
 import (
-	"archive/tar"
 	"context"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,48 +80,6 @@ func TestBuildTakesTheBaseImageFromAnArgument(t *testing.T) {
 	from.Args = map[string]string{"BASE": base}
 	if _, err := b.Build(ctx, from, "localhost/berth/app", progress.Discard); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestExportWritesAnArchiveWithTheImagesName(t *testing.T) {
-	b, ctx := buildah(t), t.Context()
-	reference, err := b.Build(ctx, source(t, scratch), "localhost/berth/app", progress.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "app.tar")
-	for range 2 { // the second one replaces the first
-		if err := b.Export(ctx, reference, file, progress.Discard); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if index := member(t, file, "index.json"); !strings.Contains(index, reference) {
-		t.Errorf("the archive's index does not name %s: %s", reference, index)
-	}
-	if left, _ := filepath.Glob(file + ".*"); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
-	}
-}
-
-func member(t *testing.T, archive, name string) string {
-	t.Helper()
-	file, err := os.Open(archive)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	for r := tar.NewReader(file); ; {
-		header, err := r.Next()
-		if err != nil {
-			t.Fatalf("%s in %s: %v", name, archive, err)
-		}
-		if header.Name == name {
-			text, err := io.ReadAll(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return string(text)
-		}
 	}
 }
 

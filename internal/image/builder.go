@@ -1,6 +1,5 @@
 // Package image builds Dockerfiles with whatever builder the machine has,
-// docker, podman or buildah, and takes the result to a registry or into an
-// archive.
+// docker, podman or buildah, and takes the result to a registry.
 //
 // Images are named by what is in them: the tag is the beginning of the image's
 // ID, so that a build that changed nothing yields the reference it yielded

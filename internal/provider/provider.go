@@ -47,6 +47,14 @@ type Stopper interface {
 	Stop(ctx context.Context, r progress.Reporter) error
 }
 
+// Pruner is a provider that keeps images itself and can remove those that
+// nothing needs any more.
+type Pruner interface {
+	// Prune removes every image of berth's that needed does not name. It does
+	// nothing while another command publishes or releases one.
+	Prune(ctx context.Context, needed func(context.Context) ([]string, error)) error
+}
+
 // Cluster is a running cluster and what the platform has to know of it.
 type Cluster struct {
 	// Name tells this cluster from every other, for people: "local", or the
@@ -79,6 +87,10 @@ type Cluster struct {
 	// BuildsServices says that the images of services are built from images/,
 	// as no registry may be within reach.
 	BuildsServices bool
+	// HasImage reports whether an image can still be had; nil where its
+	// registry alone knows. An image that was found stays for as long as this
+	// command runs.
+	HasImage func(ctx context.Context, reference string) (bool, error)
 	// PodLogs is where the kubelets write; nil for where they usually do.
 	PodLogs *PodLogs
 }

@@ -35,6 +35,9 @@ func (c *Client) Deploy(ctx context.Context, environment, image string, r progre
 	if image == "" {
 		return Revision{}, errors.New("deploy without an image")
 	}
+	if err := c.checkImage(ctx, environment, image); err != nil {
+		return Revision{}, err
+	}
 	if err := c.scalable(environment, e.Values); err != nil {
 		return Revision{}, err
 	}

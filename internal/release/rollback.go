@@ -45,6 +45,9 @@ func (c *Client) Rollback(ctx context.Context, environment string, revision int,
 		if err != nil {
 			return err
 		}
+		if err := c.checkRevision(ctx, environment, to); err != nil {
+			return err
+		}
 		description := fmt.Sprintf("rollback to %d by %s", to.Version, c.who)
 		made, err = c.change(ctx, held, h, past, change{
 			environment: environment, image: imageOf(to), description: description,

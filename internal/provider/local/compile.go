@@ -20,9 +20,11 @@ import (
 // KubernetesVersion is the release that kube/go.mod requires.
 const KubernetesVersion = "v1.37.2"
 
+// buildKitVersion is the release that kube/go.mod requires.
+const buildKitVersion = "v0.34.2"
+
 // compileKubernetes builds the binary of kube/ unless the cache has it, and
-// returns its path. Go's own cache keeps what was compiled before an
-// interruption.
+// returns its path.
 func compileKubernetes(ctx context.Context, l layout, source string, step progress.Step) (string, error) {
 	module := filepath.Join(source, "kube")
 	version, err := hashSources(module)
@@ -33,23 +35,46 @@ func compileKubernetes(ctx context.Context, l layout, source string, step progre
 	if exists(binary) {
 		return binary, nil
 	}
+	if err := compile(ctx, module, binary, "-s -w -X k8s.io/component-base/version.gitVersion="+KubernetesVersion, step, "."); err != nil {
+		return "", fmt.Errorf("compile Kubernetes: %w", err)
+	}
+	return binary, nil
+}
+
+// compileBuilder builds BuildKit's programs, whose versions kube/ names, into a
+// folder unless they are there.
+func compileBuilder(ctx context.Context, folder, source string, step progress.Step) error {
+	module := filepath.Join(source, "kube")
+	for _, program := range []string{"buildkitd", "buildctl"} {
+		binary := filepath.Join(folder, program)
+		if exists(binary) {
+			continue
+		}
+		if err := compile(ctx, module, binary, "-s -w", step, "github.com/moby/buildkit/cmd/"+program); err != nil {
+			return fmt.Errorf("compile %s: %w", program, err)
+		}
+	}
+	return nil
+}
+
+// compile builds a program of a module. Go's own cache keeps what was compiled
+// before an interruption.
+func compile(ctx context.Context, module, binary, flags string, step progress.Step, program string) error {
 	if err := os.MkdirAll(filepath.Dir(binary), 0o755); err != nil {
-		return "", fmt.Errorf("make folder for Kubernetes: %w", err)
+		return fmt.Errorf("make its folder: %w", err)
 	}
 	step.Detail("downloading modules")
-	total, err := countPackages(ctx, module)
+	total, err := countPackages(ctx, module, program)
 	if err != nil {
-		return "", err
+		return err
 	}
-	command := goCommand(ctx, module, "build", "-v", "-trimpath",
-		"-ldflags", "-s -w -X k8s.io/component-base/version.gitVersion="+KubernetesVersion,
-		"-o", binary+".new", ".")
+	command := goCommand(ctx, module, "build", "-v", "-trimpath", "-ldflags", flags, "-o", binary+".new", program)
 	output, err := command.StderrPipe()
 	if err != nil {
-		return "", err
+		return err
 	}
 	if err := command.Start(); err != nil {
-		return "", fmt.Errorf("start the Go compiler: %w", err)
+		return fmt.Errorf("start the Go compiler: %w", err)
 	}
 	// -v names a package when its compiling begins; what the cache has is
 	// never named, so the count starts late rather than ends early.
@@ -65,23 +90,23 @@ func compileKubernetes(ctx context.Context, l layout, source string, step progre
 		step.Detail(fmt.Sprintf("%d of at most %d packages, now %s", compiled, total, line))
 	}
 	if err := command.Wait(); err != nil {
-		return "", fmt.Errorf("compile Kubernetes: %w: %s", err, lastLines(strings.Join(messages, "\n"), 5))
+		return fmt.Errorf("%w: %s", err, lastLines(strings.Join(messages, "\n"), 5))
 	}
 	// Ready under its name only when it is whole.
 	if err := os.Rename(binary+".new", binary); err != nil {
-		return "", fmt.Errorf("keep Kubernetes: %w", err)
+		return fmt.Errorf("keep it: %w", err)
 	}
-	return binary, nil
+	return nil
 }
 
-func countPackages(ctx context.Context, module string) (int, error) {
-	output, err := goCommand(ctx, module, "list", "-deps", "-f", "{{.ImportPath}}", ".").Output()
+func countPackages(ctx context.Context, module, program string) (int, error) {
+	output, err := goCommand(ctx, module, "list", "-deps", "-f", "{{.ImportPath}}", program).Output()
 	if err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
 			err = fmt.Errorf("%w: %s", err, lastLines(string(exit.Stderr), 3))
 		}
-		return 0, fault.WithHint(fmt.Errorf("download the modules of Kubernetes: %w", err),
+		return 0, fault.WithHint(fmt.Errorf("download modules: %w", err),
 			"see that GOPROXY can be reached from here, then run the same command again")
 	}
 	return strings.Count(string(output), "\n"), nil

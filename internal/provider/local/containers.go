@@ -29,6 +29,7 @@ const containerGrace = 30 * time.Second
 type containers struct {
 	connection *grpc.ClientConn
 	runtime    cri.RuntimeServiceClient
+	images     cri.ImageServiceClient
 }
 
 func dialContainers(ctx context.Context, socket string) (*containers, error) {
@@ -36,7 +37,7 @@ func dialContainers(ctx context.Context, socket string) (*containers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to containerd: %w", err)
 	}
-	c := &containers{connection, cri.NewRuntimeServiceClient(connection)}
+	c := &containers{connection, cri.NewRuntimeServiceClient(connection), cri.NewImageServiceClient(connection)}
 	for {
 		_, err := c.runtime.Version(ctx, &cri.VersionRequest{}, grpc.WaitForReady(true))
 		if err == nil {

@@ -49,7 +49,8 @@ type controlPlane struct {
 	kubernetes string // the binary of kube/
 }
 
-func (c controlPlane) server() string { return fmt.Sprintf("https://%s:%d", c.network.api(), apiPort) }
+func (c controlPlane) server() string     { return fmt.Sprintf("https://%s:%d", c.network.api(), apiPort) }
+func (c controlPlane) registry() registry { return registry{c.layout, c.network} }
 func (c controlPlane) bucketEndpoint() string {
 	return fmt.Sprintf("https://%s:%d", c.network.api(), bucketPort)
 }
@@ -101,6 +102,9 @@ func (c controlPlane) configure() (kubernetes *authority, err error) {
 	// The key that signs service accounts' tokens is an authority's, used as
 	// a bare key.
 	if _, err := loadAuthority(l, "service-account", nil); err != nil {
+		return nil, err
+	}
+	if err := c.registry().configure(kubernetes); err != nil {
 		return nil, err
 	}
 	return kubernetes, c.writeFiles()
@@ -186,6 +190,10 @@ func (c controlPlane) parts() ([]supervisor.Part, error) {
 	bucket := component("s3-gateway", "--root", l.buckets(), "--listen", fmt.Sprintf("%s:%d", api, bucketPort),
 		"--cert", l.pki("bucket.crt"), "--key", l.pki("bucket.key"))
 	bucket.Env = append(bucket.Env, "AWS_ACCESS_KEY_ID="+access, "AWS_SECRET_ACCESS_KEY="+secret)
+	images, err := c.registry().part(c.kubernetes)
+	if err != nil {
+		return nil, err
+	}
 	return []supervisor.Part{
 		{
 			Name: "etcd",
@@ -252,6 +260,7 @@ func (c controlPlane) parts() ([]supervisor.Part, error) {
 		component("coredns", "-conf", l.etc("Corefile")),
 		component("provisioner", "--kubeconfig", l.kubeconfig(provisionerUser), "--root", l.volumes()),
 		bucket,
+		images,
 	}, nil
 }
 

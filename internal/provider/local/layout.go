@@ -61,16 +61,21 @@ func (l layout) etc(file string) string { return l.in("etc", file) }
 func (l layout) etcd() string           { return l.in("etcd") }
 func (l layout) volumes() string        { return l.in("volumes") }
 func (l layout) buckets() string        { return l.in("buckets") }
-func (l layout) images() string         { return l.in("images") }
+func (l layout) registry() string       { return l.in("registry") }
 func (l layout) podLogs() string        { return l.in("pod-logs") }
 func (l layout) cluster() string        { return l.in("cluster.json") }
 func (l layout) machine() string        { return l.in("machine.json") }
 func (l layout) lock() string           { return l.in("lock") }
+func (l layout) imageLock() string      { return l.in("images.lock") }
+
+// archives is where images were before there was a registry.
+func (l layout) archives() string { return l.in("images") }
 
 // trust is the certificate of the ingress' authority, beside the state that
 // only root may enter.
 func (l layout) trust() string { return filepath.Join(filepath.Dir(l.state), "ca.crt") }
 
 // Below cache.
+func (l layout) toolsLock() string          { return l.cached("tools.lock") }
 func (l layout) packages() string           { return l.cached("packages") }
 func (l layout) program(path string) string { return l.cached("packages", "root", path) }

@@ -1,14 +1,10 @@
 package local
 
 import (
-	"context"
-	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strings"
 	"testing"
 
 	"berth/internal/fault"
@@ -60,61 +56,6 @@ func TestReserve(t *testing.T) {
 		if _, err := reserve(size); !fault.IsUsage(err) {
 			t.Errorf("size %s gives %v, want a usage error", size, err)
 		}
-	}
-}
-
-func TestImageArchiveNames(t *testing.T) {
-	s := imageStore{layout: layout{state: "/state"}}
-	const reference = "berth.local/realworld:0123456789ab"
-	archive := s.archive(reference)
-	if archive != "/state/images/realworld@0123456789ab.tar" {
-		t.Errorf("archive is %s", archive)
-	}
-	if back := s.reference(archive); back != reference {
-		t.Errorf("the archive's reference is %s, want %s", back, reference)
-	}
-}
-
-// What was built long ago goes, unless the cluster needs it: production's image
-// is as old as its last deploy, however often staging was deployed since.
-func TestOldImagesAreForgotten(t *testing.T) {
-	tag := func(i int) string { return "berth.local/app:" + strings.Repeat(string(rune('a'+i)), 12) }
-	build := func(t *testing.T, needed []string, err error) imageStore {
-		t.Helper()
-		s := imageStore{layout{state: t.TempDir()}, func(context.Context) ([]string, error) { return needed, err }}
-		if err := os.MkdirAll(s.layout.images(), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		for i := range keptImages + 3 {
-			archive := s.archive(tag(i))
-			if err := os.WriteFile(archive, nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if err := s.forget(t.Context(), archive); err != nil {
-				t.Fatal(err)
-			}
-		}
-		return s
-	}
-	for _, test := range []struct {
-		name   string
-		needed []string
-		err    error
-		gone   []int
-	}{
-		{"nothing is needed", nil, nil, []int{0, 1, 2}},
-		{"production runs the oldest", []string{tag(0), "berth.local/other:1"}, nil, []int{1, 2}},
-		{"a revision to go back to", []string{tag(1)}, nil, []int{0, 2}},
-		{"the cluster does not answer", nil, errors.New("connection refused"), nil},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			s := build(t, test.needed, test.err)
-			for i := range keptImages + 3 {
-				if want := !slices.Contains(test.gone, i); exists(s.archive(tag(i))) != want {
-					t.Errorf("archive %d of %d: there is %v, want %v", i, keptImages+3, !want, want)
-				}
-			}
-		})
 	}
 }
 

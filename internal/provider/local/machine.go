@@ -97,8 +97,8 @@ func restoreMachine(l layout) error {
 }
 
 // residue are files that upstream components leave in folders that they let
-// nobody choose: buildah a lock, the kubelet its device plugins' socket.
-var residue = []string{"/etc/cni/net.d/cni.lock", "/var/lib/kubelet/device-plugins/kubelet.sock"}
+// nobody choose: the kubelet its device plugins' socket.
+var residue = []string{"/var/lib/kubelet/device-plugins/kubelet.sock"}
 
 // removeResidue removes residue below folders that were not there before, and
 // the links that kubelets made to the logs of our pods.

@@ -12,6 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"sigs.k8s.io/yaml"
 
@@ -33,10 +36,13 @@ func (n node) dir(elements ...string) string {
 func (n node) socket() string         { return n.dir("run", "containerd.sock") }
 func (n node) address() string        { return n.network.node(n.number).String() }
 func (n node) containerdPart() string { return containerdPrefix + n.name() }
-func (n node) kubeletPart() string    { return "kubelet-" + n.name() }
+func (n node) kubeletPart() string    { return kubeletPrefix + n.name() }
 func (n node) cgroup() string         { return "/berth/" + n.name() }
 
-const containerdPrefix = "containerd-"
+const (
+	containerdPrefix = "containerd-"
+	kubeletPrefix    = "kubelet-"
+)
 
 // containerd 1.6 and 2 both read this version of the format.
 var containerdConfig = template.Must(template.New("containerd").Parse(`version = 2
@@ -56,6 +62,11 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
   # containers and some virtual machines lack.
   restrict_oom_score_adj = true
   netns_mounts_under_state_dir = true
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "{{.Registries}}"
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    # The registry on this machine has the layers already.
+    discard_unpacked_layers = true
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
@@ -68,7 +79,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
 
 // configure writes the node's files. Capacity is what it offers to pods.
 func (n node) configure(pause string, kubernetes *authority, server string, reserved reservation) error {
-	for _, folder := range []string{"root", "run", "cni", "ipam", "kubelet", "volume-plugins"} {
+	for _, folder := range []string{"root", "run", "cni", "ipam", "kubelet", "volume-plugins", "registries/" + registryName} {
 		if err := os.MkdirAll(n.dir(folder), 0o700); err != nil {
 			return fmt.Errorf("make folder of %s: %w", n.name(), err)
 		}
@@ -76,12 +87,22 @@ func (n node) configure(pause string, kubernetes *authority, server string, rese
 	var text strings.Builder
 	if err := containerdConfig.Execute(&text, map[string]string{
 		"Root": n.dir("root"), "State": n.dir("run"), "Socket": n.socket(), "Pause": pause, "Address": n.address(),
-		"Runc": n.layout.program("usr/sbin/runc"), "CNI": n.layout.program("usr/lib/cni"), "CNIConfig": n.dir("cni"),
+		"Registries": n.dir("registries"),
+		"Runc":       n.layout.program("usr/sbin/runc"), "CNI": n.layout.program("usr/lib/cni"), "CNIConfig": n.dir("cni"),
 	}); err != nil {
 		return err
 	}
 	if err := replaceFile(n.dir("containerd.toml"), []byte(text.String()), 0o600); err != nil {
 		return fmt.Errorf("write containerd's configuration: %w", err)
+	}
+
+	// containerd reads this at every pull.
+	hosts, err := registry{n.layout, n.network}.hosts()
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(n.dir("registries", registryName, "hosts.toml"), []byte(hosts), 0o600); err != nil {
+		return fmt.Errorf("tell containerd of the registry: %w", err)
 	}
 
 	// Every pod is joined to this machine by a pair of interfaces; routes on
@@ -152,8 +173,11 @@ func (n node) kubeletConfiguration(kubernetes *authority, serving string, reserv
 		"podLogsDir":               filepath.Join(n.layout.podLogs(), n.name()),
 		"volumePluginDir":          n.dir("volume-plugins"),
 		"containerLogMaxSize":      "20Mi", "containerLogMaxFiles": 5,
-		// Images were imported and cannot be fetched again.
+		// The machine's disk is shared with its owner, so its being full says
+		// nothing about images. What none needs goes after a deploy.
 		"imageGCHighThresholdPercent": 100,
+		// One slow pull must not hold up the others.
+		"serializeImagePulls": false, "maxParallelImagePulls": 4,
 		// The machine's disk is shared with its owner: evict in need, not
 		// at the shares of it that suit a machine of its own.
 		"evictionHard":              map[string]string{"memory.available": strconv.Itoa(evictionMemory), "nodefs.available": "500Mi", "imagefs.available": "500Mi"},
@@ -307,6 +331,52 @@ func removeCgroups(name string) error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// killCgroup kills every process in a cgroup and those below it.
+func killCgroup(name string) error {
+	for range 50 {
+		processes, err := cgroupProcesses(name)
+		if err != nil || len(processes) == 0 {
+			return err
+		}
+		for _, pid := range processes {
+			unix.Kill(pid, unix.SIGKILL) //nolint:errcheck // gone already is as good
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return fmt.Errorf("processes of the cgroup %s do not end", name)
+}
+
+// cgroupProcesses are the processes in a cgroup and those below it, in every
+// hierarchy.
+func cgroupProcesses(name string) ([]int, error) {
+	roots, _, err := cgroupRoots()
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, root := range roots {
+		err := filepath.WalkDir(filepath.Join(root, name), func(path string, entry fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if err != nil || entry.Name() != "cgroup.procs" {
+				return err
+			}
+			content, _ := os.ReadFile(path) // the group may be gone by now
+			for _, line := range strings.Fields(string(content)) {
+				if pid, err := strconv.Atoi(line); err == nil {
+					pids = append(pids, pid)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list the processes of cgroup %s: %w", name, err)
+		}
+	}
+	return pids, nil
 }
 
 // containers connects to the node's containerd.

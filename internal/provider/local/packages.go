@@ -24,7 +24,6 @@ var unpacked = []string{"etcd-server", "containerd", "runc", "containernetworkin
 var installed = map[string]string{
 	"nftables":    "nft",
 	"mmdebstrap":  "mmdebstrap",
-	"buildah":     "buildah",
 	"libseccomp2": "",
 }
 

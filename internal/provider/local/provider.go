@@ -1,7 +1,7 @@
 // Package local is the provider on this machine: a real Kubernetes with no
-// Docker, no registry and no account.
+// Docker and no account.
 //
-// The control plane, DNS, the bucket and each node's containerd and kubelet are
+// The control plane, DNS, the bucket, the registry and each node's containerd and kubelet are
 // processes that package supervisor keeps running. All nodes share this
 // machine's network, which makes the network between pods a matter of routes
 // that the kernel has anyway. Everything that must survive is below one state
@@ -17,7 +17,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -28,7 +30,6 @@ import (
 
 	"berth/internal/config"
 	"berth/internal/fault"
-	"berth/internal/images"
 	"berth/internal/progress"
 	"berth/internal/provider"
 	"berth/internal/provider/local/supervisor"
@@ -46,6 +47,8 @@ type Provider struct {
 		sync.Mutex
 		done bool
 	}
+	making atomic.Bool // while Init is at work
+	held   imageHold
 }
 
 // New returns the provider with the settings of berth.yaml.
@@ -58,36 +61,8 @@ func New(c *config.Config) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read local.network: %w", err)
 	}
-	p := &Provider{config: c.Local, layout: l, network: network{prefix}}
-	p.images = imageStore{l, p.neededImages}
-	return p, nil
-}
-
-// neededImages returns the images that the cluster needs, or an error where it
-// is not up.
-func (p *Provider) neededImages(ctx context.Context) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	config, err := p.restConfig()
-	if err != nil {
-		return nil, err
-	}
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("connect to the API server: %w", err)
-	}
-	needed, err := images.Needed(ctx, client)
-	if err != nil {
-		return nil, err
-	}
-	s, err := p.loadState()
-	if err != nil {
-		return nil, fmt.Errorf("read the cluster's state: %w", err)
-	}
-	for _, reference := range s.Images {
-		needed = append(needed, reference)
-	}
-	return needed, nil
+	n := network{prefix}
+	return &Provider{config: c.Local, layout: l, network: n, images: imageStore{registry{l, n}, &reach{}}}, nil
 }
 
 // NeedsRoot reports whether the caller cannot work on this machine's cluster:
@@ -101,6 +76,8 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 		return err
 	}
 	defer unlock()
+	p.making.Store(true)
+	defer p.making.Store(false)
 	if err := p.preflight(ctx); err != nil {
 		return err
 	}
@@ -122,8 +99,13 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 			"a cluster keeps its network: set local.network back, or remove the cluster first with berth down --purge")
 	}
 
-	// Downloads and image builds go on beside the compiling of Kubernetes.
+	// The image builder comes first: images are built beside the compiling of
+	// Kubernetes, which takes longest.
+	if err := p.prepare(ctx, r); err != nil {
+		return err
+	}
 	var binary string
+	own := ownBuilds(root)
 	making, makingCtx := errgroup.WithContext(ctx)
 	making.Go(func() error {
 		return progress.Run(r, "Compile Kubernetes "+KubernetesVersion, func(step progress.Step) (err error) {
@@ -132,23 +114,14 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 		})
 	})
 	making.Go(func() error {
-		for _, name := range []string{"pause", "ingress", "postgres"} {
-			folder := filepath.Join(root, "images", name)
-			context := root
-			if name == "postgres" { // it takes nothing of berth's source
-				context = folder
+		return p.images.builder().use(makingCtx, func() error { // started once for all
+			for _, b := range own {
+				if err := p.images.build(makingCtx, b, r); err != nil {
+					return err
+				}
 			}
-			reference, err := p.build(makingCtx, provider.Build{
-				Name:       name,
-				Dockerfile: filepath.Join(folder, "Dockerfile"),
-				Context:    context,
-			}, r)
-			if err != nil {
-				return err
-			}
-			s.Images[name] = reference
-		}
-		return nil
+			return nil
+		})
 	})
 	if err := making.Wait(); err != nil {
 		return err
@@ -170,7 +143,7 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 		if err := p.network.up(ctx, s.Nodes); err != nil {
 			return err
 		}
-		if err := p.supervise(plane, s, authority); err != nil {
+		if err := p.superviseControlPlane(plane); err != nil {
 			return err
 		}
 		if client, err = p.waitForAPI(ctx, step); err != nil {
@@ -180,10 +153,67 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 	}); err != nil {
 		return err
 	}
+	if err := p.fillRegistry(ctx, &s, own, r); err != nil {
+		return err
+	}
+	if err := p.supervise(plane, s, authority); err != nil {
+		return err
+	}
 	if err := p.joinNodes(ctx, client, s, r); err != nil {
 		return err
 	}
 	return progress.Run(r, "Open the bucket", func(progress.Step) error { return p.makeBucket(ctx) })
+}
+
+// fillRegistry brings the images there that the cluster itself runs: a node
+// starts no pod without the one that holds a pod's namespaces.
+func (p *Provider) fillRegistry(ctx context.Context, s *state, own []provider.Build, r progress.Reporter) error {
+	if err := p.awaitRegistry(ctx); err != nil {
+		return err
+	}
+	if err := p.holdImages(ctx); err != nil {
+		return err
+	}
+	if exists(p.layout.archives()) {
+		if err := progress.Run(r, "Move image archives into the registry", func(step progress.Step) error {
+			return p.registry().importArchives(ctx, step)
+		}); err != nil {
+			return err
+		}
+	}
+	err := p.images.builder().use(ctx, func() error {
+		for _, b := range own {
+			byDigest, err := p.images.push(ctx, b, r)
+			if err != nil {
+				return err
+			}
+			s.Images[b.Name] = byDigest
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return p.saveState(*s)
+}
+
+// superviseControlPlane hands the processes of the control plane to the
+// supervisor. Nodes that run go on as they are.
+func (p *Provider) superviseControlPlane(plane controlPlane) error {
+	parts, err := plane.parts()
+	if err != nil {
+		return err
+	}
+	running, err := supervisor.Parts(p.layout.supervisor())
+	if err != nil {
+		return fmt.Errorf("read supervisor spec: %w", err)
+	}
+	for _, part := range running {
+		if strings.HasPrefix(part.Name, containerdPrefix) || strings.HasPrefix(part.Name, kubeletPrefix) {
+			parts = append(parts, part)
+		}
+	}
+	return p.applyParts(parts)
 }
 
 // supervise hands the processes of the control plane and of all nodes to the
@@ -291,6 +321,7 @@ func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
 		Postgres:  s.Images["postgres"],
 		// A kind is built when the first application asks for it.
 		BuildsServices: true,
+		HasImage:       p.hasImage,
 		PodLogs:        &provider.PodLogs{Folder: p.layout.podLogs(), PerNode: true, State: p.layout.in("log-agent")},
 	}, nil
 }
@@ -304,9 +335,9 @@ func (p *Provider) lock() (unlock func(), err error) {
 	if err != nil {
 		return nil, fault.WithHint(fmt.Errorf("make state folder: %w", err), "run the command as root: sudo make up")
 	}
-	file, err := os.OpenFile(p.layout.lock(), os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := openLock(p.layout.lock())
 	if err != nil {
-		return nil, fmt.Errorf("open lock: %w", err)
+		return nil, err
 	}
 	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		file.Close()

@@ -29,7 +29,7 @@ import (
 // pod's grace and its successor's start.
 const drainTimeout = 5 * time.Minute
 
-// joinNodes waits until all nodes of s are ready and hold all images.
+// joinNodes waits until all nodes of s are ready.
 func (p *Provider) joinNodes(ctx context.Context, client kubernetes.Interface, s state, r progress.Reporter) error {
 	title := "Bring up 1 node"
 	if len(s.Nodes) > 1 {
@@ -56,9 +56,6 @@ func (p *Provider) join(ctx context.Context, client kubernetes.Interface, n node
 		return fault.WithHint(err, "its own words are in %s", p.layout.supervisor().Log(n.containerdPart()))
 	}
 	runtime.connection.Close()
-	if err := p.images.alone(ctx, func() error { return p.images.importInto(ctx, n, step) }); err != nil {
-		return err
-	}
 	step.Detail("waiting for " + n.name())
 	err = poll(ctx, 2*time.Minute, func(ctx context.Context) error {
 		found, err := client.CoreV1().Nodes().Get(ctx, n.name(), metav1.GetOptions{})
@@ -158,6 +155,9 @@ func (p *Provider) apply(ctx context.Context, s state) error {
 	apiserver := slices.IndexFunc(running, func(part supervisor.Part) bool { return part.Name == "kube-apiserver" })
 	if apiserver < 0 {
 		return fault.WithHint(provider.ErrNotUp, "bring it up with: berth up")
+	}
+	if !slices.ContainsFunc(running, func(part supervisor.Part) bool { return part.Name == registryPart }) {
+		return fault.WithHint(errors.New("an earlier version of berth made the cluster"), "bring it up to date: berth up")
 	}
 	plane := controlPlane{p.layout, p.network, running[apiserver].Args[0]}
 	authority, err := loadAuthority(p.layout, "kubernetes", nil)

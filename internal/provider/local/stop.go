@@ -41,6 +41,7 @@ func (p *Provider) stop(ctx context.Context, r progress.Reporter) error {
 		}
 		step.Detail("clearing mounts, addresses and tables")
 		return errors.Join(
+			p.images.builder().end(),
 			sweep(p.layout.in("nodes")),
 			unmountBelow(p.layout.state),
 			unmountBelow(p.layout.cache), // what a killed build left
@@ -128,7 +129,7 @@ func (p *Provider) Purge(ctx context.Context, r progress.Reporter) (kept []strin
 		removeEmptyFolders(filepath.Dir(p.layout.state)) // another provider's state may be beside
 		return nil
 	})
-	return []string{"Debian packages that were installed: nftables, mmdebstrap, buildah (apt-get remove them if nothing else needs them)"}, err
+	return []string{"Debian packages that were installed: nftables, mmdebstrap (apt-get remove them if nothing else needs them)"}, err
 }
 
 // Destroy implements provider.Provider. On this machine it is the same as Purge.

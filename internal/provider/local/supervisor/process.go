@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -128,4 +129,18 @@ func (p *process) stop(log *slog.Logger) {
 	for !p.ended(time.Second) {
 		log.Warn("waiting for a killed process", "pid", p.pid)
 	}
+}
+
+// End stops a process that no supervisor keeps running, gently at first, and
+// returns when it is gone.
+func End(pid int) error {
+	p, err := watch(pid)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.stop(slog.New(slog.DiscardHandler))
+	return nil
 }

@@ -1,0 +1,222 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"berth/internal/fault"
+	"berth/internal/image"
+	"berth/internal/progress"
+	"berth/internal/provider/local/supervisor"
+)
+
+// builder is this machine's BuildKit. Nobody keeps its daemon running: the first
+// command that builds starts it, the last one that builds ends it, and what it
+// made before is in its cache. So it costs nothing between builds, and builds
+// before there is a cluster.
+type builder struct{ registry registry }
+
+func (b builder) layout() layout { return b.registry.layout }
+
+func (b builder) dir(elements ...string) string {
+	return b.layout().cached(append([]string{"buildkit"}, elements...)...)
+}
+
+func (b builder) socket() string   { return b.dir("buildkitd.sock") }
+func (b builder) config() string   { return b.dir("buildkitd.toml") }
+func (b builder) log() string      { return b.dir("buildkitd.log") }
+func (b builder) programs() string { return b.layout().cached("kube", "buildkit-"+buildKitVersion) }
+func (b builder) program() string  { return filepath.Join(b.programs(), "buildkitd") }
+
+// compile makes BuildKit's programs unless they are there.
+func (b builder) compile(ctx context.Context, source string, step progress.Step) error {
+	return compileBuilder(ctx, b.programs(), source, step)
+}
+
+// client is how images are built while the daemon runs.
+func (b builder) client() image.BuildKit {
+	return image.BuildKit{Client: filepath.Join(b.programs(), "buildctl"), Address: "unix://" + b.socket(), Temp: b.layout().cached("tmp")}
+}
+
+// buildCgroup is where the processes of RUN are: BuildKit adds the second part.
+const buildCgroup = "berth/buildkit"
+
+// configuration is buildkitd's own. Builds have this machine's network, as
+// their downloads have its name servers, proxies and routes. The least recently
+// used of what is cached goes when it is more than the given space.
+func (b builder) configuration() string {
+	return fmt.Sprintf(`root = %q
+
+[grpc]
+  address = [ %q ]
+
+[otel]
+  socketPath = %q
+
+[cdi]
+  disabled = true
+
+[history]
+  maxEntries = 10
+
+[worker.containerd]
+  enabled = false
+
+[worker.oci]
+  enabled = true
+  binary = %q
+  networkMode = "host"
+  defaultCgroupParent = "berth"
+  gc = true
+  reservedSpace = "1GB"
+  maxUsedSpace = "4GB"
+  minFreeSpace = "2GB"
+
+[registry.%q]
+  ca = [ %q ]
+`, b.dir("root"), "unix://"+b.socket(), b.dir("otel.sock"), b.layout().program("usr/sbin/runc"),
+		b.registry.address(), b.registry.caFile())
+}
+
+// use calls work while the daemon runs.
+func (b builder) use(ctx context.Context, work func() error) error {
+	if err := os.MkdirAll(b.dir(), 0o700); err != nil { // its socket is for root
+		return fmt.Errorf("make the builder's folder: %w", err)
+	}
+	users, err := openLock(b.dir("users.lock"))
+	if err != nil {
+		return err
+	}
+	defer users.Close()
+	if err := flock(ctx, users, unix.LOCK_SH); err != nil {
+		return err
+	}
+	// The last one to use it ends it. A command that was killed holds no lock.
+	defer func() {
+		if unix.Flock(int(users.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			b.end() //nolint:errcheck // the next build or berth down does
+		}
+	}()
+	if err := b.start(ctx); err != nil {
+		return err
+	}
+	return work()
+}
+
+// start starts the daemon unless it runs, and returns when it answers.
+func (b builder) start(ctx context.Context) error {
+	starting, err := openLock(b.dir("start.lock"))
+	if err != nil {
+		return err
+	}
+	defer starting.Close()
+	if err := flock(ctx, starting, unix.LOCK_EX); err != nil {
+		return err
+	}
+	if b.answers() {
+		return nil
+	}
+	if err := replaceFile(b.config(), []byte(b.configuration()), 0o600); err != nil {
+		return fmt.Errorf("write the builder's configuration: %w", err)
+	}
+	log, err := os.OpenFile(b.log(), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("open the builder's log: %w", err)
+	}
+	defer log.Close()
+	daemon := exec.Command(b.program(), "--config", b.config())
+	daemon.Env = daemonEnvironment(os.Environ(), b.registry.network.api().String())
+	daemon.Stdout, daemon.Stderr = log, log
+	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a terminal's Ctrl-C is not for it
+	if err := daemon.Start(); err != nil {
+		return fmt.Errorf("start the builder: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- daemon.Wait() }()
+	const patience = time.Minute // the machine may be busy compiling Kubernetes
+	for deadline := time.Now().Add(patience); ; {
+		if b.answers() {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-ended:
+			return b.startFailed(fmt.Errorf("it ended: %w", err))
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return b.startFailed(errors.New("it does not answer"))
+		}
+	}
+}
+
+func (b builder) startFailed(err error) error {
+	content, _ := os.ReadFile(b.log())
+	return fault.WithHint(fmt.Errorf("start the builder: %w: %s", err, lastLines(string(content), 5)), "its own words are in %s", b.log())
+}
+
+func (b builder) answers() bool {
+	connection, err := net.Dial("unix", b.socket())
+	if err != nil {
+		return false
+	}
+	connection.Close()
+	return true
+}
+
+// daemonEnvironment is what the daemon needs of an environment: programs,
+// authorities to trust, and proxies, except for an address of this machine's.
+func daemonEnvironment(environ []string, own string) []string {
+	var environment []string
+	direct := own
+	for _, variable := range environ {
+		switch name, value, _ := strings.Cut(variable, "="); strings.ToUpper(name) {
+		case "PATH", "HTTP_PROXY", "HTTPS_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR":
+			environment = append(environment, variable)
+		case "NO_PROXY":
+			direct = value + "," + own
+		}
+	}
+	return append(environment, "NO_PROXY="+direct)
+}
+
+// end stops the daemon, if it runs, and what it leaves when it was killed:
+// processes of RUN. Mounts are unmounted with everything else.
+func (b builder) end() error {
+	var problems []error
+	for _, pid := range b.daemons() {
+		problems = append(problems, supervisor.End(pid))
+	}
+	return errors.Join(append(problems, killCgroup(buildCgroup))...)
+}
+
+// daemons are the processes that were started with the builder's configuration.
+func (b builder) daemons() []int {
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is right
+	var pids []int
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		if bytes.HasPrefix(content, []byte(b.program()+"\x00--config\x00"+b.config()+"\x00")) {
+			if pid, err := strconv.Atoi(strings.Split(file, "/")[2]); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}

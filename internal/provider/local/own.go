@@ -1,0 +1,53 @@
+package local
+
+import (
+	"path/filepath"
+
+	"berth/internal/provider"
+	"berth/internal/source"
+)
+
+// program is what one of berth's own images holds: a Go program that the stage
+// "build" of its Dockerfile compiles, or none.
+type program struct {
+	image string
+	// module is the folder of its module, and source the package in it.
+	module, source string
+	// path is where the stage "build" leaves it.
+	path string
+}
+
+// ownProgram returns the program of an image of berth's own.
+func ownProgram(b provider.Build) (program, bool) {
+	root, err := source.Root()
+	if err != nil {
+		return program{}, false // an application's build needs none of it
+	}
+	for _, p := range []program{
+		{image: "postgres"},
+		{image: "pause", module: "kube", source: "./pause", path: "pause"},
+		{image: "ingress", source: "./cmd/ingress", path: "out/ingress"},
+		{image: "backup", source: "./cmd/backup", path: "out/backup"},
+		{image: "collector", module: "collector", source: ".", path: "collector"},
+	} {
+		if b.Dockerfile == filepath.Join(root, "images", p.image, "Dockerfile") {
+			p.module = filepath.Join(root, p.module)
+			return p, true
+		}
+	}
+	return program{}, false
+}
+
+// ownBuilds are the images that the cluster itself runs.
+func ownBuilds(root string) []provider.Build {
+	var builds []provider.Build
+	for _, name := range []string{"pause", "ingress", "postgres"} {
+		folder := filepath.Join(root, "images", name)
+		context := root
+		if name == "postgres" { // it takes nothing of berth's source
+			context = folder
+		}
+		builds = append(builds, provider.Build{Name: name, Dockerfile: filepath.Join(folder, "Dockerfile"), Context: context})
+	}
+	return builds
+}

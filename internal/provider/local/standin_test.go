@@ -1,0 +1,109 @@
+package local
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"berth/internal/image"
+	"berth/internal/provider"
+	"berth/internal/source"
+)
+
+func TestStandInsAreForDebiansAndGosOwnImages(t *testing.T) {
+	for _, test := range []struct {
+		repository, tag string
+		suite           string
+		isGo            bool // with Go 1.26 on this machine
+	}{
+		{"library/debian", "trixie-slim", "trixie", false},
+		{"library/debian", "trixie", "trixie", false},
+		{"library/debian", "stable-slim", "trixie", false},
+		{"library/debian", "latest", "trixie", false},
+		{"library/debian", "13.2-slim", "trixie", false},
+		{"library/debian", "bookworm-20260101-slim", "bookworm", false},
+		{"library/debian", "12", "bookworm", false},
+		{"library/debian", "sid", "sid", false},
+		{"library/debian", "woody", "", false},
+		{"library/debian", "trixie-backports", "", false},
+		{"me/debian", "trixie", "", false},
+		{"library/ubuntu", "latest", "", false},
+		{"library/golang", "1.26", "", true},
+		{"library/golang", "1.26.3-trixie", "", true},
+		{"library/golang", "1.22-bookworm", "", true},
+		{"library/golang", "1", "", true},
+		{"library/golang", "latest", "", true},
+		{"library/golang", "1.27", "", false},
+		{"library/golang", "1.26-alpine", "", false},
+		{"library/golang", "", "", false}, // by digest
+		{"library/python", "3", "", false},
+	} {
+		base := image.Base{Registry: "docker.io", Repository: test.repository, Tag: test.tag}
+		if got := debianSuite(base); got != test.suite {
+			t.Errorf("%s:%s is Debian's %q, want %q", test.repository, test.tag, got, test.suite)
+		}
+		if got := isGo(base, 26); got != test.isGo {
+			t.Errorf("%s:%s is Go's: %v, want %v", test.repository, test.tag, got, test.isGo)
+		}
+		base.Registry = "ghcr.io"
+		if debianSuite(base) != "" || isGo(base, 26) {
+			t.Errorf("another registry's %s:%s has a stand-in", test.repository, test.tag)
+		}
+	}
+}
+
+// The version in the code names the folder of its programs, so that another
+// version of BuildKit is compiled when kube/ asks for one.
+func TestBuildKitVersionIsThatOfTheModule(t *testing.T) {
+	root, err := source.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(filepath.Join(root, "kube", "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(content), "github.com/moby/buildkit "+buildKitVersion+" ") {
+		t.Errorf("kube/go.mod requires another BuildKit than %s", buildKitVersion)
+	}
+}
+
+// Every Dockerfile of berth's own says what takes the place of its stage.
+func TestOwnProgramsAreThoseOfTheirDockerfiles(t *testing.T) {
+	root, err := source.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(root, "images", "*", "Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		name := filepath.Base(filepath.Dir(file))
+		own, ok := ownProgram(provider.Build{Dockerfile: file})
+		if ok == (name == "realworld") { // the application is built like any other
+			t.Errorf("%s is berth's own: %v", name, ok)
+		}
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if own.path != "" && !strings.Contains(string(content), "COPY --from=build /"+own.path+" ") {
+			t.Errorf("images/%s copies no /%s from its stage build", name, own.path)
+		}
+		if own.path != "" && !strings.Contains(string(content), " -o /"+own.path+" ") {
+			t.Errorf("images/%s compiles no /%s", name, own.path)
+		}
+	}
+	if _, ok := ownProgram(provider.Build{Dockerfile: "/elsewhere/images/ingress/Dockerfile"}); ok {
+		t.Error("an application's image passes for berth's own")
+	}
+}
+
+func TestDaemonSeesNoSecretOfTheCommand(t *testing.T) {
+	got := daemonEnvironment([]string{"PATH=/bin", "https_proxy=http://p", "NPM_TOKEN=secret", "HOME=/root", "NO_PROXY=x"}, "10.118.0.1")
+	if want := "PATH=/bin https_proxy=http://p NO_PROXY=x,10.118.0.1"; strings.Join(got, " ") != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+}
