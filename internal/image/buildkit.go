@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -29,10 +30,10 @@ type BuildKit struct {
 
 // Result says how a build of BuildKit's ends.
 type Result struct {
-	// Output is what becomes of the image, in the syntax of buildctl's
-	// --output: "type=oci,dest=/tmp/app.tar". Empty keeps it in BuildKit's
+	// Output is what becomes of the image, as the fields of buildctl's
+	// --output: "type=oci", "dest=/tmp/app.tar". None keeps it in BuildKit's
 	// cache, from which the same build comes back in no time.
-	Output string
+	Output []string
 	// Login is a file of docker's format with passwords of registries, which
 	// count besides the user's own.
 	Login string
@@ -66,8 +67,12 @@ func (k BuildKit) solve(ctx context.Context, from recipe, to Result, step progre
 	}
 	metadata := filepath.Join(from.folder, "metadata.json")
 	arguments = append([]string{"--addr", k.Address, "build", "--progress", "rawjson", "--metadata-file", metadata}, arguments...)
-	if to.Output != "" {
-		arguments = append(arguments, "--output", to.Output)
+	if len(to.Output) > 0 {
+		output, err := record(to.Output)
+		if err != nil {
+			return "", err
+		}
+		arguments = append(arguments, "--output", output)
 	}
 	secrets, environment := from.secrets()
 	command := newCommand(ctx, k.Client, append(arguments, secrets...)...)
@@ -83,6 +88,9 @@ func (k BuildKit) solve(ctx context.Context, from recipe, to Result, step progre
 	command.Stderr = lines
 	err = command.Run()
 	lines.flush()
+	for _, v := range status.vertices {
+		v.said.flush() // a last line without an end
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return "", context.Cause(ctx)
@@ -99,10 +107,21 @@ func (k BuildKit) solve(ctx context.Context, from recipe, to Result, step progre
 	if err := json.Unmarshal(content, &made); err != nil {
 		return "", fmt.Errorf("read what BuildKit made: %w", err)
 	}
-	if to.Output != "" && !digestForm.MatchString(made.Digest) {
+	if len(to.Output) > 0 && !digestForm.MatchString(made.Digest) {
 		return "", fmt.Errorf("BuildKit does not tell the digest of what it made")
 	}
 	return made.Digest, nil
+}
+
+// record is a line of CSV: a folder's name may hold a comma.
+func record(fields []string) (string, error) {
+	var line strings.Builder
+	w := csv.NewWriter(&line)
+	if err := w.Write(fields); err != nil {
+		return "", err
+	}
+	w.Flush()
+	return strings.TrimSuffix(line.String(), "\n"), w.Error()
 }
 
 // frontend returns buildctl's arguments for a Dockerfile.
@@ -262,7 +281,6 @@ func (s *solveStatus) failure(err error) error {
 		text += "\n  " + strings.Join(place, "\n  ")
 	}
 	if s.failed != nil {
-		s.failed.said.flush()
 		if output := s.failed.output.String(); output != "" {
 			text += "\n  its output:\n" + output
 		}

@@ -125,7 +125,7 @@ func built(t *testing.T, b builder, from provider.Build, r progress.Reporter) (m
 	t.Helper()
 	archive := filepath.Join(t.TempDir(), "image.tar")
 	err := b.use(t.Context(), func() error {
-		_, err := b.client().Build(t.Context(), from, image.Result{Output: "type=oci,compression=uncompressed,dest=" + archive}, r)
+		_, err := b.client().Build(t.Context(), from, image.Result{Output: []string{"type=oci", "compression=uncompressed", "dest=" + archive}}, r)
 		return err
 	})
 	if err != nil {
@@ -420,7 +420,7 @@ func TestContextsTakeThePlaceOfImagesAndStages(t *testing.T) {
 	}
 	if err := b.use(t.Context(), func() error {
 		_, err := b.client().Build(t.Context(), files(t, map[string]string{"Dockerfile": shell + "ENV STANDS=in\n"}),
-			image.Result{Output: "type=oci,tar=false,dest=" + base}, progress.Discard)
+			image.Result{Output: []string{"type=oci", "tar=false", "dest=" + base}}, progress.Discard)
 		if err != nil {
 			return err
 		}
@@ -432,7 +432,7 @@ RUN echo $STANDS > /stands
 COPY --from=build /program /program
 `}), image.Result{
 			Contexts: map[string]string{"debian:trixie-slim": base, "build": out},
-			Output:   "type=oci,compression=uncompressed,dest=" + archive,
+			Output:   []string{"type=oci", "compression=uncompressed", "dest=" + archive},
 		}, progress.Discard)
 		if err != nil {
 			return err

@@ -42,8 +42,11 @@ func (s imageStore) build(ctx context.Context, b provider.Build, r progress.Repo
 // stay uncompressed: between programs of one machine that is faster.
 func (s imageStore) push(ctx context.Context, b provider.Build, r progress.Reporter) (byDigest string, err error) {
 	digest, err := s.solve(ctx, b, image.Result{
-		Output: "type=image,push=true,push-by-digest=true,compression=uncompressed,name=" + s.registry.address() + "/" + b.Name,
-		Login:  s.registry.authFile(),
+		Output: []string{
+			"type=image", "push=true", "push-by-digest=true", "compression=uncompressed",
+			"name=" + s.registry.address() + "/" + b.Name,
+		},
+		Login: s.registry.authFile(),
 	}, r)
 	if err != nil {
 		return "", err

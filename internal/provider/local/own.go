@@ -25,6 +25,7 @@ func ownProgram(b provider.Build) (program, bool) {
 	}
 	for _, p := range []program{
 		{image: "postgres"},
+		{image: "valkey"},
 		{image: "pause", module: "kube", source: "./pause", path: "pause"},
 		{image: "ingress", source: "./cmd/ingress", path: "out/ingress"},
 		{image: "backup", source: "./cmd/backup", path: "out/backup"},

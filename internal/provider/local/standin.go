@@ -156,7 +156,7 @@ func (s imageStore) makeBase(ctx context.Context, name string, prepare func(fold
 	}
 	b.Name = name
 	if _, err := s.builder().client().Build(ctx, b, image.Result{
-		Contexts: contexts, Output: "type=oci,tar=false,compression=uncompressed,dest=" + partial,
+		Contexts: contexts, Output: []string{"type=oci", "tar=false", "compression=uncompressed", "dest=" + partial},
 	}, r); err != nil {
 		return "", err
 	}
