@@ -202,13 +202,13 @@ func TestRollback(t *testing.T) {
 func TestHistory(t *testing.T) {
 	w := newWorld()
 	w.history = []release.Revision{
-		{Number: 1, Image: "a", When: time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local), State: release.StateSuperseded, Who: "ann@desk", Description: "deployed"},
-		{Number: 2, Image: "b", When: time.Date(2026, 1, 2, 4, 4, 5, 0, time.Local), State: release.StateDeployed, Who: "bob@desk", Description: "deployed"},
+		{Number: 1, Image: "a", When: time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local), State: release.StateSuperseded, Who: "ann@desk", Description: "deployed", Commit: "0123456789abcdef0123456789abcdef01234567"},
+		{Number: 2, Image: "b", When: time.Date(2026, 1, 2, 4, 4, 5, 0, time.Local), State: release.StateDeployed, Who: "bob@desk", Description: "deployed", Commit: "fedcba9876543210fedcba9876543210fedcba98", Dirty: true},
 	}
 	got := w.berth(t, "history", "staging")
-	want := `   REV  WHEN                 STATE       IMAGE  WHO       WHAT
-   1    2026-01-02 03:04:05  superseded  a      ann@desk  deployed
-✓  2    2026-01-02 04:04:05  deployed    b      bob@desk  deployed
+	want := `   REV  WHEN                 STATE       COMMIT       IMAGE  WHO       WHAT
+   1    2026-01-02 03:04:05  superseded  0123456789   a      ann@desk  deployed
+✓  2    2026-01-02 04:04:05  deployed    fedcba9876+  b      bob@desk  deployed
 `
 	if got.out != want {
 		t.Errorf("stdout is\n%s", got.out)

@@ -59,9 +59,18 @@ func (a *app) history(ctx context.Context, o historyOptions) error {
 		}
 		rows = append(rows, []string{
 			mark, strconv.Itoa(revision.Number), revision.When.Local().Format(time.DateTime),
-			string(revision.State), revision.Image, revision.Who, revision.Description,
+			string(revision.State), commit(revision), revision.Image, revision.Who, revision.Description,
 		})
 	}
-	a.console.Table([]string{" ", "REV", "WHEN", "STATE", "IMAGE", "WHO", "WHAT"}, rows)
+	a.console.Table([]string{" ", "REV", "WHEN", "STATE", "COMMIT", "IMAGE", "WHO", "WHAT"}, rows)
 	return nil
+}
+
+// commit is short, and "+" stands for changes that were not committed.
+func commit(r release.Revision) string {
+	short := r.Commit[:min(len(r.Commit), 10)]
+	if r.Dirty {
+		short += "+"
+	}
+	return short
 }

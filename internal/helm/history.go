@@ -84,3 +84,47 @@ func (h *Release) Describe(revision int, description string) error {
 	}
 	return nil
 }
+
+// Served reports whether a revision ever did: berth waits for that before Helm
+// marks it.
+func Served(r *helmrelease.Release) bool {
+	return r.Info.Status == common.StatusDeployed || r.Info.Status == common.StatusSuperseded
+}
+
+// forget removes old revisions, so that with the next one there are at most as
+// many as given that served and are of a content of their own. The one that
+// serves now stays, and so does the one that is gone back to. Of the others
+// there are at most twice as many, should nothing ever serve.
+func (h *Release) forget(most, target int) error {
+	if most == 0 {
+		return nil
+	}
+	past, err := h.History()
+	if err != nil {
+		return err
+	}
+	for _, r := range forgotten(past, most, target) {
+		if _, err := h.config.Releases.Delete(r.Name, r.Version); err != nil && !errors.Is(err, driver.ErrReleaseNotFound) {
+			return fmt.Errorf("remove old revision %d of %s: %w", r.Version, h.namespace, err)
+		}
+	}
+	return nil
+}
+
+func forgotten(past []*helmrelease.Release, most, target int) (gone []*helmrelease.Release) {
+	served, others := 0, 0
+	for i := len(past) - 1; i >= 0; i-- {
+		r := past[i]
+		own := Served(r) && r.Info.RollbackRevision == 0
+		if (served >= most-1 || !own && others >= 2*most) && r.Info.Status != common.StatusDeployed && r.Version != target {
+			gone = append(gone, r)
+			continue
+		}
+		if own {
+			served++
+		} else {
+			others++
+		}
+	}
+	return gone
+}

@@ -1,6 +1,7 @@
 package helm
 
 import (
+	"maps"
 	"strings"
 
 	releaser "helm.sh/helm/v4/pkg/release"
@@ -21,8 +22,35 @@ func (s records) Create(key string, r releaser.Releaser) error {
 	if next, ok := r.(*helmrelease.Release); ok && s.release.doing != "" {
 		next.Info.Description = s.release.doing
 		s.release.number = next.Version
+		annotate(next, s.release.annotations)
 	}
 	return s.Driver.Create(key, r)
+}
+
+// annotate adds to a revision what berth knows of it. Helm keeps labels for its
+// own selectors, whose values are short and of few characters; annotations are
+// its chart's, which the next revision of the same chart must not share.
+func annotate(r *helmrelease.Release, annotations map[string]string) {
+	if len(annotations) == 0 || r.Chart == nil || r.Chart.Metadata == nil {
+		return
+	}
+	chart, metadata := *r.Chart, *r.Chart.Metadata
+	metadata.Annotations = maps.Clone(metadata.Annotations)
+	if metadata.Annotations == nil {
+		metadata.Annotations = map[string]string{}
+	}
+	maps.Copy(metadata.Annotations, annotations)
+	chart.Metadata = &metadata
+	r.Chart = &chart
+}
+
+// Annotation returns one of the annotations that a revision was made with, or
+// "".
+func Annotation(r *helmrelease.Release, name string) string {
+	if r.Chart == nil || r.Chart.Metadata == nil {
+		return ""
+	}
+	return r.Chart.Metadata.Annotations[name]
 }
 
 // Update keeps that description when Helm puts its error in its place.

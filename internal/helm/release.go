@@ -27,9 +27,11 @@ type Release struct {
 	steps           *Steps
 	// last applies what comes after the waiting; nil for nothing.
 	last func() error
-	// doing describes the revision under way, and number is its number.
-	doing  string
-	number int
+	// doing describes the revision under way, annotations say more of it, and
+	// number is its number.
+	doing       string
+	annotations map[string]string
+	number      int
 }
 
 // Open opens a release of a namespace, whether it is installed or not.
@@ -53,13 +55,20 @@ func New(config *action.Configuration, namespace, name string) *Release {
 type Change struct {
 	// Description says what is done and by whom; empty leaves Helm's own.
 	Description string
+	// Annotations are kept with the revision, for programs: [Annotation] returns
+	// them. A rollback has those of the revision that it goes back to, but for
+	// those that are given here.
+	Annotations map[string]string
 	// Await waits; nil lets Helm wait until its objects are ready, for Timeout.
 	Await Await
 	// Steps, with an Await, is in which order objects are applied.
 	Steps *Steps
 	// Timeout bounds each hook and each deletion.
 	Timeout time.Duration
-	// MaxHistory is how many revisions are kept. Each is a Secret.
+	// MaxHistory is how many revisions are kept that served, are of a content of
+	// their own and so can be gone back to. Those that failed or went back stay
+	// as long as they are younger, up to twice as many. Each is a Secret. 0
+	// keeps all.
 	MaxHistory int
 }
 
@@ -92,7 +101,9 @@ func (h *Release) Render(c *chart.Chart, values map[string]any) (string, error) 
 // Helm's action returns while its work goes on in the background. Applying takes
 // seconds; the waiting, which takes minutes, minds its context by itself.
 func (h *Release) Apply(ctx context.Context, c *chart.Chart, values map[string]any, installed bool, change Change) error {
-	h.begin(change)
+	if err := h.begin(change, 0); err != nil {
+		return err
+	}
 	if change.Await != nil {
 		ctx = context.WithoutCancel(ctx)
 	}
@@ -119,9 +130,12 @@ func (h *Release) Apply(ctx context.Context, c *chart.Chart, values map[string]a
 	return nil
 }
 
-// begin sets what Helm's client does with the next revision.
-func (h *Release) begin(change Change) {
-	h.await, h.steps, h.last, h.doing = change.Await, change.Steps, nil, change.Description
+// begin sets what Helm's client does with the next revision, and makes room for
+// it in the history. Target is what it goes back to, or 0.
+func (h *Release) begin(change Change, target int) error {
+	h.await, h.steps, h.last = change.Await, change.Steps, nil
+	h.doing, h.annotations = change.Description, change.Annotations
+	return h.forget(change.MaxHistory, target)
 }
 
 func (h *Release) upgrade(change Change) *action.Upgrade {
@@ -130,7 +144,6 @@ func (h *Release) upgrade(change Change) *action.Upgrade {
 	up.Labels = map[string]string{kube.ManagedBy: kube.Manager}
 	up.Description = change.Description
 	up.ResetValues = true
-	up.MaxHistory = change.MaxHistory
 	up.ServerSideApply = "true"
 	// What the chart says holds, also where somebody changed it by hand.
 	up.ForceConflicts = true
@@ -142,12 +155,13 @@ func (h *Release) upgrade(change Change) *action.Upgrade {
 
 // Rollback makes a new revision out of an old one, and waits.
 func (h *Release) Rollback(revision int, change Change) error {
-	h.begin(change)
+	if err := h.begin(change, revision); err != nil {
+		return err
+	}
 	h.doing = shorten(h.doing, action.MaxDescriptionLength)
 	back := action.NewRollback(h.config)
 	back.Version = revision
 	back.Description = h.doing
-	back.MaxHistory = change.MaxHistory
 	back.ServerSideApply = "true"
 	back.ForceConflicts = true
 	back.WaitStrategy = change.wait()

@@ -97,6 +97,9 @@ func (k BuildKit) solve(ctx context.Context, from recipe, to Result, step progre
 		}
 		return "", status.failure(err)
 	}
+	if len(to.Output) == 0 {
+		return "", nil // of which buildctl writes nothing
+	}
 	content, err := os.ReadFile(metadata)
 	if err != nil {
 		return "", fmt.Errorf("read what BuildKit made: %w", err)
@@ -107,7 +110,7 @@ func (k BuildKit) solve(ctx context.Context, from recipe, to Result, step progre
 	if err := json.Unmarshal(content, &made); err != nil {
 		return "", fmt.Errorf("read what BuildKit made: %w", err)
 	}
-	if len(to.Output) > 0 && !digestForm.MatchString(made.Digest) {
+	if !digestForm.MatchString(made.Digest) {
 		return "", fmt.Errorf("BuildKit does not tell the digest of what it made")
 	}
 	return made.Digest, nil

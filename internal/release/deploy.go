@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"strconv"
 	"time"
 
 	engine "helm.sh/helm/v4/pkg/kube"
@@ -11,6 +13,7 @@ import (
 	helmrelease "helm.sh/helm/v4/pkg/release/v1"
 
 	"berth/internal/config"
+	"berth/internal/git"
 	"berth/internal/helm"
 	"berth/internal/kube"
 	"berth/internal/progress"
@@ -90,9 +93,14 @@ func (c *Client) deploy(ctx, held context.Context, environment string, e config.
 		return Revision{}, errors.Join(err, restore(held))
 	}
 	description := fmt.Sprintf("deploy %s by %s", image, c.who)
+	commit, err := git.Head(ctx, c.config.Dir)
+	if err != nil {
+		r.Note(fmt.Sprintf("the history will name no commit: %v", err))
+	}
 	return c.change(ctx, held, h, past, change{
 		environment: environment, image: image, description: description, restore: restore,
-		title: fmt.Sprintf("Release %s to %s", image, environment), releaseCommand: true,
+		annotations: map[string]string{commitAnnotation: commit.Hash, dirtyAnnotation: strconv.FormatBool(commit.Dirty)},
+		title:       fmt.Sprintf("Release %s to %s", image, environment), releaseCommand: true,
 		apply: func(how helm.Change) error {
 			chart, err := c.chart()
 			if err != nil {
@@ -154,6 +162,8 @@ type change struct {
 	environment, image, description, title string
 	// releaseCommand says whether it is run.
 	releaseCommand bool
+	// annotations say more of the revision, besides who makes it.
+	annotations map[string]string
 	// apply makes the revision and waits.
 	apply func(helm.Change) error
 	// restore puts back what is not in the release; nil for nothing.
@@ -180,7 +190,7 @@ func (c *Client) change(ctx, held context.Context, h *helm.Release, past []*helm
 			}
 			return failed.Cause
 		}
-		how := c.revision(ch.description, func(resources engine.ResourceList) error {
+		how := c.revision(ch.description, ch.annotations, func(resources engine.ResourceList) error {
 			wait := c.rollout(ch.environment, workloads(resources), c.timeouts.deploy, step)
 			err := wait.Wait(ctx)
 			if err == nil {
@@ -260,17 +270,19 @@ func workloads(resources engine.ResourceList) []rollout.Workload {
 	return ws
 }
 
-// maxHistory is how many revisions an environment remembers. Each one is a
-// Secret in the environment's namespace.
+// maxHistory is how many revisions can be gone back to. Each one is a Secret in
+// the environment's namespace.
 const maxHistory = 20
 
 // hookTimeout bounds each hook of the chart, and the deleting of its objects.
 const hookTimeout = 5 * time.Minute
 
 // revision is how Helm makes one.
-func (c *Client) revision(description string, wait helm.Await) helm.Change {
+func (c *Client) revision(description string, annotations map[string]string, wait helm.Await) helm.Change {
+	all := map[string]string{whoAnnotation: c.who}
+	maps.Copy(all, annotations)
 	return helm.Change{
-		Description: description, Await: wait, Steps: &helm.Steps{Of: stepOf},
+		Description: description, Annotations: all, Await: wait, Steps: &helm.Steps{Of: stepOf},
 		Timeout: hookTimeout, MaxHistory: maxHistory,
 	}
 }

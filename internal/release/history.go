@@ -2,14 +2,16 @@ package release
 
 import (
 	"context"
-	"regexp"
 
 	"helm.sh/helm/v4/pkg/release/common"
 	helmrelease "helm.sh/helm/v4/pkg/release/v1"
+
+	"berth/internal/helm"
 )
 
-// History returns an environment's revisions, oldest first: the last 20 of
-// them. It returns [ErrNotDeployed] when there are none.
+// History returns an environment's revisions, oldest first: the last 20 that
+// served, and what failed since the first of those. It returns [ErrNotDeployed]
+// when there are none.
 func (c *Client) History(ctx context.Context, environment string) ([]Revision, error) {
 	if _, err := c.environment(environment); err != nil {
 		return nil, err
@@ -48,15 +50,14 @@ func revisions(past []*helmrelease.Release) []Revision {
 func revisionOf(r, next *helmrelease.Release) Revision {
 	revision := Revision{
 		Number: r.Version, Image: imageOf(r), When: r.Info.LastDeployed,
-		Served: served(r), Description: r.Info.Description,
+		Served: helm.Served(r), Description: r.Info.Description,
 	}
-	if m := byWhom.FindStringSubmatch(r.Info.Description); m != nil {
-		revision.Who = m[1]
-	}
+	revision.Who = helm.Annotation(r, whoAnnotation)
+	revision.Commit, revision.Dirty = helm.Annotation(r, commitAnnotation), helm.Annotation(r, dirtyAnnotation) == "true"
 	switch status := r.Info.Status; {
 	case status == common.StatusDeployed:
 		revision.State = StateDeployed
-	case status == common.StatusSuperseded && next != nil && next.Info.RollbackRevision != 0 && served(next):
+	case status == common.StatusSuperseded && next != nil && next.Info.RollbackRevision != 0 && helm.Served(next):
 		revision.State = StateRolledBack
 	case status == common.StatusSuperseded:
 		revision.State = StateSuperseded
@@ -68,8 +69,12 @@ func revisionOf(r, next *helmrelease.Release) Revision {
 	return revision
 }
 
-// byWhom finds who made a revision in its description.
-var byWhom = regexp.MustCompile(`\bby ([^\s:]+@[^\s:]+)`)
+// What a revision's annotations say of it.
+const (
+	whoAnnotation    = "berth/who"
+	commitAnnotation = "berth/commit"
+	dirtyAnnotation  = "berth/dirty"
+)
 
 // imageOf returns the image that a revision runs.
 func imageOf(r *helmrelease.Release) string {

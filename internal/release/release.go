@@ -139,6 +139,10 @@ type Revision struct {
 	Served bool `json:"served"`
 	// Who deployed it, as user@host.
 	Who string `json:"who"`
+	// Commit is what the application's folder was at; Dirty says that there were
+	// changes besides. Empty where it is no repository.
+	Commit string `json:"commit,omitempty"`
+	Dirty  bool   `json:"dirty,omitempty"`
 	// Description says what was done, and why it failed when it did.
 	Description string `json:"description"`
 	// Unchanged is set by Deploy when there was nothing to do: the revision is

@@ -74,13 +74,13 @@ func target(past []*helmrelease.Release, revision int) (*helmrelease.Release, er
 		if p.Version != revision {
 			continue
 		}
-		if !served(p) {
+		if !helm.Served(p) {
 			return nil, fault.WithHint(fault.Usage("revision %d never served", revision), "see which did: berth history")
 		}
 		return p, nil
 	}
 	return nil, fault.WithHint(fault.Usage("there is no revision %d", revision),
-		"the last %d are kept; see them: berth history", maxHistory)
+		"the last %d that served are kept; see them: berth history", maxHistory)
 }
 
 // before returns the newest revision that served before the present one and
@@ -91,7 +91,7 @@ func before(past []*helmrelease.Release) *helmrelease.Release {
 	for i := len(past) - 1; i >= 0; i-- {
 		p := past[i]
 		switch {
-		case !served(p):
+		case !helm.Served(p):
 		case present == nil && p.Info.Status == common.StatusDeployed && i == len(past)-1:
 			present = p
 		case present == nil || p.Manifest != present.Manifest:
@@ -101,19 +101,13 @@ func before(past []*helmrelease.Release) *helmrelease.Release {
 	return nil
 }
 
-// served reports whether a revision ever did: berth waits for that before Helm
-// marks it.
-func served(r *helmrelease.Release) bool {
-	return r.Info.Status == common.StatusDeployed || r.Info.Status == common.StatusSuperseded
-}
-
 // goBack makes the last revision that served do so again, and notes in failed
 // how that went. It runs on although the caller gave up, for a bounded time,
 // but not when the lock is lost.
 func (c *Client) goBack(held context.Context, h *helm.Release, past []*helmrelease.Release, failed *Failed, r progress.Reporter) {
 	var to *helmrelease.Release
 	for _, p := range past {
-		if served(p) {
+		if helm.Served(p) {
 			to = p
 		}
 	}
@@ -126,7 +120,7 @@ func (c *Client) goBack(held context.Context, h *helm.Release, past []*helmrelea
 	defer cancel()
 	description := fmt.Sprintf("back to %d after %d failed, by %s", to.Version, failed.Revision, c.who)
 	failed.Stuck = progress.Run(r, fmt.Sprintf("Go back to revision %d", to.Version), func(step progress.Step) error {
-		return h.Rollback(to.Version, c.revision(description, func(resources engine.ResourceList) error {
+		return h.Rollback(to.Version, c.revision(description, nil, func(resources engine.ResourceList) error {
 			return c.rollout(failed.Environment, workloads(resources), c.timeouts.back, step).Wait(ctx)
 		}))
 	})

@@ -424,6 +424,11 @@ func TestContextsTakeThePlaceOfImagesAndStages(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		// Before there is a registry, an image stays in the cache.
+		digest, err := b.client().Build(t.Context(), files(t, map[string]string{"Dockerfile": shell}), image.Result{}, progress.Discard)
+		if err != nil || digest != "" {
+			t.Errorf("a build without an output: %q, %v", digest, err)
+		}
 		archive := filepath.Join(t.TempDir(), "image.tar")
 		_, err = b.client().Build(t.Context(), files(t, map[string]string{"Dockerfile": `FROM golang:1.26 AS build
 RUN exit 1
