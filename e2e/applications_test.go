@@ -90,6 +90,30 @@ func testApplications(t *testing.T) {
 			t.Errorf("it answers %d: %s", status, page)
 		}
 	})
+	t.Run("Node", func(t *testing.T) {
+		folder := brought(t, "node")
+		secret := unique("token")
+		write(t, filepath.Join(folder, ".env"), "API_TOKEN="+secret+"\n")
+		edit(t, folder, func(config object) {
+			config["secrets"] = []string{"API_TOKEN"}
+			set(config, "ahoy, $GREETING for $$5", "environments", "staging", "env", "GREETING")
+		})
+		mustBerth(t, "-C", folder, "deploy", "staging")
+		var answer struct {
+			Greeting, Kept string
+			Token          int
+		}
+		newSite(t, "staging.letters.localhost").call(t, "GET", "/", nil, &answer)
+		if answer.Greeting != "ahoy, $GREETING for $$5" || answer.Token != len(secret) || answer.Kept != "kept" {
+			t.Errorf("it answers %+v", answer)
+		}
+		mustBerth(t, "-C", folder, "logs", "staging").wants(t, 0, "letters: listening", "mailer: waiting for letters")
+		// The settings of berth are not part of the image.
+		o := mustBerth(t, "-C", folder, "run", "staging", "--", "ls", "-a", "/srv")
+		if strings.Contains(o.printed, ".env") || strings.Contains(o.printed, "berth.yaml") || !strings.Contains(o.printed, "server.js") {
+			t.Errorf("the image holds:\n%s", o.printed)
+		}
+	})
 	t.Run("Django", func(t *testing.T) {
 		folder := brought(t, "django")
 		write(t, filepath.Join(folder, ".env"), "DJANGO_SECRET_KEY="+unique("key")+"\n")

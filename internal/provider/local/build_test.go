@@ -495,3 +495,11 @@ type details func(string)
 
 func (d details) Detail(text string) { d(text) }
 func (details) End(error)            {}
+
+func copyFile(from, to string) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, content, 0o644)
+}

@@ -67,11 +67,3 @@ func (s imageStore) solve(ctx context.Context, b provider.Build, to image.Result
 	})
 	return digest, err
 }
-
-func copyFile(from, to string) error {
-	content, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(to, content, 0o644)
-}

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -75,12 +76,27 @@ func (s imageStore) standIn(ctx context.Context, base image.Base, r progress.Rep
 
 func (s imageStore) base(name string) string { return s.registry.layout.cached("bases", name) }
 
+// authorities is where Debian has certificates of authorities that a machine
+// trusts besides its distribution's: those of a company's proxy, say.
+const authorities = "/usr/local/share/ca-certificates"
+
 // debian makes the stand-in for a suite of Debian's: its smallest set of
-// packages, and the certificates of authorities.
+// packages, and the authorities that this machine trusts, as what a build
+// downloads comes the same way.
 func (s imageStore) debian(ctx context.Context, suite string, r progress.Reporter) (layout string, err error) {
-	return s.makeBase(ctx, suite, func(folder string) (provider.Build, map[string]string, error) {
+	own, err := fingerprint(authorities)
+	if err != nil {
+		return "", err
+	}
+	return s.makeBase(ctx, suite+own, func(folder string) (provider.Build, map[string]string, error) {
+		arguments := []string{"--quiet", "--variant=minbase", "--include=ca-certificates"}
+		if own != "" {
+			arguments = append(arguments,
+				"--customize-hook=copy-in "+authorities+" "+filepath.Dir(authorities),
+				`--customize-hook=chroot "$1" update-ca-certificates`)
+		}
 		if err := progress.Run(r, "Fetch Debian "+suite, func(progress.Step) error {
-			return run(ctx, "mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates", suite, filepath.Join(folder, "base.tar"))
+			return run(ctx, "mmdebstrap", append(arguments, suite, filepath.Join(folder, "base.tar"))...)
 		}); err != nil {
 			return provider.Build{}, nil, err
 		}
@@ -89,28 +105,37 @@ func (s imageStore) debian(ctx context.Context, suite string, r progress.Reporte
 	}, r)
 }
 
-// golang makes the stand-in for Go's images. The toolchain is this machine's,
-// and so are the authorities that it trusts: a company's proxy say. Go reads
-// every file in that folder of Fedora's, which Debian's packages leave alone.
+// fingerprint is "-" and a hash of the files in a folder, or "" where there is
+// none.
+func fingerprint(folder string) (string, error) {
+	files, err := filepath.Glob(filepath.Join(folder, "*"))
+	if err != nil || len(files) == 0 {
+		return "", err
+	}
+	hash := sha256.New()
+	for _, file := range files { // in order
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return "", fmt.Errorf("read what this machine trusts: %w", err)
+		}
+		fmt.Fprintf(hash, "%s %d\n%s", file, len(content), content)
+	}
+	return fmt.Sprintf("-%.4x", hash.Sum(nil)), nil
+}
+
+// golang makes the stand-in for Go's images, of this machine's toolchain.
 func (s imageStore) golang(ctx context.Context, version string, r progress.Reporter) (layout string, err error) {
 	debian, err := s.debian(ctx, "trixie", r)
 	if err != nil {
 		return "", err
 	}
-	return s.makeBase(ctx, "golang-"+version, func(folder string) (provider.Build, map[string]string, error) {
+	return s.makeBase(ctx, "golang-"+version+"-"+filepath.Base(debian), func(folder string) (provider.Build, map[string]string, error) {
 		root, err := goEnvironment(ctx, "GOROOT")
 		if err != nil {
 			return provider.Build{}, nil, err
 		}
-		const bundle = "/etc/ssl/certs/ca-certificates.crt"
-		if exists(bundle) {
-			if err := copyFile(bundle, filepath.Join(folder, "machine.crt")); err != nil {
-				return provider.Build{}, nil, err
-			}
-		}
 		b, err := baseBuild(folder, `FROM debian:trixie
 COPY --from=goroot . /usr/local/go
-COPY machine.cr[t] /etc/pki/tls/certs/
 ENV GOTOOLCHAIN=local GOPATH=/go PATH=/go/bin:/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 WORKDIR /go
 `)
