@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -188,5 +189,62 @@ func TestStopFinishesRequests(t *testing.T) {
 	}
 	if err := <-stopped; err != nil {
 		t.Errorf("stop: %v", err)
+	}
+}
+
+// TestReloadDuringAHandshake checks that a client of HTTP/2 whose connection was
+// just being made when NGINX was reloaded does not stay with the old endpoints.
+func TestReloadDuringAHandshake(t *testing.T) {
+	ca := newAuthority(t)
+	named := func(name string) *httptest.Server {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, name) }))
+		t.Cleanup(server.Close)
+		return server
+	}
+	before, after := named("before"), named("after")
+	var o ingress.Objects
+	addService(&o, "web", address(before))
+	o.Secrets = []*corev1.Secret{ca.secret("tls", "web.example")}
+	o.Ingresses = append(o.Ingresses, withTLS(newIngress("web", "web.example", "/ web"), "tls"))
+	server := nginxtest.New(t)
+	server.Serve(o)
+
+	// A worker has accepted it and waits for the handshake.
+	early, err := net.Dial("tcp", server.HTTPS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond)
+	o.EndpointSlices = newSlices("web", address(after))
+	server.Serve(o)
+
+	dials := 0
+	transport := &http.Transport{ForceAttemptHTTP2: true, DialTLSContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		connection := early
+		if dials++; dials > 1 {
+			if connection, err = (&net.Dialer{}).DialContext(ctx, network, server.HTTPS()); err != nil {
+				return nil, err
+			}
+		}
+		secure := tls.Client(connection, &tls.Config{RootCAs: ca.pool(), ServerName: "web.example", NextProtos: []string{"h2"}})
+		return secure, secure.HandshakeContext(ctx)
+	}}
+	defer transport.CloseIdleConnections()
+	client := http.Client{Transport: transport, Timeout: 10 * time.Second}
+	last := ""
+	for began := time.Now(); time.Since(began) < 3*time.Second; time.Sleep(20 * time.Millisecond) {
+		response, err := client.Post("https://web.example/", "text/plain", nil)
+		if err != nil {
+			t.Fatalf("after %s: %v", time.Since(began), err)
+		}
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.ProtoMajor != 2 {
+			t.Fatalf("HTTP/%d, %v", response.ProtoMajor, err)
+		}
+		last = string(body)
+	}
+	if last != "after" {
+		t.Errorf("three seconds after the reload it is served by the endpoint %q, over %d connections", last, dials)
 	}
 }

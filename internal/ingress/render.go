@@ -45,6 +45,12 @@ func (r *renderer) http() {
 	w.directive("server_names_hash_bucket_size", "512")
 	w.directive("server_names_hash_max_size", "4096")
 	w.directive("keepalive_requests", "10000")
+	// A worker that is told to quit closes connections that are idle, and those
+	// of HTTP/1.1 after their request. One of HTTP/2 that was in its handshake
+	// just then it goes on serving, with endpoints of yesterday, unless it is
+	// old: then it ends with GOAWAY, which loses nothing. Pods stay for longer
+	// than this after they left their Service (preStop in the chart).
+	w.directive("keepalive_time", "2s")
 	w.directive("client_header_timeout", "15s")
 	w.directive("client_body_buffer_size", "64k")
 	r.accessLog()
