@@ -122,18 +122,26 @@ func testImages(t *testing.T) {
 	})
 	mustBerth(t, "-C", folder, "deploy", production)
 	var fastest time.Duration
-	for i := range 21 {
+	for i := range *deploys {
 		write(t, filepath.Join(folder, "content"), fmt.Sprint("staging ", i))
 		o := mustBerth(t, "-C", folder, "deploy", staging)
 		if fastest == 0 || o.took < fastest {
 			fastest = o.took
 		}
 	}
-	t.Logf("the fastest of 21 deploys of a changed line took %s", fastest)
+	t.Logf("the fastest of %d deploys of a changed line took %s", *deploys, fastest)
+	// One that fails is nothing to go back to.
+	write(t, filepath.Join(folder, "content"), "staging fails")
+	edit(t, folder, func(config object) { set(config, []string{"/nothing"}, "release", "command") })
+	berth(t, "-C", folder, "deploy", staging).wants(t, 1, "/nothing")
 	t.Run("what production runs", func(t *testing.T) { c.restarts(t, production, "prune", "") })
 	t.Run("the rest goes", func(t *testing.T) {
-		// Production's, and the twenty that staging can go back to.
-		if left := tags(t, "prune"); len(left) != 21 {
+		// Once somebody deploys: production's, and those that staging can go back
+		// to, but not that of the deploy that failed.
+		edit(t, folder, func(config object) { delete(config, "release") })
+		write(t, filepath.Join(folder, "content"), "staging at last")
+		mustBerth(t, "-C", folder, "deploy", staging)
+		if left := tags(t, "prune"); len(left) != min(*deploys+1, 20)+1 {
 			t.Errorf("the registry has %d images: %v", len(left), left)
 		}
 	})
@@ -155,8 +163,8 @@ func testImages(t *testing.T) {
 				t.Fatalf("deleting is answered %s: %s", response.Status, text)
 			}
 		}
-		o := berth(t, "-C", folder, "rollback", staging, "5")
-		o.wants(t, 1, "revision 5 needs image berth.local/prune@sha256:", "which is gone", "berth deploy "+staging)
+		o := berth(t, "-C", folder, "rollback", staging, "3")
+		o.wants(t, 1, "revision 3 needs image berth.local/prune@sha256:", "which is gone", "berth deploy "+staging)
 		if strings.Contains(o.said, "no such host") {
 			t.Errorf("it said:\n%s", o.said)
 		}
