@@ -131,6 +131,11 @@ bench-agent: ## Measure what the log agent costs the application, in a pod of it
 	.ci/need wrk
 	go run ./bench -agent $${XDG_STATE_HOME:-/var/lib}/berth/local/kubeconfig/berth-admin.yaml -duration 2s -rounds 5 $(ARGS)
 
+.PHONY: bench-deploy
+bench-deploy: bin/berth ## Measure from a change to its serving, beside the same by hand, in the cluster of this machine (root)
+	.ci/need buildah
+	go run ./bench/deploy $(ARGS)
+
 .PHONY: lint
 lint: ## Check formatting, go vet and staticcheck in every module, and the workflows
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; }
