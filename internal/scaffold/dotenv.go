@@ -26,7 +26,7 @@ var (
 
 func isVariable(name string) bool { return variable.MatchString(name) }
 
-// looksSecret reports whether a variable belongs into .env. Where in doubt, it
+// looksSecret reports whether a variable belongs in .env. Where in doubt, it
 // does: there it works as well.
 func looksSecret(name, value string) bool {
 	if publicName.MatchString(name) {

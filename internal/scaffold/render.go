@@ -11,7 +11,7 @@ import (
 func (d *Draft) YAML() []byte {
 	var w writer
 	w.comment("What berth runs: the application, and the environments it runs in.",
-		"docs/configuration.md explains every key; values of secrets belong into .env.")
+		"docs/configuration.md explains every key; values of secrets belong in .env.")
 	w.gap()
 	w.keys(pair{"name", d.Name})
 	w.gap()

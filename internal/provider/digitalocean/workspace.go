@@ -83,7 +83,7 @@ func environment(c *config.Config, environ []string) map[string]string {
 		}
 	}
 	all = tfexec.CleanEnv(all)
-	delete(all, "TF_DATA_DIR") // the plugins belong into the workspace
+	delete(all, "TF_DATA_DIR") // the plugins belong in the workspace
 	for _, name := range []string{
 		config.DigitalOceanToken, config.SpacesAccessKey, config.SpacesSecretKey, config.DigitalOceanAPIURL, config.SpacesEndpointURL,
 	} {
