@@ -80,8 +80,8 @@ func (b builder) configuration() string {
   networkMode = "host"
   defaultCgroupParent = "berth"
   gc = true
-  reservedSpace = "1GB"
-  maxUsedSpace = "4GB"
+  reservedSpace = "2GB"
+  maxUsedSpace = "10GB"
   minFreeSpace = "2GB"
 
 [registry.%q]
