@@ -103,7 +103,7 @@ func testApplications(t *testing.T) {
 			Greeting, Kept string
 			Token          int
 		}
-		newSite(t, "staging.letters.localhost").call(t, "GET", "/", nil, &answer)
+		newSite(t, "staging.node.localhost").call(t, "GET", "/", nil, &answer)
 		if answer.Greeting != "ahoy, $GREETING for $$5" || answer.Token != len(secret) || answer.Kept != "kept" {
 			t.Errorf("it answers %+v", answer)
 		}
