@@ -328,7 +328,7 @@ func TestFailureShowsTheStepsOutputAndItsLine(t *testing.T) {
 	if err == nil {
 		t.Fatal("it builds")
 	}
-	for _, want := range []string{"exit code: 3", "Dockerfile:4", ">>> RUN for i", "line 1\n", "line 60\n", "ImportError"} {
+	for _, want := range []string{"exit code: 3", "Dockerfile:4", ">>> RUN for i", "line 1\n", "line 60", "ImportError"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in: %v", want, err)
 		}

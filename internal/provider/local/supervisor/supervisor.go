@@ -78,15 +78,23 @@ func Apply(dir Dir, parts []Part, argv []string) error {
 	if err := writeJSON(dir.spec(), spec{Parts: parts}); err != nil {
 		return fmt.Errorf("write supervisor spec: %w", err)
 	}
-	lock, err := tryLock(dir)
-	if err != nil {
-		return err
+	for deadline := time.Now().Add(stopGrace); ; time.Sleep(pollInterval / 10) {
+		lock, err := tryLock(dir)
+		if err != nil {
+			return err
+		}
+		if lock != nil {
+			lock.Close()
+			return spawn(dir, argv)
+		}
+		if Running(dir, "supervisor") || Running(dir, "supervisor-standby") {
+			return nil // it will read the spec
+		}
+		// One that was killed holds the lock until its last thread is gone.
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the supervisor's lock, %s, is held, but no supervisor runs", dir.lock())
+		}
 	}
-	if lock == nil {
-		return nil // one is running, and will read the spec
-	}
-	lock.Close()
-	return spawn(dir, argv)
 }
 
 // Parts returns what the supervisor of dir was last told to keep running.
