@@ -37,6 +37,7 @@ func (b builder) dir(elements ...string) string {
 func (b builder) socket() string   { return b.dir("buildkitd.sock") }
 func (b builder) config() string   { return b.dir("buildkitd.toml") }
 func (b builder) log() string      { return b.dir("buildkitd.log") }
+func (b builder) runc() string     { return b.dir("runc") }
 func (b builder) programs() string { return b.layout().cached("kube", "buildkit-"+buildKitVersion) }
 func (b builder) program() string  { return filepath.Join(b.programs(), "buildkitd") }
 
@@ -86,8 +87,16 @@ func (b builder) configuration() string {
 
 [registry.%q]
   ca = [ %q ]
-`, b.dir("root"), "unix://"+b.socket(), b.dir("otel.sock"), b.layout().program("usr/sbin/runc"),
+`, b.dir("root"), "unix://"+b.socket(), b.dir("otel.sock"), b.runc(),
 		b.registry.address(), b.registry.caFile())
+}
+
+// runcScript is the runc of the daemon, which would keep what it knows of a
+// container in /run: there it would stay after a kill, and nobody would know
+// whose it is.
+func (b builder) runcScript() []byte {
+	quoted := func(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+	return fmt.Appendf(nil, "#!/bin/sh\nexec %s --root %s \"$@\"\n", quoted(b.layout().program("usr/sbin/runc")), quoted(b.dir("containers")))
 }
 
 // use calls work while the daemon runs.
@@ -128,7 +137,11 @@ func (b builder) start(ctx context.Context) error {
 	if b.answers() {
 		return nil
 	}
-	if err := replaceFile(b.config(), []byte(b.configuration()), 0o600); err != nil {
+	if err := errors.Join(
+		replaceFile(b.config(), []byte(b.configuration()), 0o600),
+		replaceFile(b.runc(), b.runcScript(), 0o700),
+		os.RemoveAll(b.dir("containers")), // those of a daemon that was killed
+	); err != nil {
 		return fmt.Errorf("write the builder's configuration: %w", err)
 	}
 	log, err := os.OpenFile(b.log(), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
@@ -137,7 +150,7 @@ func (b builder) start(ctx context.Context) error {
 	}
 	defer log.Close()
 	daemon := exec.Command(b.program(), "--config", b.config())
-	daemon.Env = daemonEnvironment(os.Environ(), b.registry.network.api().String())
+	daemon.Env = append(daemonEnvironment(os.Environ(), b.registry.network.api().String()), "TMPDIR="+b.layout().cached("tmp"))
 	daemon.Stdout, daemon.Stderr = log, log
 	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a terminal's Ctrl-C is not for it
 	if err := daemon.Start(); err != nil {
