@@ -65,10 +65,13 @@ func run(ctx context.Context, args []string, a *app) int {
 			a.console.Error(exit.Why)
 		}
 		return exit.Status
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+	case ctx.Err() != nil:
 		interrupted := errors.New("interrupted")
 		if lost := new(release.Failed); errors.As(err, &lost) {
 			interrupted = fmt.Errorf("interrupted; %s", lost.Now())
+		} else if !errors.Is(err, context.Canceled) {
+			// A program that was ended, or a library with an error of its own.
+			interrupted = fmt.Errorf("interrupted: %w", err)
 		}
 		a.console.Error(fault.WithHint(interrupted, "the same command goes on from here"))
 		return failed

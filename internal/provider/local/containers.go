@@ -46,7 +46,8 @@ func dialContainers(ctx context.Context, socket string) (*containers, error) {
 		select {
 		case <-ctx.Done():
 			connection.Close()
-			return nil, fmt.Errorf("wait for containerd at %s: %w", socket, err)
+			// gRPC has an error of its own for a context that ended.
+			return nil, fmt.Errorf("wait for containerd at %s: %w: %w", socket, context.Cause(ctx), err)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
