@@ -27,7 +27,7 @@ import (
 
 var keep = flag.Bool("keep", false, "leave the cluster running at the end, and go on with one that was left")
 
-var deploys = flag.Int("deploys", 8, "how many deploys change web, worker and cron job together; a quarter fails in each of two ways")
+var deploys = flag.Int("deploys", 8, "how many deploys Images and Together make; of Together's a quarter fails in each of two ways")
 
 // home is where the tests' own cluster lives. Its path is short, as sockets are
 // below it, and not random, so that a run can clear up after one that was

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -43,8 +44,10 @@ func Head(ctx context.Context, folder string) (Commit, error) {
 	defer cancel()
 	run := func(arguments ...string) (string, error) {
 		command := exec.CommandContext(ctx, program, append([]string{"-C", folder}, arguments...)...)
-		// Nothing is written to the repository, not even what was learned of it.
-		command.Env = append(os.Environ(), "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")
+		// A hook of git's names its own repository in variables. Nothing is
+		// written, not even what was learned of the files.
+		environment := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GIT_") })
+		command.Env = append(environment, "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")
 		if owner, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 && owner.Uid != 0 {
 			command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}}
 		}

@@ -48,4 +48,6 @@ func TestHead(t *testing.T) {
 	git("add", ".gitignore")
 	git("commit", "--quiet", "--message", "ignore")
 	want("an ignored file", true, false)
+	t.Setenv("GIT_DIR", t.TempDir())
+	want("called by a hook of another repository", true, false)
 }

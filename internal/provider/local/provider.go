@@ -1,8 +1,8 @@
 // Package local is the provider on this machine: a real Kubernetes with no
 // Docker and no account.
 //
-// The control plane, DNS, the bucket, the registry and each node's containerd and kubelet are
-// processes that package supervisor keeps running. All nodes share this
+// The control plane, DNS, the bucket, the registry and each node's containerd
+// and kubelet are processes that package supervisor keeps running. All nodes share this
 // machine's network, which makes the network between pods a matter of routes
 // that the kernel has anyway. Everything that must survive is below one state
 // folder, everything else can be made again, and stopping leaves the machine's
