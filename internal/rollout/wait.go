@@ -136,7 +136,10 @@ func (r *Rollout) missing(s *Snapshot) []string {
 			missing = append(missing, text)
 		}
 	}
-	return missing
+	if len(missing) > 0 {
+		return missing
+	}
+	return s.young(r.Workloads, r.grace.started, time.Now())
 }
 
 // unstick deletes a StatefulSet's pod of an earlier template that does not get
