@@ -101,8 +101,9 @@ func TestTheDatabaseItself(t *testing.T) {
 	// Nobody's privileges are not PostgreSQL's own.
 	execute(t, postgres.URL("postgres"), "REVOKE ALL ON DATABASE "+database+" FROM PUBLIC, "+owner+", "+pgx.Identifier{friend}.Sanitize()+" CASCADE")
 	before = created(t, s.env["DATABASE_URL"])
-	s.succeeds(t, nil, "run", "--verify=false")
-	s.succeeds(t, nil, "restore", "--yes")
+	var made backup.Manifest
+	s.succeeds(t, &made, "run", "--verify=false")
+	s.succeeds(t, nil, "restore", "--yes", "--no-safety-backup", made.ID)
 	if diff := cmp.Diff(before, created(t, s.env["DATABASE_URL"])); diff != "" {
 		t.Errorf("without privileges it is created differently (-want +got):\n%s", diff)
 	}
@@ -234,16 +235,16 @@ func TestTheNewestVerified(t *testing.T) {
 func TestTimeouts(t *testing.T) {
 	s := newSite(t)
 	s.exec(t, everything)
-	for _, setting := range []string{"statement_timeout", "lock_timeout", "idle_session_timeout", "idle_in_transaction_session_timeout"} {
-		for _, database := range []string{"postgres", s.name} {
-			execute(t, postgres.URL("postgres"), "ALTER ROLE berth IN DATABASE "+pgx.Identifier{database}.Sanitize()+" SET "+setting+" = '30ms'")
-		}
+	// Of a role that the other tests do not use.
+	execute(t, postgres.URL("postgres"), "CREATE ROLE hurried LOGIN SUPERUSER")
+	for _, setting := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
+		execute(t, postgres.URL("postgres"), "ALTER ROLE hurried SET "+setting+" = '30ms'")
 	}
-	t.Cleanup(func() {
-		execute(t, postgres.URL("postgres"), "SET statement_timeout = 0; ALTER ROLE berth IN DATABASE postgres RESET ALL")
-	})
-	bin := wrap(t, `sleep 0.2; exec "$real/pg_dump" "$@"`)
-	s.env["PG_BIN"] = bin
+	execute(t, postgres.URL("postgres"), "ALTER ROLE hurried SET idle_session_timeout = '3s'")
+	u := mustParse(t, s.env["DATABASE_URL"])
+	u.User = url.User("hurried")
+	s.env["DATABASE_URL"] = u.String()
 	s.succeeds(t, nil, "run")
+	s.env["PG_BIN"] = wrap(t, `sleep 4; exec "$real/pg_dump" "$@"`)
 	s.succeeds(t, nil, "restore", "--yes")
 }
