@@ -213,9 +213,11 @@ func (u *Upload) Abort() error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(u.ctx), 10*time.Second)
 	defer cancel()
 	b := u.bucket
-	err := b.core.AbortMultipartUpload(ctx, b.options.Name, b.key(u.name), u.id)
-	if err != nil && codeOf(err) == "NoSuchUpload" {
-		return nil
-	}
-	return err
+	return b.retry(ctx, "give up the upload of "+u.name, 0, func(ctx context.Context) error {
+		err := b.core.AbortMultipartUpload(ctx, b.options.Name, b.key(u.name), u.id)
+		if err != nil && codeOf(err) == "NoSuchUpload" {
+			return nil
+		}
+		return err
+	})
 }
