@@ -134,6 +134,10 @@ func tell(ctx context.Context, job *backup.Job, report backup.Report) {
 	if report.Manifest != nil {
 		fields = append(fields, "backup", report.Manifest.ID, "bytes", report.Manifest.Dump.Bytes, "rows", report.Manifest.Rows(), "verified", report.Verification != nil && report.Verification.OK)
 	}
+	if report.PruneErr != nil {
+		job.Log.Warn("old backups could not be pruned", "error", report.PruneErr.Error())
+		fields = append(fields, "pruned", false)
+	}
 	if report.Err != nil {
 		job.Log.Error("backup run failed", append(fields, "error", report.Err.Error())...)
 		return
@@ -162,7 +166,15 @@ func listCommand() *cobra.Command {
 			for _, e := range entries {
 				fmt.Fprintf(table, "%s\t%q\t%s\t%d\t%d\t%s\n", e.ID, e.Database.Name, e.Started.Format(time.RFC3339), e.Rows(), e.Dump.Bytes, e.State())
 			}
-			return table.Flush()
+			if err := table.Flush(); err != nil {
+				return err
+			}
+			for _, e := range entries {
+				if e.Problem != "" {
+					fmt.Fprintln(command.ErrOrStderr(), "backup:", e.Problem)
+				}
+			}
+			return nil
 		},
 	}
 	command.Flags().BoolVar(&asJSON, "json", false, "print the manifests as JSON")
@@ -188,6 +200,7 @@ func verifyCommand() *cobra.Command {
 
 func restoreCommand() *cobra.Command {
 	var yes, noSafety bool
+	var from string
 	command := &cobra.Command{
 		Use: "restore [ID]", Short: "Restore a backup under the database's name; what was there is kept under another", Args: atMostOneID,
 		RunE: func(command *cobra.Command, arguments []string) error {
@@ -200,15 +213,25 @@ func restoreCommand() *cobra.Command {
 				return err
 			}
 			if !yes {
-				fmt.Fprintf(command.ErrOrStderr(), "Restore %s (%s, %d rows) over database %q? Stop its writers first. Type the database's name: ",
-					entry.ID, entry.State(), entry.Rows(), job.Name())
-				// The end of the input is an answer, too: no.
-				answer, _ := bufio.NewReader(command.InOrStdin()).ReadString('\n')
-				if strings.TrimSuffix(answer, "\n") != job.Name() {
+				fmt.Fprintf(command.ErrOrStderr(), "Restore %s of database %q (%s, %d rows) over database %q? Stop its writers first.\n", entry.ID, entry.Database.Name, entry.State(), entry.Rows(), job.Name())
+				for _, warning := range entry.Warnings {
+					fmt.Fprintln(command.ErrOrStderr(), "The backup says:", warning)
+				}
+				input := bufio.NewReader(command.InOrStdin())
+				confirm := func(what, name string) bool {
+					fmt.Fprintf(command.ErrOrStderr(), "Type the name of the %s: ", what)
+					// The end of the input is an answer, too: no.
+					answer, _ := input.ReadString('\n')
+					return strings.TrimSuffix(answer, "\n") == name
+				}
+				if entry.Database.Name != job.Name() && from == "" && confirm("database that the backup is of", entry.Database.Name) {
+					from = entry.Database.Name
+				}
+				if !confirm("database to restore over", job.Name()) {
 					return fault.WithHint(fault.Usage("not confirmed, nothing was done"), "type the database's name, or give --yes")
 				}
 			}
-			restored, err := job.Restore(command.Context(), entry.ID, backup.RestoreOptions{NoSafetyBackup: noSafety})
+			restored, err := job.Restore(command.Context(), entry.ID, backup.RestoreOptions{NoSafetyBackup: noSafety, From: from})
 			if err != nil {
 				return err
 			}
@@ -217,6 +240,7 @@ func restoreCommand() *cobra.Command {
 	}
 	command.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	command.Flags().BoolVar(&noSafety, "no-safety-backup", false, "make no backup of what is there now")
+	command.Flags().StringVar(&from, "from", "", "name of the database that the backup is of, if that is another one")
 	return command
 }
 

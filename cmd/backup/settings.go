@@ -16,17 +16,23 @@ import (
 
 	"berth/internal/backup"
 	"berth/internal/backup/sqlite"
+	"berth/internal/bucket"
 	"berth/internal/config"
 	"berth/internal/fault"
 )
 
 // The environment names the bucket and the database; docs/backups.md lists the
 // variables. What the bucket's leave open comes from s3cmd's .s3cfg.
-func newBucket() (*backup.Bucket, error) {
-	o := backup.BucketOptions{
+func newBucket() (*bucket.Bucket, error) {
+	o := bucket.Options{
 		Endpoint: os.Getenv("BUCKET_ENDPOINT"), Region: os.Getenv("BUCKET_REGION"), Name: os.Getenv("BUCKET_NAME"),
 		AccessKey: os.Getenv("BUCKET_ACCESS_KEY"), SecretKey: os.Getenv("BUCKET_SECRET_KEY"),
 		Prefix: setting("BACKUP_PREFIX", "backups/"),
+		Hints: bucket.Hints{
+			Keys:   "check the bucket's access key and secret key: set BUCKET_ACCESS_KEY and BUCKET_SECRET_KEY, or put them into .s3cfg",
+			Denied: "check what the bucket's key may do: read, write, list and delete",
+			Name:   "check BUCKET_NAME, or make the bucket", Endpoint: "check BUCKET_ENDPOINT",
+		},
 	}
 	if o.AccessKey == "" || o.SecretKey == "" || o.Endpoint == "" {
 		if err := fromS3cfg(&o); err != nil {
@@ -42,11 +48,11 @@ func newBucket() (*backup.Bucket, error) {
 			return nil, fault.Usage("BUCKET_CA_FILE: %w", err)
 		}
 	}
-	return backup.NewBucket(o)
+	return bucket.New(o)
 }
 
 // fromS3cfg reads the file that S3CFG names, or ./.s3cfg or ~/.s3cfg.
-func fromS3cfg(o *backup.BucketOptions) error {
+func fromS3cfg(o *bucket.Options) error {
 	paths := []string{os.Getenv("S3CFG")}
 	if paths[0] == "" {
 		paths[0] = ".s3cfg"
@@ -84,8 +90,8 @@ func fromS3cfg(o *backup.BucketOptions) error {
 func newJob(logs io.Writer, withDatabase bool) (*backup.Job, error) {
 	job := &backup.Job{
 		Scratch: os.Getenv("BACKUP_SCRATCH"), Bin: os.Getenv("PG_BIN"),
-		Engine: sqlite.Engine{},
-		Log:    slog.New(slog.NewJSONHandler(logs, nil)), Now: time.Now,
+		Engine: sqlite.Engine{}, Hints: backup.Hints{List: "backup list", Run: "backup run"},
+		Log: slog.New(slog.NewJSONHandler(logs, nil)), Now: time.Now,
 	}
 	var err error
 	if job.Bucket, err = newBucket(); err != nil {

@@ -77,13 +77,18 @@ func (r backupReport) bad(err error) backupReport {
 func (r backupReport) judge(b config.Backup, entries []backup.Entry, since, now time.Time) backupReport {
 	r.OK = true
 	for _, e := range entries {
+		if e.Unreadable {
+			r.OK = false
+			r.Problem = e.Problem
+			continue
+		}
 		if !e.Damaged() {
 			r.Last = &lastBackup{e.ID, e.Started, e.OK(), e.Rows(), e.Dump.Bytes}
 			since = e.Started
 			break
 		}
 		r.OK = false
-		r.Problem = e.ID + " is damaged: " + e.Verified.Problem
+		r.Problem = e.ID + " is " + e.State() + ": " + e.Verified.Problem
 	}
 	due, err := b.Due(since)
 	if err != nil {

@@ -179,7 +179,20 @@ func (a *app) backupNow(ctx context.Context, o backupOptions) error {
 	if o.json {
 		return a.console.JSON(entry)
 	}
-	return a.console.Print("%s is backed up as %s: %d rows, %s, %s", b.environment, entry.ID, entry.Rows(), bytesOf(entry.Dump.Bytes), entry.State())
+	if err := a.console.Print("%s is backed up as %s: %d rows, %s, %s", b.environment, entry.ID, entry.Rows(), bytesOf(entry.Dump.Bytes), entry.State()); err != nil {
+		return err
+	}
+	return a.printWarnings(entry)
+}
+
+// printWarnings says what a backup does not hold.
+func (a *app) printWarnings(entry *backup.Entry) error {
+	for _, warning := range entry.Warnings {
+		if err := a.console.Print("Note: %s", warning); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // connectBackups opens the cluster that the backups are of.
@@ -212,6 +225,11 @@ func (a *app) backupList(ctx context.Context, o backupOptions) error {
 		})
 	}
 	a.console.Table([]string{" ", "ID", "MADE", "ROWS", "SIZE", "STATE"}, rows)
+	for _, entry := range entries {
+		if entry.Problem != "" {
+			a.console.Print("%s", entry.Problem)
+		}
+	}
 	return nil
 }
 
@@ -220,7 +238,7 @@ func (a *app) backupVerify(ctx context.Context, o backupOptions) error {
 	if err != nil {
 		return err
 	}
-	entry, err := b.archive.Find(ctx, o.id)
+	entry, err := b.archive.Latest(ctx, o.id)
 	if err != nil {
 		return err
 	}
@@ -255,10 +273,13 @@ func (a *app) backupRestore(ctx context.Context, o backupOptions) error {
 	if err != nil {
 		return err
 	}
-	a.console.Print("This puts backup %s of %s (%s ago, %d rows, %s) in place of the database of %s on cluster %s.\n"+
+	a.console.Print("This puts backup %s of database %s (made on %s, %s ago, %d rows, %s) in place of the database of %s on cluster %s.\n"+
 		"%s is stopped meanwhile. What is there now is backed up first, and kept under another name.",
-		entry.ID, entry.Started.Local().Format(time.DateTime), since(entry.Started, time.Now()), entry.Rows(), entry.State(),
+		entry.ID, entry.Database.Name, entry.Started.Local().Format(time.DateTime), since(entry.Started, time.Now()), entry.Rows(), entry.State(),
 		b.environment, cluster.Name, b.environment)
+	if err := a.printWarnings(entry); err != nil {
+		return err
+	}
 	if !a.yes {
 		sure, err := a.console.Type(ctx, b.environment)
 		if err != nil {

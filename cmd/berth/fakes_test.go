@@ -308,6 +308,10 @@ func (f fakeArchive) Find(_ context.Context, id string) (*backup.Entry, error) {
 	return nil, backup.ErrNone
 }
 
+func (f fakeArchive) Latest(ctx context.Context, id string) (*backup.Entry, error) {
+	return f.Find(ctx, id)
+}
+
 func (f fakeArchive) Get(_ context.Context, id string, w io.Writer) error {
 	_, err := io.WriteString(w, "-- "+id+"\n")
 	return err

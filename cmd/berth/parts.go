@@ -10,6 +10,7 @@ import (
 	"filippo.io/age"
 
 	"berth/internal/backup"
+	store "berth/internal/bucket"
 	"berth/internal/config"
 	"berth/internal/fault"
 	"berth/internal/logs"
@@ -92,6 +93,7 @@ type logAgent interface {
 type archive interface {
 	List(ctx context.Context) ([]backup.Entry, error)
 	Find(ctx context.Context, id string) (*backup.Entry, error)
+	Latest(ctx context.Context, id string) (*backup.Entry, error)
 	Get(ctx context.Context, id string, w io.Writer) error
 	GetFile(ctx context.Context, id, path string) error
 }
@@ -125,15 +127,12 @@ var realParts = parts{
 
 // openArchive opens the backups of an environment, to read them.
 func openArchive(bucket provider.Bucket, c *config.Config, environment string) (archive, error) {
-	opened, err := backup.NewBucket(backup.BucketOptions{
-		Endpoint: bucket.Endpoint, Region: bucket.Region, Name: bucket.Name,
-		AccessKey: bucket.AccessKey, SecretKey: bucket.SecretKey, CA: bucket.CA,
-		Prefix: platform.BackupPrefix(c.Name, environment),
-	})
+	hint := "check the bucket in berth.yaml and its keys in .env"
+	opened, err := bucket.Open(platform.BackupPrefix(c.Name, environment), store.Hints{Keys: hint, Name: hint, Endpoint: hint})
 	if err != nil {
 		return nil, err
 	}
-	job := &backup.Job{Bucket: opened, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	job := &backup.Job{Bucket: opened, Hints: backup.Hints{List: "berth backup list", Run: "berth backup now"}, Log: slog.New(slog.DiscardHandler), Now: time.Now}
 	if identity := c.DotEnv[config.BackupIdentity]; identity != "" {
 		if job.Identities, err = age.ParseIdentities(strings.NewReader(identity)); err != nil {
 			// The error would quote a line, which may be the key.

@@ -37,6 +37,7 @@ import (
 	"filippo.io/age"
 	"golang.org/x/sync/errgroup"
 
+	"berth/internal/bucket"
 	"berth/internal/fault"
 )
 
@@ -45,7 +46,7 @@ var Version = "dev"
 
 // A Job is a bucket, the database that is backed up into it, and how.
 type Job struct {
-	Bucket *Bucket
+	Bucket *bucket.Bucket
 	// Database is nil where only the bucket is used, and for SQLite.
 	Database *Database
 	// Format is what dumps of Database are made in; empty stands for Plain.
@@ -65,8 +66,16 @@ type Job struct {
 	// Bin is the folder of PostgreSQL's programs; empty finds the fitting one.
 	Bin string
 	Log *slog.Logger
+	// Hints are what a person is told to do.
+	Hints Hints
 	// Now is the clock; tests move it.
 	Now func() time.Time
+}
+
+// Hints are the commands that the job's user is told of.
+type Hints struct {
+	// List shows what backups there are, Run makes one.
+	List, Run string
 }
 
 // Name is what the database is called.
@@ -81,6 +90,8 @@ var (
 	// ErrDamaged is in the chain of errors that say that what is in the bucket
 	// is not what was put there, or does not restore to it.
 	ErrDamaged = errors.New("the backup is damaged")
+	// ErrDoesNotLoad is in the chain of those of a dump that PostgreSQL refuses.
+	ErrDoesNotLoad = fmt.Errorf("%w: does not load", ErrDamaged)
 	// ErrUnsound is in the chain when a SQLite database is not in order.
 	ErrUnsound = errors.New("the database is not sound")
 	// ErrBusy is in the chain when another run holds the database.
@@ -104,23 +115,29 @@ func newID(now time.Time) string {
 type Entry struct {
 	Manifest
 	Verified *Verification `json:"verified,omitempty"`
+	// Problem is what is wrong with what the bucket says of it: a manifest that
+	// cannot be read, or a verification. Then nothing else is known of that.
+	Problem string `json:"problem,omitempty"`
+	// Unreadable says that it is the manifest.
+	Unreadable bool `json:"unreadable,omitempty"`
 }
 
 // OK reports whether the backup has been restored and found equal.
 func (e Entry) OK() bool { return e.Verified != nil && e.Verified.OK }
 
-// Damaged reports whether it has been found not to be.
-func (e Entry) Damaged() bool { return e.Verified != nil && !e.Verified.OK }
+// Damaged reports whether it has been found not to be, or cannot be read.
+func (e Entry) Damaged() bool { return e.Unreadable || e.Verified != nil && !e.Verified.OK }
 
-// List returns the backups, the newest first.
+// List returns the backups, the newest first. What cannot be read of one is named in
+// its entry, and is no error.
 func (j *Job) List(ctx context.Context) ([]Entry, error) {
-	objects, err := j.Bucket.list(ctx)
+	objects, err := j.list(ctx)
 	if err != nil {
 		return nil, err
 	}
 	verified := map[string]bool{}
 	for _, o := range objects {
-		if id, ok := strings.CutSuffix(o.name, ".verified.json"); ok {
+		if id, ok := strings.CutSuffix(o.Name, ".verified.json"); ok {
 			verified[id] = true
 		}
 	}
@@ -129,7 +146,7 @@ func (j *Job) List(ctx context.Context) ([]Entry, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(8) // A bucket is far away, and there may be a hundred.
 	for _, o := range objects {
-		id, ok := strings.CutSuffix(o.name, ".manifest.json")
+		id, ok := strings.CutSuffix(o.Name, ".manifest.json")
 		if !ok || !validID.MatchString(id) {
 			continue
 		}
@@ -137,6 +154,9 @@ func (j *Job) List(ctx context.Context) ([]Entry, error) {
 			entry, err := j.entry(ctx, id, verified[id])
 			if errors.Is(err, ErrNone) {
 				return nil // pruned since it was listed
+			}
+			if errors.Is(err, ErrDamaged) {
+				entry, err = unreadable(id, err), nil
 			}
 			if err != nil {
 				return err
@@ -154,31 +174,58 @@ func (j *Job) List(ctx context.Context) ([]Entry, error) {
 	return entries, nil
 }
 
-// Find returns the backup of that ID; without an ID, the newest that is not
-// known to be damaged.
+// unreadable stands for a backup whose manifest is no manifest.
+func unreadable(id string, err error) *Entry {
+	started, _ := time.Parse("20060102_150405", id[:15]) // 0 sorts last
+	return &Entry{Manifest: Manifest{ID: id, Started: started}, Problem: err.Error(), Unreadable: true}
+}
+
+// Find returns the backup of that ID; without an ID, the newest that has been
+// verified, or else the newest that is not known to be damaged. Where the job has a
+// database, only its own backups are meant then.
 func (j *Job) Find(ctx context.Context, id string) (*Entry, error) {
+	return j.find(ctx, id, Entry.OK, func(e Entry) bool { return !e.Damaged() })
+}
+
+// Latest does so, but takes the newest that is not known to be damaged.
+func (j *Job) Latest(ctx context.Context, id string) (*Entry, error) {
+	return j.find(ctx, id, func(e Entry) bool { return !e.Damaged() })
+}
+
+func (j *Job) find(ctx context.Context, id string, wanted ...func(Entry) bool) (*Entry, error) {
 	if id != "" {
 		if !validID.MatchString(id) {
 			return nil, fault.Usage("%q is not the ID of a backup: that looks like 20060102_150405_0a1b", id)
 		}
 		entry, err := j.entry(ctx, id, true)
-		return entry, fault.WithHint(err, "see what there is with: backup list")
+		if !errors.Is(err, ErrNone) {
+			return entry, err
+		}
+		return nil, fault.WithHint(err, "see what there is with: %s", j.Hints.List)
 	}
 	entries, err := j.List(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, entry := range entries {
-		if !entry.Damaged() {
-			return &entry, nil
+	for _, good := range wanted {
+		for _, entry := range entries {
+			if good(entry) && j.owns(entry) {
+				return &entry, nil
+			}
 		}
 	}
-	return nil, fault.WithHint(fmt.Errorf("find the newest backup: %w", ErrNone), "make one with: backup run")
+	return nil, fault.WithHint(fmt.Errorf("find the newest backup: %w", ErrNone), "make one with: %s", j.Hints.Run)
+}
+
+// owns reports whether a backup is of the job's database, as far as the job has one.
+// A file of SQLite may be called otherwise: it is its volume's, and nobody else's.
+func (j *Job) owns(e Entry) bool {
+	return j.File != "" || j.Database == nil || e.Format == SQLite || e.Database.Name == j.Name()
 }
 
 func (j *Job) entry(ctx context.Context, id string, verified bool) (*Entry, error) {
 	entry := &Entry{}
-	if err := j.Bucket.getJSON(ctx, id+".manifest.json", &entry.Manifest); err != nil {
+	if err := j.getJSON(ctx, id+".manifest.json", &entry.Manifest); err != nil {
 		return nil, fmt.Errorf("backup %s: %w", id, err)
 	}
 	if err := entry.Manifest.validate(id); err != nil {
@@ -188,9 +235,13 @@ func (j *Job) entry(ctx context.Context, id string, verified bool) (*Entry, erro
 		return entry, nil
 	}
 	var v Verification
-	err := j.Bucket.getJSON(ctx, id+".verified.json", &v)
+	err := j.getJSON(ctx, id+".verified.json", &v)
 	if errors.Is(err, ErrNone) {
 		return entry, nil
+	}
+	if errors.Is(err, ErrDamaged) {
+		entry.Problem = err.Error()
+		return entry, nil // It counts as not verified.
 	}
 	if err != nil {
 		return nil, fmt.Errorf("backup %s: %w", id, err)
@@ -204,6 +255,10 @@ func (e Entry) State() string {
 	switch {
 	case e.OK():
 		return "verified"
+	case e.Unreadable:
+		return "unreadable"
+	case e.Damaged() && e.Verified.DoesNotLoad:
+		return "damaged: does not load"
 	case e.Damaged():
 		return "damaged"
 	}

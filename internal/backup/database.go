@@ -2,13 +2,19 @@ package backup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
+	"github.com/jackc/pgservicefile"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"berth/internal/fault"
 )
@@ -16,42 +22,99 @@ import (
 // A Database is one database of a PostgreSQL server and how to get in.
 type Database struct {
 	config *pgx.ConnConfig
-	// tls are the variables of libpq that the URL's parameters stand for.
+	// tls are the variables of libpq that the connection's parameters stand for.
 	tls []string
+	// server is the same for all databases of a server.
+	server *server
+}
+
+// server is what the first session has found out: which one of several hosts
+// serves, so that PostgreSQL's programs go there too, and its major version.
+type server struct {
+	mu    sync.Mutex
+	host  string
+	port  uint16
+	major int
+	super bool
+}
+
+// libpqTLS are the parameters of a URL or a service that the programs have to be
+// told of, and the variables that tell them.
+var libpqTLS = map[string]string{
+	"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY",
+	"sslcrl": "PGSSLCRL", "sslnegotiation": "PGSSLNEGOTIATION", "channel_binding": "PGCHANNELBINDING", "gssencmode": "PGGSSENCMODE",
 }
 
 // ParseDatabase reads a URL, postgres://user:password@host/name?sslmode=…; what
 // it leaves open, or all if it is empty, comes from the environment's PG*
-// variables and the password file, as in PostgreSQL's own programs.
+// variables, the service file and the password file, as in PostgreSQL's own
+// programs.
 func ParseDatabase(text string) (*Database, error) {
-	d := &Database{}
+	d := &Database{server: &server{}}
+	parameters, service := url.Values{}, os.Getenv("PGSERVICE")
 	if text != "" {
 		u, err := url.Parse(text)
 		if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
 			return nil, fault.Usage("the database is not a URL such as postgres://user@host/name") // The text may hold the password.
 		}
-		for parameter, variable := range map[string]string{
-			"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY",
-		} {
-			if value := u.Query().Get(parameter); value != "" {
-				d.tls = append(d.tls, variable+"="+value)
-			}
+		parameters = u.Query()
+		if named := parameters.Get("service"); named != "" {
+			service = named
 		}
 	}
 	config, err := pgx.ParseConfig(text)
 	if err != nil {
 		return nil, fault.Usage("the database: %w", err) // pgx leaves out the password.
 	}
+	settings, err := serviceSettings(service)
+	if err != nil {
+		return nil, err
+	}
+	for parameter, variable := range libpqTLS {
+		value := parameters.Get(parameter)
+		if value == "" {
+			value = settings[parameter]
+		}
+		if value != "" {
+			d.tls = append(d.tls, variable+"="+value)
+		}
+	}
+	slices.Sort(d.tls)
 	if config.Database == "" {
 		config.Database = config.User
 	}
 	// Names come as Go has them, whatever the database's encoding is.
 	config.RuntimeParams["client_encoding"] = "UTF8"
-	// The session that holds snapshot and lock is idle for as long as it takes.
-	config.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
-	config.RuntimeParams["statement_timeout"] = "0"
+	// From the first statement on; the rest is set by one.
+	for _, timeout := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
+		config.RuntimeParams[timeout] = "0"
+	}
 	d.config = config
 	return d, nil
+}
+
+// serviceSettings reads a section of the connection service file, as pgx does.
+func serviceSettings(name string) (map[string]string, error) {
+	if name == "" {
+		return nil, nil
+	}
+	path := os.Getenv("PGSERVICEFILE")
+	if path == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return nil, fault.Usage("the database's service %q: %w", name, err)
+		}
+		path = filepath.Join(home, ".pg_service.conf")
+	}
+	file, err := pgservicefile.ReadServicefile(path)
+	if err != nil {
+		return nil, fault.Usage("the database's service %q: %s cannot be read", name, path) // The error may quote a line.
+	}
+	service, err := file.GetService(name)
+	if err != nil {
+		return nil, fault.Usage("the database's service %q is not in %s", name, path)
+	}
+	return service.Settings, nil
 }
 
 // Name is the name of the database.
@@ -61,15 +124,110 @@ func (d *Database) Name() string { return d.config.Database }
 func (d *Database) named(name string) *Database {
 	config := d.config.Copy()
 	config.Database = name
-	return &Database{config: config, tls: d.tls}
+	return &Database{config: config, tls: d.tls, server: d.server}
 }
 
+// session are the settings of every session that the job opens, and of those that
+// PostgreSQL's programs open: what a server, a database or a role may have set
+// otherwise, and a dump or a restore depends on. An older server knows fewer.
+var session = []struct {
+	name, value string
+	since       int
+	super       bool
+}{
+	{"TimeZone", "UTC", 0, false},
+	{"bytea_output", "hex", 0, false},
+	{"DateStyle", "ISO", 0, false},
+	{"IntervalStyle", "postgres", 0, false},
+	{"default_transaction_read_only", "off", 0, false},
+	{"maintenance_work_mem", "128MB", 0, false},
+	{"synchronous_commit", "off", 0, false},
+	{"statement_timeout", "0", 0, false},
+	{"lock_timeout", "0", 0, false},
+	{"idle_in_transaction_session_timeout", "0", 0, false},
+	{"idle_session_timeout", "0", 14, false},
+	{"transaction_timeout", "0", 17, false},
+	// Triggers on login would write into what is restored, or refuse the job.
+	{"event_triggers", "off", 17, true},
+}
+
+// connect opens a session, protected by the settings above. It goes to the same
+// host each time.
 func (d *Database) connect(ctx context.Context) (*pgx.Conn, error) {
-	connection, err := pgx.ConnectConfig(ctx, d.config)
-	if err != nil {
-		return nil, fmt.Errorf("connect to the database: %w", err)
+	var failed []error
+	for _, config := range d.hosts() {
+		c, err := pgx.ConnectConfig(ctx, config)
+		if err != nil {
+			var answer *pgconn.PgError
+			if errors.As(err, &answer) && answer.Code == "08P01" && strings.Contains(answer.Message, "startup parameter") {
+				return nil, fmt.Errorf("%w: %w", errPooler, err)
+			}
+			failed = append(failed, err)
+			continue
+		}
+		if err := d.settle(ctx, c, config); err != nil {
+			return nil, errors.Join(fmt.Errorf("connect to the database: %w", err), c.Close(context.WithoutCancel(ctx)))
+		}
+		return c, nil
 	}
-	return connection, nil
+	return nil, fmt.Errorf("connect to the database: %w", errors.Join(failed...))
+}
+
+// errPooler is what stands where the database should.
+var errPooler = fault.WithHint(errors.New("the database's address is a connection pooler's, through which no backup of one moment can be made"),
+	"name PostgreSQL's own host and port")
+
+// hosts are the configurations to try one after the other, one for each host of
+// the URL, or the one that was found.
+func (d *Database) hosts() (all []*pgx.ConnConfig) {
+	d.server.mu.Lock()
+	defer d.server.mu.Unlock()
+	fallbacks := append([]*pgconn.FallbackConfig{{Host: d.config.Host, Port: d.config.Port, TLSConfig: d.config.TLSConfig}}, d.config.Fallbacks...)
+	for _, f := range fallbacks {
+		if d.server.host != "" && (f.Host != d.server.host || f.Port != d.server.port) {
+			continue
+		}
+		if n := len(all); n > 0 && all[n-1].Host == f.Host && all[n-1].Port == f.Port {
+			all[n-1].Fallbacks = append(all[n-1].Fallbacks, f) // with or without TLS
+			continue
+		}
+		config := d.config.Copy()
+		config.Host, config.Port, config.TLSConfig, config.Fallbacks = f.Host, f.Port, f.TLSConfig, nil
+		all = append(all, config)
+	}
+	return all
+}
+
+// settle protects a new session, and notes which server it is of.
+func (d *Database) settle(ctx context.Context, c *pgx.Conn, config *pgx.ConnConfig) error {
+	var major int
+	var super bool
+	err := c.QueryRow(ctx, "SELECT current_setting('server_version_num')::int / 10000, rolsuper FROM pg_roles WHERE rolname = current_user").Scan(&major, &super)
+	if err != nil {
+		return err
+	}
+	d.server.mu.Lock()
+	d.server.host, d.server.port, d.server.major, d.server.super = config.Host, config.Port, major, super
+	d.server.mu.Unlock()
+	for _, s := range d.session() {
+		if _, err := c.Exec(ctx, "SELECT set_config($1, $2, false)", s[0], s[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// session returns the settings that the server knows and the user may make. Before
+// the first connection they are those of the oldest.
+func (d *Database) session() (all [][2]string) {
+	d.server.mu.Lock()
+	defer d.server.mu.Unlock()
+	for _, s := range session {
+		if s.since <= d.server.major && (!s.super || d.server.super) {
+			all = append(all, [2]string{s.name, s.value})
+		}
+	}
+	return all
 }
 
 // environ is the environment of PostgreSQL's programs. All they are told goes
@@ -79,177 +237,54 @@ func (d *Database) environ(inherited []string) []string {
 	var environ []string
 	for _, variable := range inherited {
 		name, _, _ := strings.Cut(variable, "=")
-		if slices.Contains([]string{"PATH", "HOME", "TMPDIR", "PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"}, name) {
+		if slices.Contains([]string{"PATH", "HOME", "TMPDIR"}, name) {
 			environ = append(environ, variable)
+			continue
+		}
+		for _, tls := range libpqTLS {
+			if name == tls {
+				environ = append(environ, variable)
+			}
 		}
 	}
 	environ = append(environ, d.tls...)
+	host, port := d.config.Host, d.config.Port
+	d.server.mu.Lock()
+	if d.server.host != "" {
+		host, port = d.server.host, d.server.port
+	}
+	d.server.mu.Unlock()
+	var options []string
+	if own := d.config.RuntimeParams["options"]; own != "" {
+		options = append(options, own)
+	}
+	for _, s := range d.session() {
+		options = append(options, "-c "+s[0]+"="+s[1])
+	}
 	environ = append(environ,
-		"PGHOST="+d.config.Host, "PGPORT="+strconv.Itoa(int(d.config.Port)), "PGUSER="+d.config.User, "PGDATABASE="+d.config.Database,
-		"LC_ALL=C", "PGAPPNAME=backup", "PGCONNECT_TIMEOUT=30",
-		// What a server may have set otherwise and a dump depends on. pg_dump
-		// sets the rest itself.
-		"PGOPTIONS=-c TimeZone=UTC -c bytea_output=hex -c maintenance_work_mem=128MB -c synchronous_commit=off")
+		"PGHOST="+host, "PGPORT="+strconv.Itoa(int(port)), "PGUSER="+d.config.User, "PGDATABASE="+d.config.Database,
+		"LC_ALL=C", "PGAPPNAME=backup", "PGCONNECT_TIMEOUT=30", "PGOPTIONS="+strings.Join(options, " "))
 	if d.config.Password != "" {
 		environ = append(environ, "PGPASSWORD="+d.config.Password)
 	}
 	return environ
 }
 
-// DatabaseInfo is what a new database needs to be like the one that was dumped.
-// SQLite's are nothing but a file, and have a name and a size.
-type DatabaseInfo struct {
-	Name     string `json:"name"`
-	Owner    string `json:"owner,omitempty"`
-	Encoding string `json:"encoding,omitempty"`
-	Collate  string `json:"collate,omitempty"`
-	Ctype    string `json:"ctype,omitempty"`
-	// Provider of the locale: "c" of libc, "i" of ICU, "b" built in.
-	Provider string `json:"provider,omitempty"`
-	// Locale of ICU or of the built-in provider.
-	Locale string `json:"locale,omitempty"`
-	// Bytes is the size on the server's disk.
-	Bytes int64 `json:"bytes"`
-	// Settings are those of ALTER DATABASE … SET: "name=value".
-	Settings []string `json:"settings,omitempty"`
-}
-
-// queryInfo reads it from the connection's database.
-func queryInfo(ctx context.Context, c *pgx.Conn) (DatabaseInfo, error) {
-	// PostgreSQL 17 renamed the column of the locale.
-	var info DatabaseInfo
-	err := c.QueryRow(ctx, `
-		SELECT datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, coalesce(to_jsonb(d)->>'datlocprovider', 'c'),
-		       coalesce(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale', ''),
-		       pg_database_size(oid), coalesce((SELECT setconfig FROM pg_db_role_setting WHERE setdatabase = d.oid AND setrole = 0), '{}')
-		FROM pg_database d WHERE datname = current_database()`).
-		Scan(&info.Name, &info.Owner, &info.Encoding, &info.Collate, &info.Ctype, &info.Provider, &info.Locale, &info.Bytes, &info.Settings)
-	if err != nil {
-		return info, fmt.Errorf("describe the database: %w", err)
-	}
-	return info, nil
-}
-
-// create makes an empty database of that name, like the one described.
-func (info DatabaseInfo) create(ctx context.Context, c *pgx.Conn, name string) error {
-	quote := func(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
-	var major int
-	if err := c.QueryRow(ctx, "SELECT current_setting('server_version_num')::int / 10000").Scan(&major); err != nil {
-		return fmt.Errorf("create database %s: %w", name, err)
-	}
-	sql := "CREATE DATABASE " + pgx.Identifier{name}.Sanitize() + " TEMPLATE template0 ENCODING " + quote(info.Encoding) +
-		" LC_COLLATE " + quote(info.Collate) + " LC_CTYPE " + quote(info.Ctype)
-	switch {
-	case info.Provider == "i" && major < 15:
-	case info.Provider == "i":
-		sql += " LOCALE_PROVIDER icu ICU_LOCALE " + quote(info.Locale)
-	case info.Provider == "b":
-		sql += " LOCALE_PROVIDER builtin BUILTIN_LOCALE " + quote(info.Locale)
-	case major >= 15:
-		sql += " LOCALE_PROVIDER libc"
-	}
-	if _, err := c.Exec(ctx, sql); err != nil {
-		return fmt.Errorf("create database %s: %w", name, err)
-	}
-	return nil
-}
-
-// finish gives a restored database the owner and the settings of the original.
-func (info DatabaseInfo) finish(ctx context.Context, c *pgx.Conn, name string) error {
-	alter := "ALTER DATABASE " + pgx.Identifier{name}.Sanitize()
-	err := pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, alter+" OWNER TO "+pgx.Identifier{info.Owner}.Sanitize()); err != nil {
-			return err
+// maintenance opens a session of another database of the server, from which this
+// one can be renamed: postgres, or what takes its place.
+func (d *Database) maintenance(ctx context.Context) (*Database, *pgx.Conn, error) {
+	var failed []error
+	for _, name := range []string{"postgres", "template1"} {
+		if name == d.Name() {
+			continue
 		}
-		for _, setting := range info.Settings {
-			// A list, such as search_path, is kept as SET reads it. So it is set
-			// for this transaction, and the database told to have the same.
-			parameter, value, _ := strings.Cut(setting, "=")
-			if _, err := tx.Exec(ctx, "SELECT set_config($1, $2, true)", parameter, value); err != nil {
-				return err
-			}
-			if _, err := tx.Exec(ctx, alter+" SET "+pgx.Identifier(strings.Split(parameter, ".")).Sanitize()+" FROM CURRENT"); err != nil {
-				return err
-			}
+		m := d.named(name)
+		c, err := m.connect(ctx)
+		if err == nil {
+			return m, c, nil
 		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("set up database %s: %w", name, err)
+		failed = append(failed, fmt.Errorf("database %s: %w", name, err))
 	}
-	return nil
-}
-
-// snapshot is one state of a database that several sessions can look at.
-type snapshot struct {
-	connection *pgx.Conn
-	name       string
-	info       DatabaseInfo
-	tables     map[string]bool
-	version    string
-	major      int
-}
-
-// lockKey is the number of the advisory lock that a run holds.
-const lockKey = 0x6265727468 // "berth"
-
-// begin locks the database against a second run, and takes a snapshot. Both
-// last until the connection is closed.
-func (d *Database) begin(ctx context.Context) (_ *snapshot, err error) {
-	c, err := d.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s := &snapshot{connection: c, tables: map[string]bool{}}
-	defer func() {
-		if err != nil {
-			s.close()
-		}
-	}()
-	var locked bool
-	if err := c.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(lockKey)).Scan(&locked); err != nil {
-		return nil, fmt.Errorf("lock the database: %w", err)
-	}
-	if !locked {
-		return nil, ErrBusy
-	}
-	if _, err := c.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {
-		return nil, fmt.Errorf("begin a snapshot: %w", err)
-	}
-	err = c.QueryRow(ctx, "SELECT pg_export_snapshot(), current_setting('server_version'), current_setting('server_version_num')::int / 10000").
-		Scan(&s.name, &s.version, &s.major)
-	if err != nil {
-		return nil, fmt.Errorf("export a snapshot: %w", err)
-	}
-	if s.info, err = queryInfo(ctx, c); err != nil {
-		return nil, err
-	}
-	return s, s.queryTables(ctx)
-}
-
-// queryTables lists the tables that a dump of the snapshot has to hold.
-func (s *snapshot) queryTables(ctx context.Context) error {
-	rows, err := s.connection.Query(ctx, `
-		SELECT nspname, relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-		WHERE relkind = 'r' AND relpersistence <> 't' AND nspname !~ '^pg_' AND nspname <> 'information_schema'
-		AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')`)
-	if err != nil {
-		return fmt.Errorf("list the tables: %w", err)
-	}
-	var schema, table string
-	_, err = pgx.ForEachRow(rows, []any{&schema, &table}, func() error {
-		s.tables[TableName(schema, table)] = true
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("list the tables: %w", err)
-	}
-	return nil
-}
-
-func (s *snapshot) close() {
-	// The server drops lock and snapshot with the connection, however it ends.
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	_ = s.connection.Close(ctx)
+	return nil, nil, fault.WithHint(fmt.Errorf("a restore works from another database of the server, and none lets %s in: %w", d.config.User, errors.Join(failed...)),
+		"GRANT CONNECT ON DATABASE postgres TO %s", pgx.Identifier{d.config.User}.Sanitize())
 }

@@ -98,6 +98,10 @@ func (j *Job) storeFile(ctx context.Context, m *Manifest) (err error) {
 	}
 	m.ClientVersion, m.Format = m.ServerVersion, SQLite
 	m.Database = DatabaseInfo{Name: j.Name(), Bytes: info.Size()}
+	for _, warning := range m.Unchecked {
+		m.Warnings = append(m.Warnings, warning)
+		j.Log.Warn(warning, "backup", m.ID)
+	}
 	j.Log.Info("copied, uploading", "backup", m.ID, "database", j.Name(), "databaseBytes", info.Size())
 	m.Dump, err = j.upload(ctx, m, func(ctx context.Context, w io.Writer) (int64, error) {
 		// The upload ends its context when it fails, and then w fails, too.

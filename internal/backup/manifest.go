@@ -26,6 +26,9 @@ type Manifest struct {
 	Globals Object `json:"globals,omitzero"`
 	// Recipients are the age recipients that can decrypt; none: not encrypted.
 	Recipients []string `json:"recipients,omitempty"`
+	// Warnings say what the backup does not hold: what pg_dump warned of, and what
+	// the role that it was made as may not see.
+	Warnings []string `json:"warnings,omitempty"`
 	Contents
 }
 
@@ -50,6 +53,11 @@ type Contents struct {
 	Sequences Table `json:"sequences"`
 	// Schema is a checksum of all other lines, but for those that name versions.
 	Schema string `json:"schema"`
+
+	// Unchecked is what of a SQLite database could be read, but not checked.
+	Unchecked []string `json:"-"`
+	// Sections are in how many parts the rows of a table came.
+	Sections map[string]int `json:"-"`
 }
 
 // A Table is how many rows a table has, and the sum of their xxHash64 values:
@@ -108,6 +116,8 @@ type Verification struct {
 	// SameSchema tells whether the definitions dump to the same text as well.
 	// PostgreSQL words some of them anew, so that a difference is no failure.
 	SameSchema bool `json:"sameSchema"`
+	// DoesNotLoad says that PostgreSQL refused a statement of the dump.
+	DoesNotLoad bool `json:"doesNotLoad,omitempty"`
 	// Problem is what was wrong, if it is not OK.
 	Problem string `json:"problem,omitempty"`
 }

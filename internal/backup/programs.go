@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -111,9 +112,25 @@ func (p programs) command(ctx context.Context, d *Database, program string, argu
 // tail keeps the last of what a program says, for the error.
 type tail struct{ bytes.Buffer }
 
+// warnings are the lines in which a program that succeeded says what is amiss. The
+// details and hints that follow one belong to it.
+func (t *tail) warnings(program string) (warnings []string) {
+	for line := range strings.Lines(t.String()) {
+		line = strings.TrimSpace(line)
+		text, ours := strings.CutPrefix(line, program+": ")
+		switch {
+		case ours && strings.HasPrefix(text, "warning: "):
+			warnings = append(warnings, line)
+		case ours && len(warnings) > 0 && (strings.HasPrefix(text, "detail: ") || strings.HasPrefix(text, "hint: ")):
+			warnings[len(warnings)-1] += "; " + text
+		}
+	}
+	return warnings
+}
+
 func (t *tail) Write(p []byte) (int, error) {
 	t.Buffer.Write(p)
-	if extra := t.Len() - 4096; extra > 0 {
+	if extra := t.Len() - 64<<10; extra > 0 {
 		t.Next(extra)
 	}
 	return len(p), nil
@@ -130,17 +147,33 @@ func (t *tail) explain(program string, err error) error {
 	return fmt.Errorf("%s: %w", program, err)
 }
 
+// dumped is what a dump has come to.
+type dumped struct {
+	Contents
+	size     int64
+	warnings []string
+}
+
+// encodingOf is what a database is dumped in: UTF-8, but for one that does not know
+// what its bytes stand for.
+func encodingOf(info DatabaseInfo) string {
+	if info.Encoding == "SQL_ASCII" {
+		return info.Encoding
+	}
+	return "UTF8"
+}
+
 // dump runs pg_dump, copies what it writes to w, and returns what that holds and
 // its size. It fails unless pg_dump has ended well and what came is a whole dump.
-func (p programs) dump(stopped context.Context, d *Database, f Format, w io.Writer, arguments ...string) (_ Contents, size int64, _ error) {
+func (p programs) dump(stopped context.Context, d *Database, f Format, encoding string, w io.Writer, arguments ...string) (_ dumped, _ error) {
 	ctx, cancel := context.WithCancel(stopped)
 	defer cancel()
 	// zstd compresses an archive as it does SQL, and sees more of it at once.
-	arguments = append([]string{"--format=" + string(f), "--compress=0", "--encoding=UTF8", "--no-password", "--lock-wait-timeout=300000"}, arguments...)
+	arguments = append([]string{"--format=" + string(f), "--compress=0", "--encoding=" + encoding, "--no-password", "--lock-wait-timeout=300000"}, arguments...)
 	command, said := p.command(ctx, d, "pg_dump", arguments...)
 	output, err := startPiped(command)
 	if err != nil {
-		return Contents{}, 0, fmt.Errorf("pg_dump: %w", err)
+		return dumped{}, fmt.Errorf("pg_dump: %w", err)
 	}
 	defer output.Close()
 	scanner := newScanner()
@@ -160,22 +193,22 @@ func (p programs) dump(stopped context.Context, d *Database, f Format, w io.Writ
 	}
 	convertErr := converted()
 	if stopped.Err() != nil {
-		return Contents{}, 0, context.Cause(stopped)
+		return dumped{}, context.Cause(stopped)
 	}
 	if copyErr != nil {
-		return Contents{}, 0, copyErr
+		return dumped{}, copyErr
 	}
 	if exit != nil {
-		return Contents{}, 0, exit
+		return dumped{}, exit
 	}
 	if convertErr != nil {
-		return Contents{}, 0, convertErr
+		return dumped{}, convertErr
 	}
 	contents, err := scanner.finish()
 	if err != nil {
-		return Contents{}, 0, fmt.Errorf("pg_dump: %w", err)
+		return dumped{}, fmt.Errorf("pg_dump: %w", err)
 	}
-	return contents, size, nil
+	return dumped{contents, size, said.warnings("pg_dump")}, nil
 }
 
 // pipeSize is what a pipe to or from a program holds: with the usual 64 KB the
@@ -226,10 +259,14 @@ func (p pipe) Read(b []byte) (int, error) {
 
 func (p pipe) Close() error { return unix.Close(int(p)) }
 
+// conninfo is a connection string of nothing but a database. pg_dumpall would ask
+// for postgres, where not everybody is let in, and takes a name with "=" for one.
+func conninfo(name string) string { return "dbname=" + quoteDSN(name) }
+
 // globals dumps what all databases of the server share. Passwords stay where
 // they are: only a superuser could read them, and a backup is no place for them.
 func (p programs) globals(ctx context.Context, d *Database) ([]byte, error) {
-	command, said := p.command(ctx, d, "pg_dumpall", "--globals-only", "--no-role-passwords", "--no-password")
+	command, said := p.command(ctx, d, "pg_dumpall", "--database="+conninfo(d.Name()), "--globals-only", "--no-role-passwords", "--no-password")
 	output, err := command.Output()
 	if err != nil {
 		return nil, said.explain("pg_dumpall", err)
@@ -243,11 +280,53 @@ func (p programs) globals(ctx context.Context, d *Database) ([]byte, error) {
 // load feeds SQL to psql, which stops at the first error. What it reads is
 // checked by whoever gives it.
 func (p programs) load(ctx context.Context, d *Database, sql io.Reader, stopAtError bool) error {
-	arguments := []string{"--no-psqlrc", "--no-password", "--quiet", "--output=/dev/null"}
+	arguments := []string{"--no-psqlrc", "--no-password", "--quiet", "--output=/dev/null", "--set=VERBOSITY=verbose"}
 	if stopAtError {
 		arguments = append(arguments, "--set=ON_ERROR_STOP=1")
 	}
-	return p.feed(ctx, d, sql, io.Discard, "psql", arguments...)
+	err := p.feed(ctx, d, sql, io.Discard, "psql", arguments...)
+	// That status is of a statement that failed, in a session that did not.
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 3 {
+		return newRefusal(err)
+	}
+	return err
+}
+
+// refusal is what a server refuses a statement of a dump with.
+type refusal struct {
+	said  string // psql's words, without the place in PostgreSQL's source
+	state string // SQLSTATE, or empty if psql did not say it
+}
+
+var sqlState = regexp.MustCompile(`:  ([0-9A-Z]{5}): `)
+
+func newRefusal(err error) *refusal {
+	r := &refusal{}
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		if !strings.HasPrefix(line, "LOCATION:  ") {
+			lines = append(lines, strings.TrimRight(line, "\n"))
+		}
+	}
+	r.said = strings.Join(lines, "\n")
+	if match := sqlState.FindStringSubmatch(r.said); match != nil {
+		r.state = match[1]
+	}
+	return r
+}
+
+func (r *refusal) Error() string { return r.said }
+
+// serversOwn reports whether the server is what is in trouble, not the statement:
+// it is full, stopped, or broken. See the classes of PostgreSQL's error codes.
+func (r *refusal) serversOwn() bool {
+	for _, class := range []string{"08", "53", "57", "58", "F0", "XX"} {
+		if strings.HasPrefix(r.state, class) {
+			return true
+		}
+	}
+	return r.state == ""
 }
 
 // feed runs a program between an input and an output. It returns an error of

@@ -23,31 +23,56 @@ type Report struct {
 	Manifest     *Manifest
 	Verification *Verification
 	Pruned       *Pruned
-	Err          error
+	// LastBackup and LastVerified are when the newest backup of this database was
+	// begun that is not damaged, and when one was last verified, as the bucket says
+	// at the end; 0 for never, nil if the bucket could not be asked.
+	LastBackup, LastVerified *int64
+	// Err is why there is no good backup of this run. PruneErr is why old ones could
+	// not be pruned, which makes none of them worse.
+	Err, PruneErr error
 }
 
 // Cycle is the scheduled run: a backup, its verification unless verify is
-// false, and pruning, which only a success before it allows.
+// false, and pruning. A backup that turns out to be damaged does not keep that
+// from going on: what is newer than the newest verified one stays in any case.
 func (j *Job) Cycle(ctx context.Context, verify bool, keep Retention) Report {
 	r := Report{Started: j.Now()}
-	r.Err = func() (err error) {
-		if r.Manifest, err = j.Run(ctx); err != nil {
-			return err
-		}
-		if verify {
-			if r.Verification, err = j.Verify(ctx, r.Manifest.ID); err != nil {
-				return err
-			}
-		}
-		r.Pruned, err = j.Prune(ctx, keep)
-		return err
-	}()
+	if r.Manifest, r.Err = j.Run(ctx); r.Err == nil && verify {
+		r.Verification, r.Err = j.Verify(ctx, r.Manifest.ID)
+	}
+	if r.Manifest != nil && ctx.Err() == nil {
+		r.Pruned, r.PruneErr = j.Prune(ctx, keep)
+	}
+	r.look(ctx, j)
 	r.Finished = j.Now()
 	return r
 }
 
-// Metrics is the report in the text format of Prometheus. What did not come
-// about is left out, so that a last success is not overwritten by nothing.
+// look asks the bucket what there is of the database after all.
+func (r *Report) look(ctx context.Context, j *Job) {
+	if ctx.Err() != nil {
+		return
+	}
+	entries, err := j.List(ctx)
+	if err != nil {
+		return // The run has failed for that already, or the next one will.
+	}
+	var made, verified int64
+	for _, e := range entries {
+		if !j.owns(e) || e.Damaged() {
+			continue
+		}
+		made = max(made, e.Started.Unix())
+		if e.OK() {
+			verified = max(verified, e.Verified.Time.Unix())
+		}
+	}
+	r.LastBackup, r.LastVerified = &made, &verified
+}
+
+// Metrics is the report in the text format of Prometheus. When a last success was
+// is among them after a failure, too, so that an alert on its age goes off; 0 stands
+// for never.
 func (r Report) Metrics() []byte {
 	var b bytes.Buffer
 	gauge := func(name, help string, value float64) {
@@ -60,8 +85,18 @@ func (r Report) Metrics() []byte {
 	gauge("last_run_success", "Whether the last run came through.", success)
 	gauge("last_run_timestamp_seconds", "When the last run ended.", float64(r.Finished.Unix()))
 	gauge("last_run_duration_seconds", "How long it took.", r.Finished.Sub(r.Started).Seconds())
+	if r.LastBackup != nil {
+		gauge("last_success_timestamp_seconds", "When the last backup that is not damaged was begun.", float64(*r.LastBackup))
+		gauge("last_verified_timestamp_seconds", "When a backup was last restored and found equal.", float64(*r.LastVerified))
+	}
+	if r.Pruned != nil || r.PruneErr != nil {
+		pruned := 1.0
+		if r.PruneErr != nil {
+			pruned = 0
+		}
+		gauge("last_prune_success", "Whether old backups could be pruned.", pruned)
+	}
 	if m := r.Manifest; m != nil {
-		gauge("last_success_timestamp_seconds", "When the last backup was begun.", float64(m.Started.Unix()))
 		gauge("dump_duration_seconds", "How long dumping and uploading took.", m.Seconds)
 		gauge("dump_bytes", "Size of the last dump in the bucket.", float64(m.Dump.Bytes))
 		gauge("dump_plain_bytes", "Size of its SQL.", float64(m.Dump.PlainBytes))
@@ -69,20 +104,25 @@ func (r Report) Metrics() []byte {
 		gauge("rows", "Rows in the last backup.", float64(m.Rows()))
 	}
 	if v := r.Verification; v != nil && v.OK {
-		gauge("last_verified_timestamp_seconds", "When a backup was last restored and found equal.", float64(v.Time.Unix()))
-		gauge("verify_duration_seconds", "How long that took.", v.Seconds)
+		gauge("verify_duration_seconds", "How long verifying it took.", v.Seconds)
 	}
 	return b.Bytes()
 }
 
-// WriteMetrics replaces a file with the metrics, for a collector of text files.
+// WriteMetrics brings a file of metrics up to date, for a collector of text files.
+// What the report does not know stays as it was: an alert on the age of the last
+// success must not lose it with a bucket that is away.
 func (r Report) WriteMetrics(path string) error {
 	file, err := os.CreateTemp(filepath.Dir(path), ".metrics-")
 	if err != nil {
 		return fmt.Errorf("write metrics: %w", err)
 	}
 	defer os.Remove(file.Name()) // gone by then, if all is well
-	_, err = file.Write(r.Metrics())
+	metrics := r.Metrics()
+	if before, err := os.ReadFile(path); err == nil {
+		metrics = append(metrics, others(before, metrics)...)
+	}
+	_, err = file.Write(metrics)
 	err = errors.Join(err, file.Chmod(0o644), file.Close())
 	if err == nil {
 		err = os.Rename(file.Name(), path)
@@ -91,6 +131,24 @@ func (r Report) WriteMetrics(path string) error {
 		return fmt.Errorf("write metrics: %w", err)
 	}
 	return nil
+}
+
+// others returns the lines of metrics that are not among those of now.
+func others(before, now []byte) (kept []byte) {
+	for line := range bytes.Lines(before) {
+		fields := strings.Fields(string(line))
+		name := ""
+		switch {
+		case len(fields) > 2 && fields[0] == "#":
+			name = fields[2]
+		case len(fields) == 2:
+			name = fields[0]
+		}
+		if strings.HasPrefix(name, "backup_") && !bytes.Contains(now, []byte("# TYPE "+name+" ")) {
+			kept = append(kept, line...)
+		}
+	}
+	return kept
 }
 
 // PushMetrics sends the metrics to a Prometheus Pushgateway. POST replaces

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -32,6 +33,9 @@ type RestoreOptions struct {
 	// NoSafetyBackup leaves out the backup of what is there now, for when it
 	// cannot be dumped any more. It is kept under another name in any case.
 	NoSafetyBackup bool
+	// From is the name of the database that the backup is of, which has to be said
+	// when that is another one.
+	From string
 	// BeforeSwap, if set, is called when all is ready: writers have to be
 	// stopped before the safety backup for that to hold their last word, or
 	// here at the latest.
@@ -54,6 +58,10 @@ func (j *Job) Restore(ctx context.Context, id string, o RestoreOptions) (*Restor
 	if (entry.Format == SQLite) != (j.File != "") {
 		return nil, fault.Usage("restore %s: it is of %q, which is not the kind of database that DATABASE_URL names", entry.ID, entry.Database.Name)
 	}
+	if !j.owns(*entry) && o.From != entry.Database.Name {
+		return nil, fault.WithHint(fault.Usage("restore %s: it is of database %q, and would be put in place of %q", entry.ID, entry.Database.Name, j.Name()),
+			"if that is what you want, name the database that it is of: --from %q", entry.Database.Name)
+	}
 	m := &entry.Manifest
 	r := &Restored{ID: m.ID, Rows: m.Rows()}
 	restore := j.restoreServer
@@ -70,8 +78,7 @@ func (j *Job) Restore(ctx context.Context, id string, o RestoreOptions) (*Restor
 
 // restoreServer restores a dump into the database's server.
 func (j *Job) restoreServer(ctx context.Context, m *Manifest, r *Restored, o RestoreOptions) error {
-	maintenance := j.Database.named("postgres")
-	lock, err := maintenance.connect(ctx)
+	maintenance, lock, err := j.Database.maintenance(ctx)
 	if err != nil {
 		return err
 	}
@@ -85,6 +92,9 @@ func (j *Job) restoreServer(ctx context.Context, m *Manifest, r *Restored, o Res
 	}
 	p, err := findPrograms(ctx, j.Bin, max(major, majorOf(m.ClientVersion)))
 	if err != nil {
+		return err
+	}
+	if err := canMake(ctx, maintenance, m); err != nil {
 		return err
 	}
 	if !o.NoSafetyBackup {
@@ -101,7 +111,7 @@ func (j *Job) restoreServer(ctx context.Context, m *Manifest, r *Restored, o Res
 		return fmt.Errorf("remove what an earlier restore has left: %w", err)
 	}
 	r.Kept = sideName(j.Database.Name(), "_before_"+newID(j.Now()))
-	if err := j.restoreAndSwap(ctx, p, lock, fresh, m, r, o); err != nil {
+	if err := j.restoreAndSwap(ctx, p, maintenance, lock, fresh, m, r, o); err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 		defer cancel()
 		// The answer to the commit may have been lost: then the name of what
@@ -120,8 +130,8 @@ func (j *Job) restoreServer(ctx context.Context, m *Manifest, r *Restored, o Res
 	return nil
 }
 
-func (j *Job) restoreAndSwap(ctx context.Context, p programs, lock *pgx.Conn, fresh *Database, m *Manifest, r *Restored, o RestoreOptions) error {
-	if _, err := j.restoreInto(ctx, p, j.Database.named("postgres"), fresh, m); err != nil {
+func (j *Job) restoreAndSwap(ctx context.Context, p programs, maintenance *Database, lock *pgx.Conn, fresh *Database, m *Manifest, r *Restored, o RestoreOptions) error {
+	if _, err := j.restoreInto(ctx, p, maintenance, fresh, m, inServer); err != nil {
 		return err
 	}
 	if err := m.Database.finish(ctx, lock, fresh.Name()); err != nil {
@@ -133,23 +143,26 @@ func (j *Job) restoreAndSwap(ctx context.Context, p programs, lock *pgx.Conn, fr
 		}
 	}
 	begun := time.Now()
-	if err := j.swap(ctx, fresh.Name(), r.Kept); err != nil {
+	if err := j.swap(ctx, maintenance, fresh.Name(), r.Kept); err != nil {
 		return fmt.Errorf("swap the databases: %w", err)
 	}
 	r.SwapSeconds = time.Since(begun).Seconds()
+	if err := j.Database.named(r.Kept).quiet(ctx); err != nil {
+		j.Log.Warn("the database that is kept may go on receiving from its subscriptions: disable them", "database", r.Kept, "error", err.Error())
+	}
 	return nil
 }
 
 // swap renames the database to kept and fresh to the database, in one
 // transaction. Renaming waits until nobody is connected, and keeps newcomers
 // waiting meanwhile; a second session disconnects those who are.
-func (j *Job) swap(ctx context.Context, fresh, kept string) error {
-	c, err := j.Database.named("postgres").connect(ctx)
+func (j *Job) swap(ctx context.Context, maintenance *Database, fresh, kept string) error {
+	c, err := maintenance.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer c.Close(context.WithoutCancel(ctx))
-	other, err := j.Database.named("postgres").connect(ctx)
+	other, err := maintenance.connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -187,8 +200,43 @@ func (j *Job) swap(ctx context.Context, fresh, kept string) error {
 	})
 }
 
-// lockRestores refuses a second restore of one database. The lock is in the
-// database postgres, as the database itself must be free of sessions.
+// canMake refuses a backup whose extensions the server does not have.
+func canMake(ctx context.Context, server *Database, m *Manifest) error {
+	missing, err := missingExtensions(ctx, server, m.Database.Extensions)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	return fault.WithHint(fmt.Errorf("the server does not have the extension %s, which the backup needs", strings.Join(missing, ", ")),
+		"install the package of the extension for PostgreSQL there")
+}
+
+// quiet disables the subscriptions of a database that is kept: it must not take what
+// is meant for the one that serves.
+func (d *Database) quiet(ctx context.Context) error {
+	c, err := d.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close(context.WithoutCancel(ctx))
+	// pg_subscription is of all databases; these columns everybody may read.
+	rows, err := c.Query(ctx, "SELECT subname FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND subenabled")
+	if err != nil {
+		return err
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if _, err := c.Exec(ctx, "ALTER SUBSCRIPTION "+pgx.Identifier{name}.Sanitize()+" DISABLE"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lockRestores refuses a second restore of one database. The lock is in another
+// database, as the database itself must be free of sessions.
 func lockRestores(ctx context.Context, c *pgx.Conn, name string) error {
 	hash := fnv.New64a()
 	hash.Write([]byte("berth restore " + name))

@@ -15,56 +15,78 @@ type Retention struct {
 	Last, Daily, Weekly, Monthly int
 }
 
-// keep returns the IDs of entries, newest first, that stay. Damaged backups
-// take nobody's place. Whatever the numbers, the newest verified backup of a
-// database stays, and all that are newer than it.
+// keep returns the IDs of entries, newest first, that stay. Whatever the numbers, the
+// newest verified backup of a database stays, and all that are newer than it.
+// Damaged backups take nobody's place; those that do not load have places of their
+// own, as somebody can still get the data out of them. What cannot be read stays.
 func (r Retention) keep(entries []Entry) map[string]bool {
 	kept := map[string]bool{}
-	type state struct {
-		last                int
-		days, weeks, months map[string]bool
-		// sheltered until the newest verified backup has been passed.
-		sheltered bool
-	}
-	databases := map[string]*state{}
+	// sheltered are databases whose newest verified backup has not been passed yet.
+	// Without any verified backup only the numbers count.
+	sheltered := map[string]bool{}
 	for _, entry := range entries {
-		d := databases[entry.Database.Name]
-		if d == nil {
-			d = &state{days: map[string]bool{}, weeks: map[string]bool{}, months: map[string]bool{}}
-			databases[entry.Database.Name] = d
+		if entry.OK() {
+			sheltered[entry.Database.Name] = true
 		}
-		// Without any verified backup only the numbers count.
-		d.sheltered = d.sheltered || entry.OK()
 	}
+	all := map[string]*places{}
 	for _, entry := range entries {
-		d := databases[entry.Database.Name]
-		if d.sheltered {
+		if sheltered[entry.Database.Name] {
 			kept[entry.ID] = true
-			d.sheltered = !entry.OK()
+			sheltered[entry.Database.Name] = !entry.OK()
 		}
-		if entry.Damaged() {
+		switch {
+		case entry.Unreadable:
+			kept[entry.ID] = true
+			continue
+		case entry.Damaged() && !entry.Verified.DoesNotLoad:
 			continue
 		}
-		if d.last < r.Last {
-			kept[entry.ID] = true
+		p := all[series(entry)]
+		if p == nil {
+			p = &places{seen: map[string]map[string]bool{}}
+			all[series(entry)] = p
 		}
-		d.last++
-		for _, period := range []struct {
-			seen  map[string]bool
-			count int
-			name  string
-		}{
-			{d.days, r.Daily, entry.Started.UTC().Format(time.DateOnly)},
-			{d.weeks, r.Weekly, isoWeek(entry.Started.UTC())},
-			{d.months, r.Monthly, entry.Started.UTC().Format("2006-01")},
-		} {
-			if !period.seen[period.name] && len(period.seen) < period.count {
-				kept[entry.ID] = true
-				period.seen[period.name] = true
-			}
+		if p.take(r, entry.Started.UTC()) {
+			kept[entry.ID] = true
 		}
 	}
 	return kept
+}
+
+// places are those that the backups of a series have taken so far.
+type places struct {
+	last int
+	seen map[string]map[string]bool // periods by their kind
+}
+
+// take reports whether there is a place for the next backup.
+func (p *places) take(r Retention, at time.Time) (taken bool) {
+	taken = p.last < r.Last
+	p.last++
+	for kind, period := range map[string]struct {
+		name  string
+		count int
+	}{
+		"day": {at.Format(time.DateOnly), r.Daily}, "week": {isoWeek(at), r.Weekly}, "month": {at.Format("2006-01"), r.Monthly},
+	} {
+		if p.seen[kind] == nil {
+			p.seen[kind] = map[string]bool{}
+		}
+		if seen := p.seen[kind]; !seen[period.name] && len(seen) < period.count {
+			seen[period.name] = true
+			taken = true
+		}
+	}
+	return taken
+}
+
+// series is which backups share the places of retention.
+func series(e Entry) string {
+	if e.Damaged() && e.Verified.DoesNotLoad {
+		return e.Database.Name + "\x00" // no database has that name
+	}
+	return e.Database.Name
 }
 
 func isoWeek(t time.Time) string {
@@ -93,7 +115,7 @@ func (j *Job) Prune(ctx context.Context, r Retention) (*Pruned, error) {
 		return nil, fault.Usage("retention would keep nothing: at least one of last, daily, weekly and monthly must be above 0, and none below")
 	}
 	// First, so that what a run completes between the two is not an orphan.
-	objects, err := j.Bucket.list(ctx)
+	objects, err := j.list(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +136,7 @@ func (j *Job) Prune(ctx context.Context, r Retention) (*Pruned, error) {
 			names = append(names, entry.Globals.Name)
 		}
 		for _, name := range names {
-			if err := j.Bucket.remove(ctx, name); err != nil {
+			if err := j.Bucket.Delete(ctx, name); err != nil {
 				return pruned, fmt.Errorf("prune %s: %w", entry.ID, err)
 			}
 		}
@@ -122,16 +144,16 @@ func (j *Job) Prune(ctx context.Context, r Retention) (*Pruned, error) {
 	}
 	before := j.Now().Add(-orphanAge)
 	for _, o := range objects {
-		match := ownObject.FindStringSubmatch(o.name)
-		if match == nil || known[match[1]] || !o.modified.Before(before) {
+		match := ownObject.FindStringSubmatch(o.Name)
+		if match == nil || known[match[1]] || !o.Modified.Before(before) {
 			continue
 		}
-		if err := j.Bucket.remove(ctx, o.name); err != nil {
-			return pruned, fmt.Errorf("sweep %s: %w", o.name, err)
+		if err := j.Bucket.Delete(ctx, o.Name); err != nil {
+			return pruned, fmt.Errorf("sweep %s: %w", o.Name, err)
 		}
-		pruned.Orphans = append(pruned.Orphans, o.name)
+		pruned.Orphans = append(pruned.Orphans, o.Name)
 	}
-	if pruned.Uploads, err = j.Bucket.abortUploads(ctx, before); err != nil {
+	if pruned.Uploads, err = j.Bucket.AbortUploads(ctx, before); err != nil {
 		return pruned, err
 	}
 	j.Log.Info("pruned", "backups", pruned.Backups, "orphans", pruned.Orphans, "uploads", pruned.Uploads)

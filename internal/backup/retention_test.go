@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// A backup is written as its time and a mark: + verified, ! damaged.
+// A backup is written as its time and a mark: + verified, ! damaged, ~ does not load,
+// ? unreadable.
 func TestRetention(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -28,12 +29,16 @@ func TestRetention(t *testing.T) {
 			want: "2026-03-05 2026-03-04 2026-03-03"},
 		{name: "a damaged one takes no place", keep: Retention{Last: 1}, entries: "2026-03-05! 2026-03-04+ 2026-03-03!", want: "2026-03-05 2026-03-04"},
 		{name: "none was ever verified", keep: Retention{Last: 2}, entries: "2026-03-05 2026-03-04 2026-03-03", want: "2026-03-05 2026-03-04"},
+		{name: "those that do not load have places of their own", keep: Retention{Last: 2}, entries: "2026-03-05~ 2026-03-04+ 2026-03-03~ 2026-03-02~ 2026-03-01+ 2026-02-28+",
+			want: "2026-03-05 2026-03-04 2026-03-03 2026-03-01"},
+		{name: "none ever loaded", keep: Retention{Last: 2}, entries: "2026-03-05~ 2026-03-04~ 2026-03-03~", want: "2026-03-05 2026-03-04"},
+		{name: "what cannot be read stays", keep: Retention{Last: 1}, entries: "2026-03-05+ 2026-03-04? 2026-03-03+", want: "2026-03-05 2026-03-04"},
 		{name: "nothing", keep: Retention{Last: 2}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var entries []Entry
 			for word := range strings.FieldsSeq(test.entries) {
-				id := strings.TrimRight(word, "+!")
+				id := strings.TrimRight(word, "+!~?")
 				layout := time.DateOnly
 				if strings.Contains(id, "T") {
 					layout = "2006-01-02T15"
@@ -43,8 +48,10 @@ func TestRetention(t *testing.T) {
 					t.Fatal(err)
 				}
 				entry := Entry{Manifest: Manifest{ID: id, Started: started}}
-				if word != id {
-					entry.Verified = &Verification{OK: strings.HasSuffix(word, "+")}
+				if strings.HasSuffix(word, "?") {
+					entry.Unreadable = true
+				} else if word != id {
+					entry.Verified = &Verification{OK: strings.HasSuffix(word, "+"), DoesNotLoad: strings.HasSuffix(word, "~")}
 				}
 				entries = append(entries, entry)
 			}

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"time"
 )
 
@@ -18,7 +16,7 @@ func (j *Job) Run(ctx context.Context) (*Manifest, error) {
 	started := j.Now()
 	m := &Manifest{ID: newID(started), Tool: "backup " + Version, Started: started.UTC(), Recipients: j.RecipientNames}
 	// First of all, as nothing else is worth beginning without it.
-	if _, err := j.Bucket.list(ctx); err != nil {
+	if _, err := j.list(ctx); err != nil {
 		return nil, err
 	}
 	store := j.storeServer
@@ -28,7 +26,7 @@ func (j *Job) Run(ctx context.Context) (*Manifest, error) {
 	err := store(ctx, m)
 	if err == nil {
 		m.Seconds = j.Now().Sub(m.Started).Seconds()
-		err = j.Bucket.putJSON(ctx, m.ID+".manifest.json", m)
+		err = j.putJSON(ctx, m.ID+".manifest.json", m)
 	}
 	if err != nil {
 		err = fmt.Errorf("back up %s: %w", j.Name(), err)
@@ -43,9 +41,23 @@ func (j *Job) Run(ctx context.Context) (*Manifest, error) {
 	return m, nil
 }
 
-// storeServer puts a dump of the database into the bucket, and the globals of
-// its server, and notes them in the manifest.
+// storeServer puts a dump of the database into the bucket, and the globals of its
+// server, and notes them in the manifest. Where tables came and went between the
+// snapshot and pg_dump, it is tried again once.
 func (j *Job) storeServer(ctx context.Context, m *Manifest) error {
+	err := j.storeSnapshot(ctx, m)
+	if errors.Is(err, errTablesChanged) {
+		j.Log.Info("tables were made or dropped meanwhile, dumping again", "backup", m.ID, "error", err.Error())
+		err = j.storeSnapshot(ctx, m)
+	}
+	return err
+}
+
+// errTablesChanged is in the chain when a dump failed, and tables were made or
+// dropped while it was made.
+var errTablesChanged = errors.New("tables were made or dropped meanwhile")
+
+func (j *Job) storeSnapshot(ctx context.Context, m *Manifest) error {
 	s, err := j.Database.begin(ctx)
 	if err != nil {
 		return err
@@ -55,24 +67,34 @@ func (j *Job) storeServer(ctx context.Context, m *Manifest) error {
 	if err != nil {
 		return err
 	}
+	if m.Warnings, err = hidden(ctx, s.connection); err != nil {
+		return err
+	}
 	m.Database, m.ServerVersion, m.ClientVersion, m.Format = s.info, s.version, p.version, j.Format
 	if m.Format == "" {
 		m.Format = Plain
 	}
 	j.Log.Info("dumping", "backup", m.ID, "database", s.info.Name, "databaseBytes", s.info.Bytes, "serverVersion", s.version)
 	m.Dump, err = j.upload(ctx, m, func(ctx context.Context, w io.Writer) (plain int64, err error) {
-		if m.Contents, plain, err = p.dump(ctx, j.Database, m.Format, w, "--snapshot="+s.name); err != nil {
+		d, err := p.dump(ctx, j.Database, m.Format, encodingOf(m.Database), w, "--snapshot="+s.name)
+		if err != nil {
 			return 0, err
 		}
-		for _, table := range slices.Sorted(maps.Keys(s.tables)) {
-			if _, there := m.Tables[table]; !there {
-				return 0, fmt.Errorf("pg_dump left out table %s", table)
-			}
+		if table := s.missing(d.Contents); table != "" {
+			return 0, fmt.Errorf("pg_dump left out table %s", table)
 		}
-		return plain, nil
+		m.Contents = d.Contents
+		m.Warnings = append(m.Warnings, d.warnings...)
+		return d.size, nil
 	})
 	if err != nil {
+		if ctx.Err() == nil && s.changed(ctx, j.Database) {
+			return fmt.Errorf("%w: %w", errTablesChanged, err)
+		}
 		return err
+	}
+	for _, warning := range m.Warnings {
+		j.Log.Warn(warning, "backup", m.ID)
 	}
 	return j.storeGlobals(ctx, p, m)
 }
@@ -89,32 +111,30 @@ func (j *Job) storeGlobals(ctx context.Context, p programs, m *Manifest) error {
 	}
 	sum := sha256.Sum256(data)
 	m.Globals = Object{Name: m.ID + j.sealedName(".globals.sql"), Bytes: int64(len(data)), SHA256: hex.EncodeToString(sum[:]), PlainBytes: int64(len(globals))}
-	return j.Bucket.put(ctx, m.Globals.Name, data)
+	return j.Bucket.Put(ctx, m.Globals.Name, data)
 }
 
 // upload seals what fill writes and streams it into the bucket. It returns the
 // object when that is there, or nothing is.
 func (j *Job) upload(ctx context.Context, m *Manifest, fill func(context.Context, io.Writer) (plain int64, err error)) (_ Object, err error) {
 	name := m.ID + j.sealedName(m.Format.extension())
-	u, err := j.Bucket.upload(ctx, name)
-	if err != nil {
-		return Object{}, err
-	}
+	u := j.Bucket.Upload(ctx, name, m.Database.Bytes)
 	defer func() {
 		if err == nil {
 			return
 		}
-		if abortErr := u.abort(); abortErr != nil {
+		if abortErr := u.Abort(); abortErr != nil {
 			j.Log.Warn("an unfinished upload is left in the bucket; prune aborts it after a day", "object", name, "error", abortErr.Error())
 		}
 	}()
-	w, err := j.seal(u)
+	hash := sha256.New()
+	w, err := j.seal(io.MultiWriter(hash, u))
 	if err != nil {
 		return Object{}, err
 	}
 	// The context of the upload ends with its first failure, and pg_dump with it.
-	plain, err := fill(u.ctx, w)
-	if cause := context.Cause(u.ctx); cause != nil {
+	plain, err := fill(u.Context(), w)
+	if cause := context.Cause(u.Context()); cause != nil {
 		err = cause
 	}
 	if err != nil {
@@ -124,10 +144,11 @@ func (j *Job) upload(ctx context.Context, m *Manifest, fill func(context.Context
 	if err := w.Close(); err != nil {
 		return Object{}, err
 	}
-	j.Log.Info("dumped, completing the upload", "plainBytes", plain, "bytes", u.bytes)
-	o, err := u.complete()
-	o.PlainBytes = plain
-	return o, err
+	j.Log.Info("dumped, completing the upload", "plainBytes", plain, "bytes", u.Bytes())
+	if err := u.Complete(); err != nil {
+		return Object{}, err
+	}
+	return Object{Name: name, Bytes: u.Bytes(), SHA256: hex.EncodeToString(hash.Sum(nil)), PlainBytes: plain}, nil
 }
 
 // discard removes objects that do not count, even when the run was stopped.
@@ -138,7 +159,7 @@ func (j *Job) discard(ctx context.Context, names ...string) error {
 		if name == "" {
 			continue // It was not reached.
 		}
-		if err := j.Bucket.remove(ctx, name); err != nil {
+		if err := j.Bucket.Delete(ctx, name); err != nil {
 			return err
 		}
 	}

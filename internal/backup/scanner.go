@@ -18,7 +18,7 @@ import (
 // "\." alone. A row never spans lines, as COPY escapes line ends; a quoted name
 // may. Without that header a COPY is text, in the body of a function say.
 type scanner struct {
-	tables map[string]Table
+	tables map[string]*counted
 	large  Digest
 	values Digest // of sequences
 	schema *xxhash.Digest
@@ -27,7 +27,8 @@ type scanner struct {
 	state  scanState
 	copied []byte // the COPY statement so far
 	table  string
-	rows   Digest
+	rows   *counted
+	long   *xxhash.Digest // of a row whose beginning has been let go
 	closed bool
 }
 
@@ -39,6 +40,16 @@ const (
 	inCopy             // in the COPY statement, whose names may hold line ends
 	inRows
 )
+
+// counted is what a table's rows come to, and in how many sections they came.
+type counted struct {
+	Digest
+	sections int
+}
+
+// longRow is how much of a row is kept until its end comes: a field may have a
+// gigabyte.
+const longRow = 64 << 10
 
 // A Digest is a checksum of rows in any order.
 type Digest struct {
@@ -56,31 +67,53 @@ func (d *Digest) Add(row []byte) {
 func (d Digest) Table() Table { return Table{d.rows, fmt.Sprintf("%016x", d.sum)} }
 
 func newScanner() *scanner {
-	return &scanner{tables: map[string]Table{}, schema: xxhash.New()}
+	return &scanner{tables: map[string]*counted{}, schema: xxhash.New()}
 }
 
 func (s *scanner) Write(p []byte) (int, error) {
 	n := len(p)
-	if len(s.rest) > 0 {
-		end := bytes.IndexByte(p, '\n')
-		if end < 0 {
-			s.rest = append(s.rest, p...)
-			return n, nil
-		}
-		s.rest = append(s.rest, p[:end]...)
-		s.line(s.rest)
-		s.rest, p = s.rest[:0], p[end+1:]
-	}
 	for {
 		end := bytes.IndexByte(p, '\n')
 		if end < 0 {
 			break
 		}
-		s.line(p[:end])
+		s.end(p[:end])
 		p = p[end+1:]
 	}
-	s.rest = append(s.rest, p...)
+	s.keep(p)
 	return n, nil
+}
+
+// end takes the end of a line.
+func (s *scanner) end(p []byte) {
+	switch {
+	case s.long != nil:
+		_, _ = s.long.Write(p) // never fails
+		s.rows.rows++
+		s.rows.sum += s.long.Sum64()
+		s.long = nil
+	case len(s.rest) > 0:
+		s.rest = append(s.rest, p...)
+		s.line(s.rest)
+		s.rest = s.rest[:0]
+	default:
+		s.line(p)
+	}
+}
+
+// keep takes what there is of a line whose end has not come yet. Of a long row only
+// the checksum is kept.
+func (s *scanner) keep(p []byte) {
+	if s.long == nil && s.state == inRows && len(s.rest)+len(p) > longRow {
+		s.long = xxhash.New()
+		_, _ = s.long.Write(s.rest) // never fails
+		s.rest = s.rest[:0]
+	}
+	if s.long != nil {
+		_, _ = s.long.Write(p)
+		return
+	}
+	s.rest = append(s.rest, p...)
 }
 
 var (
@@ -102,7 +135,6 @@ func (s *scanner) line(line []byte) {
 			s.rows.Add(line)
 			return
 		}
-		s.tables[s.table] = s.rows.Table()
 		s.state = inText
 		return
 	}
@@ -131,7 +163,12 @@ func (s *scanner) line(line []byte) {
 	}
 	if s.state == inCopy && bytes.HasSuffix(line, copyEnds) {
 		s.table = qualifiedName(string(s.copied[len(copyBegins):]))
-		s.rows = Digest{}
+		// Several partitions may come under the name of their root.
+		if s.rows = s.tables[s.table]; s.rows == nil {
+			s.rows = &counted{}
+			s.tables[s.table] = s.rows
+		}
+		s.rows.sections++
 		s.state = inRows
 	}
 	for _, prefix := range versions {
@@ -194,5 +231,9 @@ func (s *scanner) finish() (Contents, error) {
 	if !s.closed {
 		return Contents{}, errors.New("the dump has no closing line: it was cut off")
 	}
-	return Contents{Tables: s.tables, LargeObjects: s.large.Table(), Sequences: s.values.Table(), Schema: fmt.Sprintf("%016x", s.schema.Sum64())}, nil
+	tables, sections := map[string]Table{}, map[string]int{}
+	for name, table := range s.tables {
+		tables[name], sections[name] = table.Table(), table.sections
+	}
+	return Contents{Tables: tables, Sections: sections, LargeObjects: s.large.Table(), Sequences: s.values.Table(), Schema: fmt.Sprintf("%016x", s.schema.Sum64())}, nil
 }

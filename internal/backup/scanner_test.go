@@ -123,6 +123,34 @@ func TestScannerSeesEveryCut(t *testing.T) {
 	}
 }
 
+// Of a row of many megabytes only its checksum is kept, which is the same.
+func TestScannerOfLongRows(t *testing.T) {
+	row := "\\x" + strings.Repeat("00ff", 4<<20)
+	text := strings.Replace(dump, "\n\\.\n", "\n"+row+"\n\\.\n", 1)
+	want, err := scanText(t, text, len(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newScanner()
+	for rest := []byte(text); len(rest) > 0; {
+		n := min(len(rest), 32<<10)
+		if _, err := s.Write(rest[:n]); err != nil {
+			t.Fatal(err)
+		}
+		rest = rest[n:]
+		if cap(s.rest) > 4*longRow {
+			t.Fatalf("%d bytes of a row are kept", cap(s.rest))
+		}
+	}
+	got, err := s.finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // However the stream is cut into pieces, the scanner reads the same.
 func FuzzScanner(f *testing.F) {
 	f.Add(dump, 1)

@@ -22,7 +22,9 @@ import (
 // scratchServer is a PostgreSQL that lives for one verification, in a folder
 // that nobody else enters. It listens on a Unix socket there and nowhere else.
 type scratchServer struct {
-	folder  string
+	folder string
+	// socket is the folder of its Unix socket, most often the same.
+	socket  string
 	process *exec.Cmd
 	exited  chan error
 	// database is its database postgres.
@@ -65,6 +67,9 @@ func startScratch(ctx context.Context, p programs, parent string) (_ *scratchSer
 	}
 	// A name that no dump's role has: those are made by restoring the globals.
 	role := "scratch_" + strings.ToLower(rand.Text())
+	if err := s.makeSocket(credential); err != nil {
+		return nil, err
+	}
 	data := filepath.Join(folder, "data")
 	initdb := command(ctx, "initdb", "--pgdata="+data, "--username="+role, "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--locale=C", "--no-sync")
 	if output, err := initdb.CombinedOutput(); err != nil {
@@ -72,7 +77,7 @@ func startScratch(ctx context.Context, p programs, parent string) (_ *scratchSer
 	}
 	arguments := []string{"-D", data}
 	for _, setting := range []string{
-		"listen_addresses=", "unix_socket_directories=" + folder, "unix_socket_permissions=0700",
+		"listen_addresses=", "unix_socket_directories=" + s.socket, "unix_socket_permissions=0700",
 		// It is thrown away in a moment: no crash has to be survived.
 		"fsync=off", "full_page_writes=off", "synchronous_commit=off", "wal_level=minimal", "max_wal_senders=0", "max_wal_size=256MB",
 		"autovacuum=off", "shared_buffers=64MB", "dynamic_shared_memory_type=mmap", "max_connections=20", "max_locks_per_transaction=4096", "jit=off",
@@ -80,6 +85,10 @@ func startScratch(ctx context.Context, p programs, parent string) (_ *scratchSer
 		"max_logical_replication_workers=0",
 	} {
 		arguments = append(arguments, "-c", setting)
+	}
+	if p.major >= 17 {
+		// A trigger on login would write into what is compared.
+		arguments = append(arguments, "-c", "event_triggers=off")
 	}
 	log, err := os.Create(filepath.Join(folder, "log"))
 	if err != nil {
@@ -95,16 +104,32 @@ func startScratch(ctx context.Context, p programs, parent string) (_ *scratchSer
 	s.process = process
 	go func() { s.exited <- process.Wait() }()
 
-	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=5432 user=%s dbname=postgres sslmode=disable", quoteDSN(folder), role))
+	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=5432 user=%s dbname=postgres sslmode=disable", quoteDSN(s.socket), role))
 	if err != nil {
 		return nil, fmt.Errorf("connect to the scratch server: %w", err)
 	}
-	s.database = &Database{config: config, tls: []string{"PGSSLMODE=disable"}}
+	s.database = &Database{config: config, tls: []string{"PGSSLMODE=disable"}, server: &server{}}
 	return s, s.wait(ctx)
 }
 
 func quoteDSN(value string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
+}
+
+// makeSocket finds a folder for the Unix socket: where a comma separates folders, or
+// a path is longer than the kernel takes for a socket, it is one below /tmp.
+func (s *scratchServer) makeSocket(credential *syscall.Credential) (err error) {
+	s.socket = s.folder
+	if len(s.folder) < 80 && !strings.ContainsAny(s.folder, ",\"") {
+		return nil
+	}
+	if s.socket, err = os.MkdirTemp("/tmp", "verify-"); err != nil {
+		return fmt.Errorf("make a folder for the scratch server's socket: %w", err)
+	}
+	if credential == nil {
+		return nil
+	}
+	return os.Chown(s.socket, int(credential.Uid), int(credential.Gid))
 }
 
 // wait waits until the server answers.
@@ -143,6 +168,11 @@ func (s *scratchServer) stop() error {
 		// "Immediate shutdown": nothing of it has to be kept.
 		if err := s.process.Process.Signal(syscall.SIGQUIT); err == nil {
 			<-s.exited
+		}
+	}
+	if s.socket != "" && s.socket != s.folder {
+		if err := os.RemoveAll(s.socket); err != nil {
+			return err
 		}
 	}
 	return os.RemoveAll(s.folder)

@@ -14,6 +14,7 @@ import (
 	"filippo.io/age"
 	"github.com/klauspost/compress/zstd"
 
+	"berth/internal/bucket"
 	"berth/internal/fault"
 )
 
@@ -77,8 +78,8 @@ func (s *sealed) Close() error {
 
 // unseal opens an object of a backup.
 func (j *Job) unseal(ctx context.Context, o Object) (io.ReadCloser, error) {
-	body, err := j.Bucket.open(ctx, o.Name)
-	if errors.Is(err, ErrNone) {
+	body, err := j.Bucket.Open(ctx, o.Name)
+	if errors.Is(err, bucket.ErrNotFound) {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if err != nil {

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+
+	"berth/internal/fault"
 )
 
 // Verify restores a backup into a PostgreSQL of its own, dumps what came out
@@ -13,7 +16,7 @@ import (
 // to be damaged is marked so, and returned with an error. Whatever else goes
 // wrong says nothing of the backup and changes nothing.
 func (j *Job) Verify(ctx context.Context, id string) (*Verification, error) {
-	entry, err := j.Find(ctx, id)
+	entry, err := j.Latest(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -34,8 +37,8 @@ func (j *Job) Verify(ctx context.Context, id string) (*Verification, error) {
 		}
 		v.Problem = err.Error()
 	}
-	v.OK = err == nil
-	if putErr := j.Bucket.putJSON(ctx, m.ID+".verified.json", v); putErr != nil {
+	v.OK, v.DoesNotLoad = err == nil, errors.Is(err, ErrDoesNotLoad)
+	if putErr := j.putJSON(ctx, m.ID+".verified.json", v); putErr != nil {
 		return nil, errors.Join(err, putErr)
 	}
 	if err != nil {
@@ -74,7 +77,7 @@ func (j *Job) verifyDump(ctx context.Context, m *Manifest, v *Verification) (err
 	if m.Database.Name == "postgres" || m.Database.Name == "template1" || m.Database.Name == "template0" {
 		restored = server.database.named("restored")
 	}
-	contents, err := j.restoreInto(ctx, p, server.database, restored, m)
+	contents, err := j.restoreInto(ctx, p, server.database, restored, m, inScratch)
 	if err != nil {
 		return err
 	}
@@ -94,10 +97,19 @@ func (j *Job) loadGlobals(ctx context.Context, p programs, d *Database, m *Manif
 	return p.load(ctx, d, sql, false)
 }
 
+// place is where a dump is restored.
+type place int
+
+const (
+	inScratch place = iota // a server that is thrown away
+	inServer               // the one that the restored database will serve on
+)
+
 // restoreInto makes the database target through the maintenance database,
 // fills it from the dump and compares it with the manifest.
-func (j *Job) restoreInto(ctx context.Context, p programs, maintenance, target *Database, m *Manifest) (Contents, error) {
-	if err := createDatabase(ctx, maintenance, target.Name(), m.Database); err != nil {
+func (j *Job) restoreInto(ctx context.Context, p programs, maintenance, target *Database, m *Manifest, where place) (Contents, error) {
+	foreign, err := j.createDatabase(ctx, maintenance, target.Name(), m, where)
+	if err != nil {
 		return Contents{}, err
 	}
 	sql, err := j.openSQL(ctx, m)
@@ -108,28 +120,79 @@ func (j *Job) restoreInto(ctx context.Context, p programs, maintenance, target *
 	passed := newScanner()
 	begun := time.Now()
 	if err := p.load(ctx, target, io.TeeReader(sql, passed), true); err != nil {
-		return Contents{}, fmt.Errorf("restore: %w", err)
+		return Contents{}, j.explainLoad(ctx, err, maintenance, m, where, foreign)
 	}
 	if _, err := passed.finish(); err != nil {
 		return Contents{}, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	j.Log.Info("restored, comparing", "backup", m.ID, "seconds", time.Since(begun).Seconds())
-	contents, _, err := p.dump(ctx, target, Plain, io.Discard)
+	d, err := p.dump(ctx, target, Plain, encodingOf(m.Database), io.Discard)
 	if err != nil {
 		return Contents{}, fmt.Errorf("read what was restored: %w", err)
 	}
-	if err := m.differences(contents); err != nil {
+	if err := m.differences(d.Contents); err != nil {
 		return Contents{}, fmt.Errorf("%w: what was restored is not what was dumped: %w", ErrDamaged, err)
 	}
-	return contents, nil
+	return d.Contents, nil
 }
 
-func createDatabase(ctx context.Context, maintenance *Database, name string, info DatabaseInfo) error {
+// createDatabase makes the database to restore into. A scratch server that does not
+// have the locale takes C: rows are the same, their order does not count. It reports
+// whether it did.
+func (j *Job) createDatabase(ctx context.Context, maintenance *Database, name string, m *Manifest, where place) (foreign bool, err error) {
 	c, err := maintenance.connect(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return errors.Join(info.create(ctx, c, name), c.Close(ctx))
+	defer c.Close(context.WithoutCancel(ctx))
+	err = m.Database.create(ctx, c, name)
+	if errors.Is(err, errNoLocale) && where == inScratch {
+		j.Log.Warn("the scratch server does not have the database's locale; restoring with C", "backup", m.ID, "collate", m.Database.Collate, "locale", m.Database.Locale)
+		info := m.Database
+		info.Provider, info.Collate, info.Ctype = "c", "C", "C"
+		foreign, err = true, info.create(ctx, c, name)
+	}
+	if err != nil {
+		return foreign, err
+	}
+	return foreign, m.Database.settle(ctx, c, name)
+}
+
+// explainLoad tells a dump that cannot be loaded from a server that cannot load it.
+func (j *Job) explainLoad(ctx context.Context, err error, server *Database, m *Manifest, where place, foreign bool) error {
+	var refused *refusal
+	if !errors.As(err, &refused) || refused.serversOwn() {
+		return fmt.Errorf("restore: %w", err)
+	}
+	if foreign {
+		return fault.WithHint(fmt.Errorf("restore: %w (%s): %w", errNoLocale, m.Database.Collate, err), "install the locale on the machine where PostgreSQL runs")
+	}
+	lacking, askErr := missingExtensions(ctx, server, m.Database.Extensions)
+	if askErr != nil {
+		return errors.Join(fmt.Errorf("restore: %w", err), askErr)
+	}
+	if len(lacking) > 0 {
+		return fault.WithHint(fmt.Errorf("restore: this server does not have the extension %s: %w", strings.Join(lacking, ", "), err),
+			"install the package of the extension for PostgreSQL there")
+	}
+	if where == inServer {
+		return fmt.Errorf("restore: %w", err)
+	}
+	return fmt.Errorf("%w: %w", ErrDoesNotLoad, err)
+}
+
+// missingExtensions returns which extensions a server cannot make.
+func missingExtensions(ctx context.Context, d *Database, names []string) (missing []string, err error) {
+	c, err := d.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close(context.WithoutCancel(ctx))
+	err = c.QueryRow(ctx, "SELECT ARRAY(SELECT name FROM unnest($1::text[]) name WHERE name NOT IN (SELECT name FROM pg_available_extensions))", names).Scan(&missing)
+	if err != nil {
+		return nil, fmt.Errorf("ask for extensions: %w", err)
+	}
+	return missing, nil
 }
 
 // majorOf reads the major number of a version such as "17.5 (Debian 17.5-1)".

@@ -2,22 +2,16 @@ package logs
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
-	"net/http"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 	"golang.org/x/sync/errgroup"
 
-	"berth/internal/fault"
+	"berth/internal/bucket"
 	"berth/internal/progress"
 	"berth/internal/provider"
 )
@@ -39,7 +33,6 @@ const (
 	// largest is how many bytes an object may have, and may be decompressed to. The
 	// agent's have about 10 MB then.
 	largest = 64 << 20
-	tries   = 3
 )
 
 // ErrDamaged is what is wrong with an object that is not what the log agent wrote.
@@ -47,8 +40,8 @@ var ErrDamaged = errors.New("damaged")
 
 // Archive is the lines of one environment in the bucket.
 type Archive struct {
-	client                           *minio.Core
-	bucket, environment, application string
+	bucket                   *bucket.Bucket
+	environment, application string
 	// spool is how many bytes of lines are sorted in memory.
 	spool int
 }
@@ -56,32 +49,13 @@ type Archive struct {
 // Open returns the archive of an application's Deployment in an environment. It
 // asks for nothing yet.
 func Open(b provider.Bucket, application, environment string) (*Archive, error) {
-	endpoint, err := url.Parse(b.URL())
-	if err != nil || endpoint.Host == "" || endpoint.Scheme != "https" && endpoint.Scheme != "http" {
-		return nil, fault.Usage("the bucket's endpoint is not an http(s) URL")
-	}
-	transport, err := minio.DefaultTransport(endpoint.Scheme == "https")
-	if err != nil {
-		return nil, fmt.Errorf("reach the bucket: %w", err)
-	}
-	if len(b.CA) > 0 {
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			return nil, fmt.Errorf("read the system's certificates: %w", err)
-		}
-		if !pool.AppendCertsFromPEM(b.CA) {
-			return nil, fault.Usage("the bucket's CA holds no certificate")
-		}
-		transport.TLSClientConfig.RootCAs = pool
-	}
-	client, err := minio.NewCore(endpoint.Host, &minio.Options{
-		Creds: credentials.NewStaticV4(b.AccessKey, b.SecretKey, ""), Secure: endpoint.Scheme == "https",
-		Region: b.Region, Transport: transport, MaxRetries: tries,
+	opened, err := b.Open("", bucket.Hints{
+		Keys: "check the bucket's access key and secret key", Name: "check the bucket's name", Endpoint: "check that the bucket's endpoint can be reached",
 	})
 	if err != nil {
-		return nil, fault.Usage("the bucket: %w", err)
+		return nil, err
 	}
-	return &Archive{client: client, bucket: b.Name, environment: environment, application: application, spool: spoolBytes}, nil
+	return &Archive{bucket: opened, environment: environment, application: application, spool: spoolBytes}, nil
 }
 
 // Found is what a search has found. It must be closed.
@@ -192,44 +166,12 @@ func (a *Archive) object(ctx context.Context, o object, q Query, held Held, each
 // download gets an object whole, so that a connection that breaks is told apart
 // from an object that ends too early.
 func (a *Archive) download(ctx context.Context, key string) ([]byte, error) {
-	for try := 1; ; try++ {
-		data, err := a.get(ctx, key)
-		if err == nil {
-			return data, nil
-		}
-		var answer minio.ErrorResponse
-		switch refused := errors.As(err, &answer); {
-		case answer.StatusCode == http.StatusNotFound:
-			return nil, fmt.Errorf("archived object %s: %w: it has been removed", key, ErrDamaged)
-		case refused || try == tries || ctx.Err() != nil:
-			return nil, fmt.Errorf("get %s from the bucket: %w", key, explain(err))
-		}
-	}
-}
-
-func (a *Archive) get(ctx context.Context, key string) ([]byte, error) {
-	body, _, _, err := a.client.GetObject(ctx, a.bucket, key, minio.GetObjectOptions{})
-	if err != nil {
-		return nil, err
-	}
-	defer body.Close()
 	// One byte more shows that it is too large, which unpack tells of.
-	return io.ReadAll(io.LimitReader(body, largest+1))
-}
-
-// explain gives hints with what a bucket refuses for.
-func explain(err error) error {
-	var answer minio.ErrorResponse
-	if !errors.As(err, &answer) {
-		return fault.WithHint(err, "check that the bucket's endpoint can be reached")
+	data, err := a.bucket.Get(ctx, key, largest)
+	if errors.Is(err, bucket.ErrNotFound) {
+		return nil, fmt.Errorf("archived object %s: %w: it has been removed", key, ErrDamaged)
 	}
-	switch answer.Code {
-	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied":
-		return fault.WithHint(err, "check the bucket's access key and secret key")
-	case "NoSuchBucket":
-		return fault.WithHint(err, "check the bucket's name")
-	}
-	return err
+	return data, err
 }
 
 // damages collects what is wrong with objects.

@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/minio/minio-go/v7"
-
 	"berth/internal/fault"
 	"berth/internal/progress"
 	"berth/internal/provider"
@@ -165,7 +163,7 @@ func TestWhichObjectsAreRead(t *testing.T) {
 		keys[a.write(t, "node-1", at, written{"shop-a", "x", noon})] = name
 	}
 	for _, foreign := range []string{"notes.txt", "2026/08/20/12/notes.txt", "20"} {
-		if _, err := a.client.Client.PutObject(t.Context(), a.bucket, "logs/production/"+foreign, strings.NewReader("x"), 1, minio.PutObjectOptions{}); err != nil {
+		if err := a.bucket.Put(t.Context(), "logs/production/"+foreign, []byte("x")); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/minio/minio-go/v7"
+	"berth/internal/bucket"
 )
 
 // object is one of the archive's.
@@ -26,22 +26,18 @@ const hour = "2006/01/02/15"
 // that of a line in it.
 func (a *Archive) objects(ctx context.Context, q Query) iter.Seq2[object, error] {
 	return func(yield func(object, error) bool) {
-		listing, cancel := context.WithCancel(ctx)
-		defer cancel() // when nobody reads it any more
 		folder := path.Join(Prefix, a.environment) + "/"
 		from := q.From.UTC().Add(-skew)
 		until := time.Now().UTC().Add(skew)
 		if last := q.Until.UTC().Add(late); !q.Until.IsZero() && last.Before(until) {
 			until = last
 		}
-		for info := range a.client.ListObjectsIter(listing, a.bucket, minio.ListObjectsOptions{
-			Prefix: folder, Recursive: true, StartAfter: folder + from.Format(hour),
-		}) {
-			if info.Err != nil {
-				yield(object{}, fmt.Errorf("list the archive in the bucket: %w", explain(info.Err)))
+		for o, err := range a.bucket.List(ctx, bucket.ListOptions{Recursive: true, Below: folder, After: folder + from.Format(hour)}) {
+			if err != nil {
+				yield(object{}, fmt.Errorf("list the archive: %w", err))
 				return
 			}
-			name := strings.TrimPrefix(info.Key, folder)
+			name := strings.TrimPrefix(o.Name, folder)
 			if name[:min(len(name), len(hour))] > until.Format(hour) {
 				return
 			}
@@ -51,13 +47,9 @@ func (a *Archive) objects(ctx context.Context, q Query) iter.Seq2[object, error]
 			if uploaded, known := uploadOf(name); known && uploaded.Before(from) {
 				continue
 			}
-			if !yield(object{info.Key, info.Size}, nil) {
+			if !yield(object{o.Name, o.Size}, nil) {
 				return
 			}
-		}
-		// The client ends a listing that is cancelled as if it were complete.
-		if ctx.Err() != nil {
-			yield(object{}, fmt.Errorf("list the archive in the bucket: %w", context.Cause(ctx)))
 		}
 	}
 }

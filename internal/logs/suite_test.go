@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/minio/minio-go/v7"
-
 	"berth/internal/progress"
 	"berth/internal/provider"
 	"berth/internal/s3test"
@@ -55,8 +53,7 @@ func (a *Archive) put(t testing.TB, node string, uploaded time.Time, data []byte
 	t.Helper()
 	ms := uploaded.UnixMilli()
 	key := fmt.Sprintf("logs/%s/%s/%s_logs_%08x-%04x-7%03x-a8b3-%012x.json.gz", a.environment, uploaded.UTC().Format(hour), node, ms>>16, ms&0xffff, len(data)&0xfff, time.Now().UnixNano()&0xffffffffffff)
-	_, err := a.client.Client.PutObject(t.Context(), a.bucket, key, bytes.NewReader(data), int64(len(data)), minio.PutObjectOptions{})
-	if err != nil {
+	if err := a.bucket.Put(t.Context(), key, data); err != nil {
 		t.Fatal(err)
 	}
 	return key

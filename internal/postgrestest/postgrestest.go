@@ -98,7 +98,7 @@ func (s *Server) start(credential *syscall.Credential, settings []string) error 
 	s.process = process
 	go func() { s.exited <- process.Wait() }()
 
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(2 * time.Minute); ; {
 		err := s.ping()
 		if err == nil {
 			return nil
@@ -116,7 +116,7 @@ func (s *Server) start(credential *syscall.Credential, settings []string) error 
 }
 
 func (s *Server) ping() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	connection, err := pgx.Connect(ctx, s.URL("postgres"))
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"berth/internal/bucket"
 	"berth/internal/progress"
 )
 
@@ -170,6 +171,14 @@ type Bucket struct {
 	AccessKey, SecretKey   string
 	// CA is a PEM bundle to trust besides the system's; empty for none.
 	CA []byte
+}
+
+// Open opens the bucket, or what is below a prefix of it.
+func (b Bucket) Open(prefix string, hints bucket.Hints) (*bucket.Bucket, error) {
+	return bucket.New(bucket.Options{
+		Endpoint: b.Endpoint, Region: b.Region, Name: b.Name, AccessKey: b.AccessKey, SecretKey: b.SecretKey, CA: b.CA,
+		Prefix: prefix, Hints: hints,
+	})
 }
 
 // URL is the endpoint with its scheme, which is https where none is named.

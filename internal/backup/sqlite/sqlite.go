@@ -89,19 +89,16 @@ func read(ctx context.Context, db *sql.DB) (version string, c backup.Contents, e
 	if err := db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err != nil {
 		return "", c, err
 	}
-	var found string
-	if err := db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&found); err != nil {
+	unchecked, err := check(ctx, db)
+	if err != nil {
 		return "", c, err
-	}
-	if found != "ok" {
-		return "", c, fmt.Errorf("%w: %s", backup.ErrUnsound, found)
 	}
 	schema := xxhash.New()
 	definitions, err := count(ctx, db, "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name", func(row []byte) { _, _ = schema.Write(row) }) // never fails
 	if err != nil {
 		return "", c, err
 	}
-	c = backup.Contents{Schema: fmt.Sprintf("%016x", schema.Sum64()), Tables: make(map[string]backup.Table, definitions)}
+	c = backup.Contents{Unchecked: unchecked, Schema: fmt.Sprintf("%016x", schema.Sum64()), Tables: make(map[string]backup.Table, definitions)}
 	// A virtual table keeps its rows in shadow tables, which are counted.
 	names, err := texts(ctx, db, "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow') AND name <> 'sqlite_schema'")
 	if err != nil {
@@ -122,6 +119,58 @@ func read(ctx context.Context, db *sql.DB) (version string, c backup.Contents, e
 		c.Tables[backup.TableName("main", name)] = rows.Table()
 	}
 	return version, c, nil
+}
+
+// check looks for damage. SQLite compares a table with its indexes only if it has the
+// collations and functions that these use, which may be the application's own; what
+// it could not check is returned.
+func check(ctx context.Context, db *sql.DB) (unchecked []string, err error) {
+	err = integrity(ctx, db, "1")
+	if !isApplications(err) {
+		return nil, err
+	}
+	names, err := texts(ctx, db, "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow')")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		err := integrity(ctx, db, quote(name))
+		if isApplications(err) {
+			unchecked = append(unchecked, fmt.Sprintf("the indexes and constraints of table %s were not checked: %v", name, err))
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return unchecked, nil
+}
+
+// integrity is PRAGMA integrity_check, of so many errors or of a table.
+func integrity(ctx context.Context, db *sql.DB, of string) error {
+	var found string
+	if err := db.QueryRowContext(ctx, "PRAGMA integrity_check("+of+")").Scan(&found); err != nil {
+		return err
+	}
+	if isApplications(errors.New(found)) {
+		return errors.New(found)
+	}
+	if found != "ok" {
+		return fmt.Errorf("%w: %s", backup.ErrUnsound, found)
+	}
+	return nil
+}
+
+// isApplications reports whether what is amiss is something of the application's own
+// that SQLite does not have here.
+func isApplications(err error) bool {
+	if err == nil {
+		return false
+	}
+	for _, words := range []string{"no such collation sequence", "unknown function", "no such function", "no such module"} {
+		if strings.Contains(err.Error(), words) {
+			return true
+		}
+	}
+	return false
 }
 
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"berth/internal/backup"
@@ -99,6 +100,33 @@ func TestReadFindsDamage(t *testing.T) {
 		}
 		if _, _, err := (Engine{}).Read(t.Context(), path); !errors.Is(err, backup.ErrUnsound) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A database whose indexes need what only the application has is read and compared;
+// what could not be checked is said, and damage elsewhere is still found.
+func TestCollationsAndFunctionsOfTheApplication(t *testing.T) {
+	for _, test := range []struct{ index, from, to string }{
+		{"CREATE INDEX i ON t (v COLLATE NOCASE)", "NOCASE", "OF_THE_APPLICATION"},
+		{"CREATE INDEX i ON t (lower(v))", "lower(", "of_the_application("},
+	} {
+		path := database(t, "'x'")
+		db, err := sql.Open("sqlite", location(path, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// As if it had been made by the application: SQLite would refuse what it does not have.
+		_, err = db.Exec("CREATE TABLE other (v); INSERT INTO other VALUES (1); " + test.index + "; PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, '" + test.from + "', '" + test.to + "')")
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		c := contents(t, path)
+		if c.Tables["main.t"].Rows != 1 || c.Tables["main.other"].Rows != 1 {
+			t.Errorf("%s: %+v", test.to, c.Tables)
+		}
+		if len(c.Unchecked) != 1 || !strings.Contains(c.Unchecked[0], "table t ") {
+			t.Errorf("%s: not checked are %q", test.to, c.Unchecked)
 		}
 	}
 }

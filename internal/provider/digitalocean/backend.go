@@ -4,17 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/user"
 	"strings"
 
 	"github.com/hashicorp/go-version"
 	"github.com/hashicorp/terraform-exec/tfexec"
-	"github.com/minio/minio-go/v7"
 
+	"berth/internal/bucket"
 	"berth/internal/config"
 )
 
@@ -28,12 +27,12 @@ var lockfiles = version.Must(version.NewVersion("1.10.0"))
 
 // backend is the Space that keeps a cluster's state for everybody.
 type backend struct {
-	spaces          *minio.Client
-	space, key, url string
+	space          *bucket.Bucket
+	name, key, url string
 }
 
 func newBackend(c *config.Config) (*backend, error) {
-	spaces, err := openSpaces(c)
+	space, err := openSpace(c, c.DigitalOcean.State)
 	if err != nil {
 		return nil, err
 	}
@@ -41,20 +40,20 @@ func newBackend(c *config.Config) (*backend, error) {
 	if !strings.Contains(url, "://") {
 		url = "https://" + url
 	}
-	return &backend{spaces, c.DigitalOcean.State, "berth/" + c.DigitalOcean.Cluster + ".tfstate", url}, nil
+	return &backend{space, c.DigitalOcean.State, "berth/" + c.DigitalOcean.Cluster + ".tfstate", url}, nil
 }
 
 // make makes the Space, private and versioned, when it is not there.
 func (b *backend) make(ctx context.Context) error {
-	exists, err := b.spaces.BucketExists(ctx, b.space)
+	exists, err := b.space.Exists(ctx)
 	if err == nil && !exists {
 		// A Space is where its endpoint is. This region stands for naming none.
-		err = b.spaces.MakeBucket(ctx, b.space, minio.MakeBucketOptions{Region: "us-east-1"})
+		err = b.space.Make(ctx, "us-east-1")
 	}
 	if err == nil {
-		err = b.spaces.EnableVersioning(ctx, b.space)
+		err = b.space.EnableVersioning(ctx)
 	}
-	return wrap("make Space "+b.space+" for Terraform's state", err)
+	return wrap("make Space "+b.name+" for Terraform's state", err)
 }
 
 // locks reports whether the Space refuses to make an object that is there, by
@@ -63,22 +62,19 @@ func (b *backend) locks(ctx context.Context) (bool, error) {
 	probe := b.key + ".probe"
 	var refused bool
 	for range 2 {
-		options := minio.PutObjectOptions{}
-		options.SetMatchETagExcept("*")
-		_, err := b.spaces.PutObject(ctx, b.space, probe, strings.NewReader("x"), 1, options)
-		response := minio.ToErrorResponse(err)
-		refused = response.StatusCode == http.StatusPreconditionFailed
-		if err != nil && !refused && response.StatusCode != http.StatusNotImplemented {
-			return false, fmt.Errorf("try whether Space %s locks: %w", b.space, err)
+		made, err := b.space.PutNew(ctx, probe, []byte("x"))
+		if err != nil && !errors.Is(err, bucket.ErrUnsupported) {
+			return false, fmt.Errorf("try whether Space %s locks: %w", b.name, err)
 		}
+		refused = err == nil && !made
 	}
-	return refused, wrap("clean up Space "+b.space, b.spaces.RemoveObject(ctx, b.space, probe, minio.RemoveObjectOptions{}))
+	return refused, wrap("clean up Space "+b.name, b.space.Delete(ctx, probe))
 }
 
 // has reports whether there is a state already.
 func (b *backend) has(ctx context.Context) (bool, error) {
-	_, err := b.spaces.StatObject(ctx, b.space, b.key, minio.StatObjectOptions{})
-	if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
+	_, err := b.space.Stat(ctx, b.key)
+	if errors.Is(err, bucket.ErrNotFound) {
 		return false, nil
 	}
 	return err == nil, wrap("look for Terraform's state", err)
@@ -87,26 +83,21 @@ func (b *backend) has(ctx context.Context) (bool, error) {
 // breakOwnLock removes a lock that a killed command of the same user on this
 // machine has left. No other can be at work: this one holds berth's own lock.
 func (b *backend) breakOwnLock(ctx context.Context) error {
-	object, err := b.spaces.GetObject(ctx, b.space, b.key+".tflock", minio.GetObjectOptions{})
+	text, err := b.space.Get(ctx, b.key+".tflock", 1<<20)
+	if errors.Is(err, bucket.ErrNotFound) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("look for a lock on Terraform's state: %w", err)
 	}
-	defer object.Close()
-	text, err := io.ReadAll(object)
-	if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
-		return nil
-	}
 	var lock struct{ Who string }
-	if err == nil {
-		err = json.Unmarshal(text, &lock)
-	}
-	if err != nil {
+	if err := json.Unmarshal(text, &lock); err != nil {
 		return fmt.Errorf("read the lock on Terraform's state: %w", err)
 	}
 	if lock.Who != self() {
 		return nil // Terraform waits for it, and says whose it is
 	}
-	return wrap("remove an old lock on Terraform's state", b.spaces.RemoveObject(ctx, b.space, b.key+".tflock", minio.RemoveObjectOptions{}))
+	return wrap("remove an old lock on Terraform's state", b.space.Delete(ctx, b.key+".tflock"))
 }
 
 // self is how Terraform names who holds a lock.
@@ -143,7 +134,7 @@ func (b *backend) configuration(locks bool) []byte {
     skip_s3_checksum            = true
   }
 }
-`, b.space, b.key, b.url, locks)
+`, b.name, b.key, b.url, locks)
 	return text.Bytes()
 }
 

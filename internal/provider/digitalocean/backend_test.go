@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/minio/minio-go/v7"
 )
 
 func TestTheStateInASpaceIsEverybodys(t *testing.T) {
@@ -43,7 +41,7 @@ func TestTheStateInASpaceIsEverybodys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.spaces.PutObject(t.Context(), b.space, b.key+".tflock", strings.NewReader(string(lock)), int64(len(lock)), minio.PutObjectOptions{}); err != nil {
+	if err := b.space.Put(t.Context(), b.key+".tflock", lock); err != nil {
 		t.Fatal(err)
 	}
 	// On another machine it is all known, and nothing is to do.
@@ -71,14 +69,13 @@ func TestTheLockOfOthersStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	lock := `{"ID":"1","Who":"somebody@elsewhere"}`
-	_, err = b.spaces.PutObject(t.Context(), b.space, b.key+".tflock", strings.NewReader(lock), int64(len(lock)), minio.PutObjectOptions{})
-	if err != nil {
+	if err := b.space.Put(t.Context(), b.key+".tflock", []byte(lock)); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.breakOwnLock(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.spaces.StatObject(t.Context(), b.space, b.key+".tflock", minio.StatObjectOptions{}); err != nil {
+	if _, err := b.space.Stat(t.Context(), b.key+".tflock"); err != nil {
 		t.Errorf("the lock of somebody else is gone: %v", err)
 	}
 }

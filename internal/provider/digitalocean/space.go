@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
-	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"berth/internal/bucket"
 	"berth/internal/config"
 	"berth/internal/fault"
 	"berth/internal/kube"
@@ -54,83 +52,48 @@ func spaceKeys(c *config.Config) (access, secret string, err error) {
 	return access, secret, nil
 }
 
-// openSpaces connects to Spaces with the operator's keys.
-func openSpaces(c *config.Config) (*minio.Client, error) {
+// openSpace opens a Space with the operator's keys.
+func openSpace(c *config.Config, name string) (*bucket.Bucket, error) {
 	access, secret, err := spaceKeys(c)
 	if err != nil {
 		return nil, err
 	}
-	host, plain := strings.CutPrefix(spaceEndpoint(c), "http://")
-	client, err := minio.New(strings.TrimPrefix(host, "https://"), &minio.Options{
-		Creds:  credentials.NewStaticV4(access, secret, ""),
-		Secure: !plain, Region: bucketRegion(c.DigitalOcean.Region), MaxRetries: 3,
+	b := provider.Bucket{Endpoint: spaceEndpoint(c), Region: bucketRegion(c.DigitalOcean.Region), Name: name, AccessKey: access, SecretKey: secret}
+	return b.Open("", bucket.Hints{
+		Keys:     fmt.Sprintf("check %s and %s in .env; they are made at https://cloud.digitalocean.com/spaces/access_keys", config.SpacesAccessKey, config.SpacesSecretKey),
+		Denied:   "the name may be another customer's: set another one under digitalocean.bucket; or the key may lack full access",
+		Endpoint: "check that " + spaceEndpoint(c) + " can be reached",
 	})
-	if err != nil {
-		return nil, fmt.Errorf("connect to Spaces: %w", err)
-	}
-	return client, nil
 }
 
 // bucketExists reports whether the Space is there, and refuses one that is
 // somebody else's.
 func (p *Provider) bucketExists(ctx context.Context, name string) (bool, error) {
-	spaces, err := openSpaces(p.config)
+	space, err := openSpace(p.config, name)
 	if err != nil {
 		return false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, spaceTime)
 	defer cancel()
-	exists, err := spaces.BucketExists(ctx, name)
-	switch response := minio.ToErrorResponse(err); {
-	case err == nil:
-		return exists, nil
-	case response.StatusCode == http.StatusForbidden && (response.Code == "SignatureDoesNotMatch" || response.Code == "InvalidAccessKeyId"):
-		return false, fault.WithHint(fmt.Errorf("spaces does not accept the keys: %w", err),
-			"check %s and %s in .env; they are made at https://cloud.digitalocean.com/spaces/access_keys", config.SpacesAccessKey, config.SpacesSecretKey)
-	case response.StatusCode == http.StatusForbidden:
-		return false, fault.WithHint(fmt.Errorf("look for Space %s: %w", name, err),
-			"the name may be another customer's: set another one under digitalocean.bucket; or the key may lack full access")
-	default:
+	exists, err := space.Exists(ctx)
+	if err != nil {
 		return false, fmt.Errorf("look for Space %s at %s: %w", name, spaceEndpoint(p.config), err)
 	}
+	return exists, nil
 }
 
 // removeBucket removes the Space with all that is in it, also what was deleted
 // before and is kept as an older version.
 func (p *Provider) removeBucket(ctx context.Context, report func(removed int)) error {
-	spaces, err := openSpaces(p.config)
-	if err != nil {
-		return err
-	}
 	name := p.config.DigitalOcean.Bucket
 	if exists, err := p.bucketExists(ctx, name); err != nil || !exists {
 		return err
 	}
-	listing, stop := context.WithCancel(ctx)
-	defer stop()
-	removed := 0
-	for object := range spaces.ListObjects(listing, name, minio.ListObjectsOptions{Recursive: true, WithVersions: true}) {
-		if object.Err != nil {
-			return fmt.Errorf("list Space %s: %w", name, object.Err)
-		}
-		if err := spaces.RemoveObject(ctx, name, object.Key, minio.RemoveObjectOptions{VersionID: object.VersionID}); err != nil {
-			return fmt.Errorf("remove %s from Space %s: %w", object.Key, name, err)
-		}
-		removed++
-		report(removed)
+	space, err := openSpace(p.config, name)
+	if err != nil {
+		return err
 	}
-	for upload := range spaces.ListIncompleteUploads(listing, name, "", true) {
-		if upload.Err != nil {
-			return fmt.Errorf("list unfinished uploads of Space %s: %w", name, upload.Err)
-		}
-		if err := spaces.RemoveIncompleteUpload(ctx, name, upload.Key); err != nil {
-			return fmt.Errorf("end the upload of %s: %w", upload.Key, err)
-		}
-	}
-	if err := spaces.RemoveBucket(ctx, name); err != nil && minio.ToErrorResponse(err).Code != "NoSuchBucket" {
-		return fmt.Errorf("remove Space %s: %w", name, err)
-	}
-	return nil
+	return space.Remove(ctx, report)
 }
 
 // The Secret in which the cluster keeps the key of its Space, so that whoever

@@ -3,19 +3,16 @@ package existing
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
-	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
-
+	"berth/internal/bucket"
 	"berth/internal/config"
 	"berth/internal/fault"
 	"berth/internal/provider"
 )
 
-// bucketTime bounds how long the S3 endpoint has to answer; minio-go tries
-// again and again by itself.
+// bucketTime bounds how long the S3 endpoint has to answer, however often it is
+// asked.
 const bucketTime = 15 * time.Second
 
 // Bucket returns the bucket that berth.yaml names, having checked that it
@@ -34,21 +31,16 @@ func (p *Provider) Bucket(ctx context.Context) (provider.Bucket, error) {
 		return b, fault.WithHint(fault.Usage("there are no keys for bucket %s", b.Name),
 			"set %s and %s in .env, or put a .s3cfg beside berth.yaml", config.BucketAccessKey, config.BucketSecretKey)
 	}
-	host, plain := strings.CutPrefix(b.Endpoint, "http://")
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "https://"), "/")
-	client, err := minio.New(host, &minio.Options{
-		Creds:  credentials.NewStaticV4(b.AccessKey, b.SecretKey, ""),
-		Secure: !plain, Region: b.Region, MaxRetries: 2,
-	})
+	hint := "check the endpoint and region in berth.yaml and the keys in .env"
+	opened, err := b.Open("", bucket.Hints{Keys: hint, Name: hint, Endpoint: hint})
 	if err != nil {
 		return b, fmt.Errorf("bucket %s at %s: %w", b.Name, b.Endpoint, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, bucketTime)
 	defer cancel()
-	exists, err := client.BucketExists(ctx, b.Name)
+	exists, err := opened.Exists(ctx)
 	if err != nil {
-		return b, fault.WithHint(fmt.Errorf("reach bucket %s at %s: %w", b.Name, b.Endpoint, err),
-			"check the endpoint and region in berth.yaml and the keys in .env")
+		return b, fault.WithHint(fmt.Errorf("reach bucket %s at %s: %w", b.Name, b.Endpoint, err), "%s", hint)
 	}
 	if !exists {
 		return b, fault.WithHint(fmt.Errorf("there is no bucket %s at %s", b.Name, b.Endpoint),

@@ -2,16 +2,12 @@ package local
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
-	"net/http"
 	"net/netip"
 	"os"
 	"time"
 
-	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
-
+	"berth/internal/bucket"
 	"berth/internal/fault"
 	"berth/internal/provider"
 	"berth/internal/provider/local/supervisor"
@@ -42,22 +38,17 @@ func (p *Provider) makeBucket(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	defer transport.CloseIdleConnections()
-	transport.TLSClientConfig.RootCAs = x509.NewCertPool()
-	transport.TLSClientConfig.RootCAs.AppendCertsFromPEM(b.CA)
-	client, err := minio.New(netip.AddrPortFrom(p.network.api(), bucketPort).String(), &minio.Options{
-		Creds: credentials.NewStaticV4(b.AccessKey, b.SecretKey, ""), Secure: true, Region: b.Region, Transport: transport,
-	})
+	b.Endpoint = "https://" + netip.AddrPortFrom(p.network.api(), bucketPort).String()
+	opened, err := b.Open("", bucket.Hints{})
 	if err != nil {
 		return fmt.Errorf("connect to the bucket: %w", err)
 	}
 	err = poll(ctx, time.Minute, func(ctx context.Context) error {
-		there, err := client.BucketExists(ctx, b.Name)
+		there, err := opened.Exists(ctx)
 		if err != nil || there {
 			return err
 		}
-		return client.MakeBucket(ctx, b.Name, minio.MakeBucketOptions{Region: b.Region})
+		return opened.Make(ctx, b.Region)
 	})
 	if err != nil {
 		return fault.WithHint(fmt.Errorf("make the bucket: %w", err),
