@@ -83,7 +83,7 @@ doctor: bin/berth ## Say what this machine still lacks
 
 .PHONY: test
 test: ## Run the tests against real PostgreSQL, NGINX, S3 and Terraform
-	.ci/need postgresql nginx buildah zstd s3cmd
+	.ci/need postgresql nginx libnginx-mod-http-lua buildah zstd s3cmd
 	go run ./e2e/tofu
 	go test ./...
 	cd kube && go test ./provisioner/...
@@ -111,7 +111,7 @@ bench: bench-app bench-backup bench-logs ## Measure everything, beside what it i
 
 .PHONY: bench-app
 bench-app: ## Measure the application, direct and through NGINX
-	.ci/need postgresql nginx wrk
+	.ci/need postgresql nginx libnginx-mod-http-lua wrk
 	go run ./bench $(ARGS)
 
 .PHONY: bench-backup
