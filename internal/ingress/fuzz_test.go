@@ -304,7 +304,7 @@ func FuzzRender(f *testing.F) {
 
 // optional are the directives that an annotation may add, or whose words it may
 // change.
-var optional = regexp.MustCompile(`^((proxy|grpc|client|limit_req|auth_basic|header_filter)_[a-z_]+|allow|deny|set|if|add_header|upstream|return)$`)
+var optional = regexp.MustCompile(`^((proxy|grpc|client|limit_req|auth_basic|header_filter)_[a-z_]+|limit_req|auth_basic|allow|deny|set|if|add_header|upstream|return)$`)
 
 // keys are the variables that an annotation may name.
 var keys = regexp.MustCompile(`^\$\{?(binary_remote_addr|remote_addr|request_uri|request_method|uri|host|(http|arg|cookie)_[a-z0-9_]+)$`)

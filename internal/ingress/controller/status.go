@@ -78,6 +78,10 @@ func (r *Reconciler) publish(ctx context.Context) error {
 	r.statuses.mu.Lock()
 	ingresses, leftOut := r.statuses.ingresses, r.statuses.leftOut
 	changed := r.statuses.news()
+	select {
+	case <-changed: // it is being done
+	default:
+	}
 	r.statuses.mu.Unlock()
 	var failures []error
 	for _, ing := range ingresses {

@@ -31,7 +31,7 @@ import (
 const drainTime = 500 * time.Millisecond
 
 // confirmTime bounds the wait for workers of a new generation.
-const confirmTime = 10 * time.Second
+const confirmTime = 30 * time.Second
 
 // Server is one NGINX. Its methods other than Get and WatchDisk are for one
 // goroutine.

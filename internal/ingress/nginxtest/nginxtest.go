@@ -99,7 +99,7 @@ func New(t testing.TB) *Instance {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := instance.Stop(ctx); err != nil {
 			t.Errorf("stop nginx: %v", err)
