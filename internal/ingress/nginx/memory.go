@@ -48,8 +48,8 @@ func MemoryLimit() (uint64, error) {
 }
 
 // processes returns the workers of NGINX, those of earlier generations among
-// them, and what all of NGINX's processes hold in private, in bytes.
-func (s *Server) processes() (workers int, private uint64, err error) {
+// them, and what all of NGINX's processes hold, in bytes.
+func (s *Server) processes() (workers int, held uint64, err error) {
 	master := s.process.Pid
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -71,20 +71,22 @@ func (s *Server) processes() (workers int, private uint64, err error) {
 		}
 	}
 	for _, pid := range pids {
-		private += privateMemory(pid)
+		held += memoryOf(pid)
 	}
-	return len(pids) - 1, private, nil
+	return len(pids) - 1, held, nil
 }
 
-// privateMemory is what would be free if a process ended: 0 if it has.
-func privateMemory(pid int) (bytes uint64) {
+// memoryOf is a process's part of the memory that it shares with others, as
+// workers share the configuration with their master, and all of its own. It is 0
+// if the process has ended.
+func memoryOf(pid int) (bytes uint64) {
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(content)) {
 		words := strings.Fields(line)
-		if len(words) == 3 && strings.HasPrefix(words[0], "Private_") {
+		if len(words) == 3 && words[0] == "Pss:" {
 			kilobytes, err := strconv.ParseUint(words[1], 10, 64)
 			if err == nil {
 				bytes += kilobytes << 10
@@ -109,13 +111,13 @@ func (s *Server) Memory() (Memory, error) {
 	if s.process == nil || s.MemoryLimit == 0 {
 		return Memory{}, nil
 	}
-	workers, private, err := s.processes()
+	workers, held, err := s.processes()
 	if err != nil {
 		return Memory{}, fmt.Errorf("measure nginx: %w", err)
 	}
-	each := private / uint64(workers+1)
+	each := held / uint64(workers+1)
 	return Memory{
-		Used: private, Needed: each * uint64(s.Settings.Workers+1), Limit: s.MemoryLimit,
+		Used: held, Needed: each * uint64(s.Settings.Workers+1), Limit: s.MemoryLimit,
 		Leaving: max(0, workers-s.Settings.Workers),
 	}, nil
 }
