@@ -25,7 +25,7 @@ func TestScale(t *testing.T) {
 	}
 	o.Ingresses = append(o.Ingresses, newIngress("paths", "paths.test", paths...))
 	server := nginxtest.New(t)
-	server.MemoryLimit = 512 << 20 / 100 * 85
+	server.MemoryLimit = 768 << 20 / 100 * 85
 	started := time.Now()
 	model, problems := ingress.Build(o, server.Settings)
 	built := time.Since(started)
