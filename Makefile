@@ -86,7 +86,7 @@ doctor: bin/berth ## Say what this machine still lacks
 
 .PHONY: test
 test: ## Run the tests against real PostgreSQL, NGINX, S3 and Terraform
-	.ci/need postgresql nginx buildah zstd s3cmd pgbouncer
+	.ci/need postgresql nginx libnginx-mod-http-lua buildah zstd s3cmd pgbouncer
 	go run ./e2e/tofu
 	go test ./...
 	cd kube && CGO_ENABLED=0 go test -trimpath ./provisioner/... ./registry/...
@@ -114,7 +114,7 @@ bench: bench-app bench-backup bench-logs ## Measure everything, beside what it i
 
 .PHONY: bench-app
 bench-app: ## Measure the application, direct and through NGINX
-	.ci/need postgresql nginx wrk
+	.ci/need postgresql nginx libnginx-mod-http-lua wrk
 	go run ./bench $(ARGS)
 
 .PHONY: bench-backup

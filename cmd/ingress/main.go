@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -44,10 +45,24 @@ func run(ctx context.Context, options controller.Options, kubeconfig string) (er
 	if options.Settings.HTTP2Directive, err = nginx.HasHTTP2Directive(ctx, options.Binary); err != nil {
 		return err
 	}
+	if err := fit(&options); err != nil {
+		return err
+	}
 	if options.Kubernetes, err = clientcmd.BuildConfigFromFlags("", kubeconfig); err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
 	return controller.Run(ctx, options)
+}
+
+// fit chooses what the flags leave to this container's memory and processors.
+func fit(options *controller.Options) (err error) {
+	if options.Memory, err = nginx.MemoryLimit(); err != nil {
+		return err
+	}
+	if options.Settings.Workers == 0 {
+		options.Settings.Workers = nginx.Workers(runtime.GOMAXPROCS(0), options.Memory)
+	}
+	return options.Settings.Validate()
 }
 
 // parse reads the flags. What is wrong with them is an error, and the usage has
@@ -64,6 +79,12 @@ func parse(arguments []string, stderr io.Writer) (options controller.Options, ku
 	s := &options.Settings
 	flags.StringVar(&options.Binary, "nginx", "/usr/sbin/nginx", "path of nginx")
 	flags.StringVar(&s.Dir, "dir", "/run/ingress", "folder for NGINX's files")
+	flags.StringVar(&s.UploadDir, "uploads", "", "folder for request bodies that do not fit into memory (default one in -dir)")
+	flags.Uint64Var(&s.UploadReserve, "upload-reserve", ingress.DefaultUploadReserve, "bytes that stay free on the disk of -uploads")
+	flags.IntVar(&s.BodiesPerClient, "bodies-per-client", ingress.DefaultBodiesPerClient, "requests with a body that one address may have under way, 0 for any number")
+	flags.Int64Var(&s.HeaderBuffer, "header-buffer", ingress.DefaultHeaderBuffer, "most bytes that the header of a response may take")
+	flags.IntVar(&s.Workers, "workers", 0, "worker processes of NGINX (default as many as memory and processors allow)")
+	flags.StringVar(&s.Modules, "modules", ingress.DebianModules, "folder of NGINX's modules")
 	flags.StringVar(&s.TrustedCA, "trusted-ca", ingress.DebianTrustedCA, "certificates that verify TLS upstreams by default")
 	flags.StringVar(&s.AccessLog, "access-log", "/dev/stdout", `file to log requests to, or "off"`)
 	flags.DurationVar(&s.ShutdownTimeout, "shutdown-timeout", 25*time.Second, "how long requests and WebSockets may go on when a configuration is replaced or the controller stops")
@@ -101,7 +122,9 @@ func parse(arguments []string, stderr io.Writer) (options controller.Options, ku
 			}
 		}
 	}
-	return options, kubeconfig, s.Validate()
+	checked := *s
+	checked.Workers = max(1, s.Workers) // chosen later
+	return options, kubeconfig, checked.Validate()
 }
 
 func list[T any](text string, parse func(string) (T, error)) (all []T, err error) {

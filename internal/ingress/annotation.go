@@ -2,8 +2,9 @@ package ingress
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -15,14 +16,17 @@ import (
 const (
 	AnnotationRewrites          = "nginx.org/rewrites"
 	AnnotationSSLServices       = "nginx.org/ssl-services"
+	AnnotationGRPCServices      = "nginx.org/grpc-services"
+	AnnotationStickyServices    = "nginx.com/sticky-cookie-services"
 	AnnotationRedirectToHTTPS   = "nginx.org/redirect-to-https"
 	AnnotationSSLRedirect       = "nginx.org/ssl-redirect"
 	AnnotationSSLRedirectLegacy = "ingress.kubernetes.io/ssl-redirect"
 	AnnotationRedirectCode      = "nginx.org/http-redirect-code"
 	AnnotationMaxBodySize       = "nginx.org/client-max-body-size"
-	AnnotationConnectTimeout    = "nginx.org/proxy-connect-timeout"
 	AnnotationReadTimeout       = "nginx.org/proxy-read-timeout"
-	AnnotationSendTimeout       = "nginx.org/proxy-send-timeout"
+	AnnotationBasicAuthSecret   = "nginx.org/basic-auth-secret"
+	AnnotationPathRegex         = "nginx.org/path-regex"
+	AnnotationLimitRate         = "nginx.org/limit-req-rate"
 
 	// AnnotationTrustedSecret is Berth's own: F5 verifies TLS upstreams by a
 	// policy of its VirtualServer resources only, never for an Ingress. It
@@ -33,109 +37,142 @@ const (
 
 // annotations is what an Ingress's annotations say.
 type annotations struct {
-	rewrites      map[string]string // by Service name
-	sslServices   map[string]bool
-	trustedSecret string
+	rewrites                  map[string]string // by Service name
+	sslServices, grpcServices map[string]bool
+	sticky                    map[string]Sticky
+	trustedSecret             string
 
 	sslRedirect       bool
 	redirectForwarded bool
 	redirectCode      int
+	appRoot           string
+	hsts              hsts
 
-	maxBodySize, connectTimeout, readTimeout, sendTimeout string
+	authSecret, authRealm string
+	allow, deny           []string // networks; with allow, all others are denied
+	limit                 limit
+	pathRegex             string
+
+	buffers    buffers
+	headers    [][2]string // that the upstream gets besides the usual ones
+	directives []Directive
+
+	ignored []string // annotations that have no effect here
+	closed  []string // those of them that protect something elsewhere
 }
 
-var (
-	// sizes and timeouts as NGINX reads them, bounded so that they cannot
-	// overflow; http://nginx.org/en/docs/syntax.html
-	sizePattern    = regexp.MustCompile(`^[0-9]{1,6}[kKmMgG]?$`)
-	timeoutPattern = regexp.MustCompile(`^[1-9][0-9]{0,6}(ms|s|m|h)?$`)
+// set gives a directive its parameters, instead of what it had before.
+func (a *annotations) set(name string, parameters ...string) {
+	d := Directive{name, parameters}
+	if at := slices.IndexFunc(a.directives, func(d Directive) bool { return d.Name == name }); at >= 0 {
+		a.directives[at] = d
+		return
+	}
+	a.directives = append(a.directives, d)
+}
 
-	// rewritePattern is a path of RFC 3986 without "$", which would name a
-	// variable, and ";", which separates rewrites.
-	rewritePattern = regexp.MustCompile(`^/([A-Za-z0-9\-._~!&'()*+,=:@/]|%[0-9A-Fa-f]{2})*$`)
-)
+// parser reads the value of one annotation. The services are those that the
+// Ingress leads to.
+type parser func(a *annotations, value string, services map[string]bool) error
+
+// directive makes a parser for what is a directive of a location.
+func directive(name string, read func(string) (string, error)) parser {
+	return func(a *annotations, value string, _ map[string]bool) error {
+		out, err := read(value)
+		if err == nil {
+			a.set(name, out)
+		}
+		return err
+	}
+}
+
+// field makes a parser for what is kept in a field.
+func field[T any](of func(*annotations) *T, read func(string) (T, error)) parser {
+	return func(a *annotations, value string, _ map[string]bool) error {
+		out, err := read(value)
+		if err == nil {
+			*of(a) = out
+		}
+		return err
+	}
+}
+
+// taken accepts what holds here anyway.
+func taken(read func(string) (string, error)) parser {
+	return func(_ *annotations, value string, _ map[string]bool) error {
+		_, err := read(value)
+		return err
+	}
+}
 
 func parseAnnotations(ing *networkingv1.Ingress) (annotations, error) {
-	a := annotations{sslRedirect: true, redirectCode: 301}
+	a := annotations{sslRedirect: true, redirectCode: 301, hsts: defaultHSTS, limit: defaultLimit}
 	services := backendNames(ing)
-	parsers := []struct {
-		name  string
-		parse func(string) error
-	}{
-		{AnnotationRewrites, func(v string) (err error) { a.rewrites, err = parseRewrites(v, services); return }},
-		{AnnotationSSLServices, func(v string) (err error) { a.sslServices, err = parseServices(v, services); return }},
-		{AnnotationTrustedSecret, func(v string) error { a.trustedSecret = v; return checkSecretName(v) }},
-		{AnnotationRedirectToHTTPS, func(v string) (err error) { a.redirectForwarded, err = strconv.ParseBool(v); return }},
-		{AnnotationSSLRedirectLegacy, func(v string) (err error) { a.sslRedirect, err = strconv.ParseBool(v); return }},
-		{AnnotationSSLRedirect, func(v string) (err error) { a.sslRedirect, err = strconv.ParseBool(v); return }},
-		{AnnotationRedirectCode, func(v string) (err error) { a.redirectCode, err = parseRedirectCode(v); return }},
-		{AnnotationMaxBodySize, matching(sizePattern, &a.maxBodySize)},
-		{AnnotationConnectTimeout, matching(timeoutPattern, &a.connectTimeout)},
-		{AnnotationReadTimeout, matching(timeoutPattern, &a.readTimeout)},
-		{AnnotationSendTimeout, matching(timeoutPattern, &a.sendTimeout)},
-	}
-	for _, p := range parsers {
-		value, ok := ing.Annotations[p.name]
+	for _, known := range parsers {
+		value, ok := ing.Annotations[known.name]
 		if !ok {
 			continue
 		}
-		if err := p.parse(value); err != nil {
-			return annotations{}, fmt.Errorf("annotation %s: %w", p.name, err)
+		if err := known.parse(&a, value, services); err != nil {
+			return a, fmt.Errorf("annotation %s: %w", known.name, err)
 		}
 	}
-	return a, nil
+	for _, name := range slices.Sorted(maps.Keys(ing.Annotations)) {
+		if parserNames[name] || !foreignPrefix(name) {
+			continue
+		}
+		a.ignored = append(a.ignored, name)
+		if protects(name, ing.Annotations[name]) {
+			a.closed = append(a.closed, name)
+		}
+	}
+	return a, a.check()
 }
 
-func matching(pattern *regexp.Regexp, into *string) func(string) error {
-	return func(value string) error {
-		if !pattern.MatchString(value) {
-			return fmt.Errorf("%q does not match %s", value, pattern)
-		}
-		*into = value
-		return nil
+// check compares annotations with each other.
+func (a *annotations) check() error {
+	if a.authRealm != "" && a.authSecret == "" {
+		return fmt.Errorf("annotation nginx.org/basic-auth-realm: %s is missing", AnnotationBasicAuthSecret)
 	}
+	if a.limit.rate == "" && a.limit != defaultLimit {
+		return fmt.Errorf("annotations nginx.org/limit-req-…: %s is missing", AnnotationLimitRate)
+	}
+	if a.pathRegex != "" && a.pathRegex != "exact" && len(a.rewrites) > 0 {
+		return fmt.Errorf("annotation %s: paths that are regular expressions cannot be rewritten", AnnotationRewrites)
+	}
+	for name := range a.grpcServices {
+		if a.rewrites[name] != "" {
+			return fmt.Errorf("annotation %s: gRPC service %q cannot have its path rewritten", AnnotationRewrites, name)
+		}
+	}
+	return nil
 }
 
-// parseRewrites reads "serviceName=tea rewrite=/;serviceName=coffee rewrite=/beans/".
-func parseRewrites(value string, services map[string]bool) (map[string]string, error) {
-	rewrites := map[string]string{}
-	for part := range strings.SplitSeq(value, ";") {
-		name, target, ok := strings.Cut(strings.TrimSpace(part), " ")
-		name, isName := strings.CutPrefix(name, "serviceName=")
-		target, isTarget := strings.CutPrefix(strings.TrimSpace(target), "rewrite=")
-		if !ok || !isName || !isTarget {
-			return nil, fmt.Errorf("%q: want serviceName=SERVICE rewrite=PATH", part)
-		}
-		if !services[name] {
-			return nil, fmt.Errorf("service %q is not a backend of this Ingress", name)
-		}
-		if !rewritePattern.MatchString(target) || len(target) > maxPathLength {
-			return nil, fmt.Errorf("rewrite %q: want a path of URL characters, without $", target)
-		}
-		rewrites[name] = target
-	}
-	return rewrites, nil
+// foreignPrefixes are those of annotations that ask an ingress controller for
+// something. What is not honoured of them is said.
+var foreignPrefixes = []string{
+	"nginx.org/", "nginx.com/", "nsm.nginx.com/", "appprotect.f5.com/", "appprotectdos.f5.com/",
+	"nginx.ingress.kubernetes.io/", "ingress.kubernetes.io/", "berth.local/",
+	"haproxy.org/", "haproxy-ingress.github.io/", "traefik.ingress.kubernetes.io/", "konghq.com/", "projectcontour.io/",
 }
 
-// parseServices reads "service1,service2".
-func parseServices(value string, services map[string]bool) (map[string]bool, error) {
-	chosen := map[string]bool{}
-	for part := range strings.SplitSeq(value, ",") {
-		name := strings.TrimSpace(part)
-		if !services[name] {
-			return nil, fmt.Errorf("service %q is not a backend of this Ingress", name)
-		}
-		chosen[name] = true
-	}
-	return chosen, nil
+func foreignPrefix(name string) bool {
+	return slices.ContainsFunc(foreignPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
-func parseRedirectCode(value string) (int, error) {
-	switch value {
-	case "301", "302", "307", "308":
-		return strconv.Atoi(value)
+// protective are words in the names of annotations that keep somebody out. To
+// serve an application without what it relies on is worse than not to serve it,
+// so an unknown name with one of them counts, too.
+var protective = regexp.MustCompile(`auth|jwt|oidc|login|(allow|deny)-?list|whitelist|blacklist|source-range|limit|` +
+	`polic|snippet|modsecurity|owasp|waf|protect|dos|verify|satisfy|secret|middleware|plugin`)
+
+func protects(name, value string) bool {
+	switch strings.ToLower(value) {
+	case "", "false", "off", "none":
+		return false
 	}
-	return 0, fmt.Errorf("%q: want 301, 302, 307 or 308", value)
+	prefix, rest, _ := strings.Cut(name, "/")
+	return strings.HasPrefix(prefix, "appprotect") || protective.MatchString(rest)
 }
 
 func checkSecretName(name string) error {

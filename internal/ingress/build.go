@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -16,7 +17,11 @@ import (
 // in the order of the Ingresses' age.
 func Build(objects Objects, settings Settings) (*Model, []Problem) {
 	b := builder{
-		model:    &Model{Settings: settings, Files: map[string][]byte{}},
+		model:    &Model{Settings: settings, Files: map[string][]byte{}, Endpoints: map[string][]string{}},
+		pools:    map[string]Pool{poolHTTP: {poolHTTP, 1024}, poolGRPC: {poolGRPC, 64}},
+		limits:   map[string]Limit{},
+		told:     map[Problem]bool{},
+		now:      objects.Now,
 		hosts:    map[string]*hostBuilder{},
 		services: indexServices(objects),
 		secrets:  indexSecrets(objects.Secrets),
@@ -29,6 +34,7 @@ func Build(objects Objects, settings Settings) (*Model, []Problem) {
 			b.problem(ing, ReasonInvalid, "%v", err)
 			continue
 		}
+		b.examine(p)
 		accepted = append(accepted, p)
 	}
 	for _, p := range accepted {
@@ -42,10 +48,37 @@ func Build(objects Objects, settings Settings) (*Model, []Problem) {
 	return b.model, b.problems
 }
 
+// examine says what about an Ingress that is served is not as its author may
+// think. One that cannot be served as it asks is closed: its paths answer 503,
+// so that no shorter path of another Ingress leads to what it protects.
+func (b *builder) examine(p *parsed) {
+	a := p.annotations
+	switch {
+	case p.invalid != nil:
+		p.closed = true
+		b.problem(p.object, ReasonInvalid, "%v; its paths answer 503", p.invalid)
+	case len(a.closed) > 0:
+		p.closed = true
+		b.problem(p.object, ReasonClosed, "not supported here: annotations %s; its paths answer 503 instead of being served without protection",
+			strings.Join(a.closed, ", "))
+	case len(a.ignored) > 0:
+		b.problem(p.object, ReasonIgnored, "not supported here, and without effect: annotations %s", strings.Join(a.ignored, ", "))
+	}
+	for _, rule := range p.rules {
+		for _, r := range rule.routes {
+			if looksLikeExpression(r) {
+				b.problem(p.object, ReasonLiteral, "path %q is taken literally; for a regular expression set annotation %s", r.path, AnnotationPathRegex)
+			}
+		}
+	}
+}
+
 // parsed is an Ingress that has been checked from end to end.
 type parsed struct {
 	object      *networkingv1.Ingress
 	annotations annotations
+	invalid     error // what is wrong with an annotation
+	closed      bool
 	rules       []parsedRule
 	backend     *networkingv1.IngressServiceBackend
 }
@@ -60,10 +93,7 @@ func parse(ing *networkingv1.Ingress) (*parsed, error) {
 	if problems := validation.IsDNS1123Label(ing.Namespace); len(problems) > 0 {
 		return nil, fmt.Errorf("namespace %q: %s", ing.Namespace, problems[0])
 	}
-	var err error
-	if p.annotations, err = parseAnnotations(ing); err != nil {
-		return nil, err
-	}
+	p.annotations, p.invalid = parseAnnotations(ing)
 	if ing.Spec.DefaultBackend != nil {
 		backend, err := parseBackend(*ing.Spec.DefaultBackend)
 		if err != nil {
@@ -78,7 +108,7 @@ func parse(ing *networkingv1.Ingress) (*parsed, error) {
 		parsedRule := parsedRule{host: rule.Host}
 		if rule.HTTP != nil {
 			for _, path := range rule.HTTP.Paths {
-				r, err := parseRoute(path)
+				r, err := parseRoute(path, p.annotations.pathRegex)
 				if err != nil {
 					return nil, err
 				}
@@ -87,19 +117,23 @@ func parse(ing *networkingv1.Ingress) (*parsed, error) {
 		}
 		p.rules = append(p.rules, parsedRule)
 	}
+	return p, checkTLS(ing)
+}
+
+func checkTLS(ing *networkingv1.Ingress) error {
 	for _, entry := range ing.Spec.TLS {
 		for _, host := range entry.Hosts {
 			if err := checkHost(host); err != nil {
-				return nil, fmt.Errorf("tls: %w", err)
+				return fmt.Errorf("tls: %w", err)
 			}
 		}
 		if entry.SecretName != "" {
 			if err := checkSecretName(entry.SecretName); err != nil {
-				return nil, fmt.Errorf("tls: %w", err)
+				return fmt.Errorf("tls: %w", err)
 			}
 		}
 	}
-	return p, nil
+	return nil
 }
 
 // hostBuilder gathers what several Ingresses say about one host.
@@ -109,11 +143,12 @@ type hostBuilder struct {
 	routes map[routeKey]routed
 	tls    *networkingv1.Ingress // the one that TLS comes from
 	secret string
+	root   string // where "/" is redirected
 }
 
 type routeKey struct {
 	path  string
-	exact bool
+	match Match
 }
 
 type routed struct {
@@ -124,15 +159,20 @@ type routed struct {
 type builder struct {
 	model    *Model
 	hosts    map[string]*hostBuilder
+	pools    map[string]Pool
+	limits   map[string]Limit
 	services serviceIndex
 	secrets  secretIndex
+	now      time.Time
 	problems []Problem
+	told     map[Problem]bool
 }
 
 func (b *builder) problem(ing *networkingv1.Ingress, reason, format string, arguments ...any) {
 	p := Problem{ing, reason, fmt.Sprintf(format, arguments...)}
 	// Two paths to one missing Service are one mistake.
-	if !slices.Contains(b.problems, p) {
+	if !b.told[p] {
+		b.told[p] = true
 		b.problems = append(b.problems, p)
 	}
 }
@@ -151,12 +191,17 @@ func (b *builder) claim(p *parsed, name string) *hostBuilder {
 	h := b.host(name)
 	if h.owner == nil {
 		h.owner = p.object
-		h.RedirectForwarded = p.annotations.redirectForwarded
 		h.RedirectCode = p.annotations.redirectCode
 	}
 	if h.owner.Namespace != p.object.Namespace {
 		b.problem(p.object, ReasonConflict, "host %q belongs to the older Ingress %s", name, key(h.owner))
 		return nil
+	}
+	// What is said for a whole host holds whichever of its Ingresses says it.
+	h.RedirectForwarded = h.RedirectForwarded || p.annotations.redirectForwarded
+	h.root = cmp.Or(h.root, p.annotations.appRoot)
+	if h.HSTS == "" {
+		h.HSTS, h.HSTSBehindProxy = p.annotations.hsts.header(), p.annotations.hsts.behindProxy
 	}
 	return h
 }
@@ -175,7 +220,7 @@ func (b *builder) addRules(p *parsed) {
 }
 
 func (b *builder) addRoute(h *hostBuilder, p *parsed, r route) {
-	k := routeKey{r.path, r.exact}
+	k := routeKey{r.path, r.match}
 	if taken, ok := h.routes[k]; ok {
 		b.problem(p.object, ReasonConflict, "path %q of host %q belongs to the older Ingress %s", r.path, h.Name, key(taken.from.object))
 		return
@@ -227,130 +272,43 @@ func (b *builder) addDefaultBackend(p *parsed) {
 
 // finish resolves certificates and backends and puts everything in order.
 func (b *builder) finish() {
-	upstreams := map[string]Upstream{}
 	for _, name := range slices.Sorted(maps.Keys(b.hosts)) {
 		h := b.hosts[name]
 		if h.TLS {
-			file, content, err := b.secrets.certificate(h.tls.Namespace, h.secret)
-			if err != nil {
-				b.problem(h.tls, ReasonSecret, "TLS of host %q: %v", h.Name, err)
-			} else {
-				h.Certificate = b.model.addFile(file, content)
-			}
+			h.Certificate = b.certificate(h)
 		}
 		for _, k := range slices.SortedFunc(maps.Keys(h.routes), compareRoutes) {
 			r := h.routes[k]
-			location := b.location(r, upstreams)
-			h.Locations = append(h.Locations, h.expand(r, location)...)
+			h.Locations = append(h.Locations, h.expand(r, b.location(r))...)
 		}
 		if _, taken := h.routes[routeKey{path: "/"}]; !taken {
 			h.Locations = append(h.Locations, Location{Path: "/", Status: 404})
 		}
+		if _, taken := h.routes[routeKey{"/", Exact}]; !taken && h.root != "" {
+			h.Locations = append(h.Locations, Location{Path: "/", Match: Exact, Status: 302, Redirect: h.root})
+		}
 		h.Locations = append(h.Locations, h.unslashed()...)
 		b.model.Hosts = append(b.model.Hosts, h.Host)
 	}
-	for _, name := range slices.Sorted(maps.Keys(upstreams)) {
-		b.model.Upstreams = append(b.model.Upstreams, upstreams[name])
+	for _, name := range slices.Sorted(maps.Keys(b.pools)) {
+		b.model.Pools = append(b.model.Pools, b.pools[name])
+	}
+	for _, zone := range slices.Sorted(maps.Keys(b.limits)) {
+		b.model.Limits = append(b.model.Limits, b.limits[zone])
 	}
 }
 
-func compareRoutes(a, b routeKey) int {
-	if a.exact != b.exact {
-		if a.exact {
-			return -1
-		}
-		return 1
-	}
-	return cmp.Compare(a.path, b.path)
-}
-
-// location resolves the backend of a route.
-func (b *builder) location(r routed, upstreams map[string]Upstream) Location {
-	a, object := r.from.annotations, r.from.object
-	l := Location{
-		Rewrite:        a.rewrites[r.backend.Name],
-		MaxBodySize:    a.maxBodySize,
-		ConnectTimeout: a.connectTimeout, ReadTimeout: a.readTimeout, SendTimeout: a.sendTimeout,
-	}
-	upstream, err := b.services.upstream(object.Namespace, r.backend)
+func (b *builder) certificate(h *hostBuilder) string {
+	file, content, ends, err := b.secrets.certificate(h.tls.Namespace, h.secret)
 	if err != nil {
-		b.problem(object, ReasonService, "%v", err)
-		l.Status = 503
-		return l
+		b.problem(h.tls, ReasonSecret, "TLS of host %q: %v", h.Name, err)
+		return ""
 	}
-	if a.sslServices[r.backend.Name] {
-		l.TLS = &UpstreamTLS{
-			ServerName:  r.backend.Name + "." + object.Namespace + ".svc",
-			TrustedFile: b.model.Settings.TrustedCA,
-		}
-		// Connections are kept alive by upstream, so those that were verified
-		// in one way must not be mixed with others.
-		upstream.Name += ".tls"
-		if a.trustedSecret != "" {
-			file, content, err := b.secrets.trusted(object.Namespace, a.trustedSecret)
-			if err != nil {
-				b.problem(object, ReasonTrust, "TLS to service %s: %v", r.backend.Name, err)
-				l.Status = 503
-				return l
-			}
-			l.TLS.TrustedFile = b.model.addFile(file, content)
-			upstream.Name += "." + a.trustedSecret
-		}
+	if !b.now.IsZero() && b.now.After(ends) {
+		b.problem(h.tls, ReasonExpired, "TLS of host %q: the certificate in Secret %s/%s expired on %s",
+			h.Name, h.tls.Namespace, h.secret, ends.UTC().Format(time.DateTime))
 	}
-	if len(upstream.Servers) == 0 {
-		l.Status = 503
-		return l
-	}
-	upstreams[upstream.Name] = upstream
-	l.Upstream = upstream.Name
-	return l
-}
-
-// expand turns a route into NGINX's locations. A Prefix matches whole path
-// elements, https://kubernetes.io/docs/concepts/services-networking/ingress/#path-types:
-// /tea takes /tea and /tea/green but not /teapot.
-func (h *hostBuilder) expand(r routed, l Location) []Location {
-	l.Path, l.Exact = r.path, r.exact
-	if r.exact || r.path == "/" {
-		return []Location{l}
-	}
-	below := l
-	below.Path += "/"
-	if below.Rewrite != "" && below.Rewrite[len(below.Rewrite)-1] != '/' {
-		below.Rewrite += "/"
-	}
-	l.Exact = true
-	_, taken := h.routes[routeKey{path: r.path, exact: true}]
-	// Where a rewritten path ends in a slash, NGINX redirects /tea to /tea/ by
-	// itself, and F5's users rely on it.
-	if taken || (l.Rewrite != "" && r.slash) {
-		return []Location{below}
-	}
-	return []Location{l, below}
-}
-
-// unslashed returns locations that keep NGINX from redirecting /tea to an Exact
-// /tea/, which it would do by itself: they lead where /tea does without it.
-func (h *hostBuilder) unslashed() (more []Location) {
-	for k := range h.routes {
-		path, slash := strings.CutSuffix(k.path, "/")
-		if !k.exact || !slash || path == "" || slices.ContainsFunc(h.Locations, func(l Location) bool { return l.Exact && l.Path == path }) {
-			continue
-		}
-		var best Location
-		for _, l := range h.Locations {
-			if !l.Exact && strings.HasPrefix(path, l.Path) && len(l.Path) > len(best.Path) {
-				best = l
-			}
-		}
-		if best.Rewrite != "" {
-			best.Rewrite += escapePath(strings.TrimPrefix(path, best.Path))
-		}
-		best.Path, best.Exact = path, true
-		more = append(more, best)
-	}
-	slices.SortFunc(more, func(a, b Location) int { return cmp.Compare(a.Path, b.Path) })
-	return more
+	return b.model.addFile(file, content)
 }
 
 func key(ing *networkingv1.Ingress) string { return ing.Namespace + "/" + ing.Name }

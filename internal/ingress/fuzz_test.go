@@ -109,13 +109,20 @@ func (r *configReader) word() (string, error) {
 	return "", errors.New("unterminated quote")
 }
 
-// shape is the configuration without what the words after the first say.
-func shape(all []directive) string {
+// shape is the configuration without what the words after the first say. The
+// first word of a row of a map is none of NGINX's either.
+func shape(all []directive) string { return shapeOf(all, false) }
+
+func shapeOf(all []directive, rows bool) string {
 	var out strings.Builder
 	for _, d := range all {
-		fmt.Fprintf(&out, "%s/%d", d.words[0], len(d.words))
+		name := d.words[0]
+		if rows {
+			name = "row"
+		}
+		fmt.Fprintf(&out, "%s/%d", name, len(d.words))
 		if d.block {
-			out.WriteString("{" + shape(d.body) + "}")
+			out.WriteString("{" + shapeOf(d.body, d.words[0] == "map") + "}")
 		}
 		out.WriteByte(' ')
 	}
@@ -169,7 +176,7 @@ func (s saying) objects() ingress.Objects {
 var (
 	notSlash  = regexp.MustCompile(`[^/]+`)
 	notDot    = regexp.MustCompile(`[^.*]+`)
-	variables = regexp.MustCompile(`\$[A-Za-z_{][A-Za-z0-9_]*`)
+	variables = regexp.MustCompile(`\$\{?[A-Za-z_{][A-Za-z0-9_]*`)
 )
 
 // harmless returns what the Ingress would say if its author meant well: the
@@ -249,15 +256,25 @@ func FuzzRender(f *testing.F) {
 		if leftOut {
 			twin.Ingresses = nil
 		}
+		closed := slices.ContainsFunc(problems, func(p ingress.Problem) bool { return strings.HasSuffix(p.Message, "answer 503") })
+		if closed {
+			s := s.harmless()
+			s.rewrite, s.size, s.timeout, s.trusted = "", "", "", ""
+			twin = s.objects()
+			annotate(twin.Ingresses[0], "nginx.org/policies", "x")
+		}
 		_, twinProblems, want := render(t, twin)
-		if slices.ContainsFunc(twinProblems, ingress.Problem.LeftOut) {
+		if !closed && slices.ContainsFunc(twinProblems, ingress.Problem.LeftOut) {
 			t.Fatalf("%+v was served, but not its harmless twin: %v", s, twinProblems)
 		}
 		if got, want := shape(got), shape(want); got != want {
 			t.Errorf("%+v:\ngot  %s\nwant %s", s, got, want)
 		}
 
-		paths := map[string]bool{"/": true, "/generation": true, "/stub_status": true}
+		paths := map[string]bool{
+			"/": true, "/generation": true, "/stub_status": true, "/endpoints": true, "@again": true, "@unavailable": true,
+			"/.well-known/acme-challenge/": true,
+		}
 		for _, h := range model.Hosts {
 			for _, l := range h.Locations {
 				paths[l.Path] = true
@@ -278,6 +295,94 @@ func FuzzRender(f *testing.F) {
 				for _, v := range variables.FindAllString(word, -1) {
 					if !known[v] {
 						t.Errorf("%+v: variable %s in %v", s, v, d.words)
+					}
+				}
+			}
+		})
+	})
+}
+
+// optional are the directives that an annotation may add, or whose words it may
+// change.
+var optional = regexp.MustCompile(`^((proxy|grpc|client|limit_req|auth_basic|header_filter)_[a-z_]+|limit_req|auth_basic|allow|deny|set|if|add_header|upstream|return)$`)
+
+// keys are the variables that an annotation may name.
+var keys = regexp.MustCompile(`^\$\{?(binary_remote_addr|remote_addr|request_uri|request_method|uri|host|(http|arg|cookie)_[a-z0-9_]+)$`)
+
+// strip leaves out what an annotation may add.
+func strip(all []directive) (rest []directive) {
+	for _, d := range all {
+		if optional.MatchString(d.words[0]) || d.words[0] == "location" && strings.Join(d.words[1:], " ") == "= /" {
+			continue
+		}
+		d.body = strip(d.body)
+		rest = append(rest, d)
+	}
+	return rest
+}
+
+// FuzzAnnotations checks, for each annotation that is honoured, that whatever it
+// says adds nothing but its own directives, in which no word is more than text.
+func FuzzAnnotations(f *testing.F) {
+	names := ingress.AnnotationNames()
+	for i := range names {
+		for _, value := range []string{
+			"true", "1", "8m", "1h30m", "web", "10r/s", "serviceName=web rewrite=/x", "serviceName=web srv_id path=/ expires=1h", "10.0.0.0/8", "308", "${uri}",
+			"X-One:two", "X-One", "8 4k", "error timeout", "/start", "info", "x; } server { listen 1; #", "\"; return 200 \"", "$host", "1\n}", "X-One:a\"; }", "a{b",
+		} {
+			f.Add(i, value)
+		}
+	}
+	// Of a server and a location of their own.
+	tree := func(t *testing.T, key, value string) (*ingress.Model, []directive) {
+		var o ingress.Objects
+		addService(&o, "web", "10.0.0.1:80")
+		o.Ingresses = append(o.Ingresses, annotate(annotate(newIngress("fuzz", "web.test", "=/x web"), "nginx.org/server-tokens", "false"), key, value))
+		model, _ := ingress.Build(o, goldenSettings())
+		all, err := readConfig(string(model.Render()))
+		if err != nil {
+			t.Fatalf("%s: %q: the configuration cannot be read: %v\n%s", key, value, err, model.Render())
+		}
+		return model, all
+	}
+	f.Fuzz(func(t *testing.T, index int, value string) {
+		if index < 0 || index >= len(names) {
+			return
+		}
+		_, base := tree(t, "example.com/none", "")
+		_, shut := tree(t, "nginx.org/policies", "x")
+		model, got := tree(t, names[index], value)
+		want := base
+		for _, h := range model.Hosts {
+			if h.Name == "web.test" && h.Locations[0].Status == 503 {
+				want = shut
+			}
+		}
+		if got, want := shape(strip(got)), shape(strip(want)); got != want {
+			t.Errorf("%s: %q:\ngot  %s\nwant %s", names[index], value, got, want)
+		}
+		usual := map[string]bool{}
+		for _, all := range [][]directive{base, shut} {
+			walk(all, func(d directive) {
+				for _, word := range d.words {
+					usual[word] = true
+				}
+			})
+		}
+		for _, word := range []string{"$hsts", "$sticky", "$sticky_attributes", "($https)", "($http_x_forwarded_proto", "https://$host:8443$request_uri"} {
+			usual[word] = true
+		}
+		walk(got, func(d directive) {
+			for _, word := range d.words {
+				if usual[word] {
+					continue
+				}
+				if strings.IndexFunc(word, func(r rune) bool { return r < ' ' || r > '~' }) >= 0 {
+					t.Errorf("%s: %q: word %q", names[index], value, word)
+				}
+				for _, v := range variables.FindAllString(word, -1) {
+					if !keys.MatchString(v) {
+						t.Errorf("%s: %q: variable %s in %v", names[index], value, v, d.words)
 					}
 				}
 			}

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +32,7 @@ func goldenSettings() ingress.Settings {
 		HTTP:  []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:8080"), netip.MustParseAddrPort("[::1]:8080")},
 		HTTPS: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:8443")}, PublicHTTPSPort: 8443,
 		Dir: "/run/nginx", TrustedCA: ingress.DebianTrustedCA, AccessLog: "/dev/stdout", ShutdownTimeout: 20 * time.Second,
+		Workers: 2, Modules: ingress.DebianModules, BodiesPerClient: 512, HeaderBuffer: 16 << 10,
 	}
 }
 
@@ -49,6 +52,9 @@ func TestRender(t *testing.T) {
 			var out bytes.Buffer
 			for _, p := range problems {
 				fmt.Fprintf(&out, "# %s/%s %s: %s\n", p.Ingress.Namespace, p.Ingress.Name, p.Reason, p.Message)
+			}
+			for _, backend := range slices.Sorted(maps.Keys(model.Endpoints)) {
+				fmt.Fprintf(&out, "# %s: %s\n", backend, strings.Join(model.Endpoints[backend], " "))
 			}
 			out.Write(model.Render())
 			got := regexp.MustCompile(`tls/[0-9a-f]{32}`).ReplaceAllString(out.String(), "tls/HASH")

@@ -16,6 +16,7 @@ package ingress
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -29,19 +30,28 @@ type Objects struct {
 	Services       []*corev1.Service
 	EndpointSlices []*discoveryv1.EndpointSlice
 	Secrets        []*corev1.Secret
+
+	// Now is when certificates are compared with their dates; the zero time
+	// compares none.
+	Now time.Time
 }
 
 // Reasons of a Problem, used as the reason of its Event.
 const (
-	ReasonInvalid  = "InvalidIngress"    // left out: something in it cannot be served
-	ReasonRefused  = "RefusedByNGINX"    // left out: NGINX refused the configuration with it
-	ReasonConflict = "Conflict"          // an older Ingress has the host, the path or the certificate
-	ReasonSecret   = "InvalidSecret"     // TLS handshakes for its hosts are refused
-	ReasonService  = "ServiceNotFound"   // its paths answer 503
-	ReasonTrust    = "InvalidUpstreamCA" // its TLS upstreams answer 503
+	ReasonInvalid  = "InvalidIngress"     // not served: something in it cannot be; paths that are known answer 503
+	ReasonClosed   = "ProtectionMissing"  // its paths answer 503: it relies on what is not to be had here
+	ReasonRefused  = "RefusedByNGINX"     // left out: NGINX refused the configuration with it
+	ReasonConflict = "Conflict"           // an older Ingress has the host, the path or the certificate
+	ReasonSecret   = "InvalidSecret"      // TLS handshakes for its hosts are refused
+	ReasonExpired  = "CertificateExpired" // served with a certificate that clients refuse
+	ReasonAuth     = "InvalidPasswords"   // its paths answer 503
+	ReasonService  = "ServiceNotFound"    // its paths answer 503
+	ReasonTrust    = "InvalidUpstreamCA"  // its TLS upstreams answer 503
+	ReasonIgnored  = "AnnotationsIgnored" // served without what they ask for
+	ReasonLiteral  = "PathTakenLiterally" // looks like a regular expression
 )
 
-// Problem is something about one Ingress that its author needs to mend.
+// Problem is something about one Ingress that its author needs to change.
 type Problem struct {
 	Ingress *networkingv1.Ingress
 	Reason  string
@@ -50,7 +60,7 @@ type Problem struct {
 
 // LeftOut reports whether nothing of the Ingress is served.
 func (p Problem) LeftOut() bool {
-	return p.Reason == ReasonInvalid || p.Reason == ReasonRefused
+	return p.Reason == ReasonInvalid || p.Reason == ReasonClosed || p.Reason == ReasonRefused
 }
 
 // byAge orders Ingresses oldest first: where two of them want the same thing,

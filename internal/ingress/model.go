@@ -10,12 +10,18 @@ type Model struct {
 
 	// Hosts are sorted by name; the first is always the one without a name,
 	// which takes what no other host does.
-	Hosts     []Host
-	Upstreams []Upstream
+	Hosts  []Host
+	Limits []Limit
+	Pools  []Pool
 
-	// Files are certificates and keys by their path below Settings.Dir. A name
-	// carries the hash of its content, so a changed Secret is a changed file.
+	// Files are certificates, keys and passwords by their path below
+	// Settings.Dir. A name carries the hash of its content, so a changed Secret
+	// is a changed file.
 	Files map[string][]byte
+
+	// Endpoints are the ready ones of each backend, ADDRESS:PORT, sorted. They
+	// are no part of the configuration: NGINX is told of them while it runs.
+	Endpoints map[string][]string
 }
 
 // Host is what is served under one host name.
@@ -29,23 +35,62 @@ type Host struct {
 	RedirectForwarded bool // so is what a proxy in front received by plain HTTP
 	RedirectCode      int
 
+	HSTS            string // Strict-Transport-Security of what is served over TLS
+	HSTSBehindProxy bool   // also of what a proxy in front received over TLS
+
 	Locations []Location
 }
 
+// Match is how a location's path is compared.
+type Match int
+
+const (
+	Prefix    Match = iota // every path that begins so
+	Exact                  // that path alone
+	Regex                  // a regular expression for the beginning of a path
+	RegexFold              // the same, whatever the case of its letters
+)
+
 // Location is what one path of a host leads to.
 type Location struct {
-	Path  string // decoded, beginning with "/"
-	Exact bool   // else every path that begins so
+	Path  string // decoded, beginning with "/"; or a regular expression
+	Match Match
 
-	// Status is answered when there is no Upstream.
+	// Status is answered when there is no Backend, with Redirect where it is one.
 	Status   int
-	Upstream string
+	Redirect string
+
+	Backend string // key of Model.Endpoints
+	Pool    string // name of the Pool whose connections lead to it
+	GRPC    bool
 
 	Rewrite string       // takes the place of Path in what the upstream gets; "" keeps it
-	TLS     *UpstreamTLS // nil speaks plain HTTP
+	TLS     *UpstreamTLS // nil speaks without TLS
+	Sticky  Sticky
 
-	// Overrides of the defaults, in NGINX's own syntax; "" keeps the default.
-	MaxBodySize, ConnectTimeout, ReadTimeout, SendTimeout string
+	AuthFile, AuthRealm string
+	Allow, Deny         []string // networks; with Allow, all others are denied
+	Limit               Limit
+
+	Headers    [][2]string // that the upstream gets besides the usual ones
+	Directives []Directive
+}
+
+// Directive is one of NGINX's, whose parameters come from an allow-list.
+type Directive struct {
+	Name       string
+	Parameters []string
+}
+
+// Sticky leads a client back to the endpoint that its cookie names.
+type Sticky struct{ Cookie, Attributes string }
+
+// Limit is a rate of requests for each value of a key.
+type Limit struct {
+	Zone, Key, Size, Rate string
+	Burst, Delay          string // "" for none
+	NoDelay, DryRun       bool
+	LogLevel, Code        string
 }
 
 // UpstreamTLS says how a TLS upstream is verified.
@@ -54,8 +99,15 @@ type UpstreamTLS struct {
 	TrustedFile string
 }
 
-// Upstream is the ready endpoints of one port of a Service.
-type Upstream struct {
-	Name    string
-	Servers []string // address:port, sorted
+// Pool holds the idle connections to endpoints that are spoken to in one way:
+// those that were verified in one way must not be mixed with others.
+type Pool struct {
+	Name string
+	Idle int // connections that each worker keeps at most
 }
+
+// Names of the pools that every configuration has.
+const (
+	poolHTTP = "http"
+	poolGRPC = "grpc"
+)

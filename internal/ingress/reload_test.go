@@ -193,7 +193,9 @@ func TestStopFinishesRequests(t *testing.T) {
 }
 
 // TestReloadDuringAHandshake checks that a client of HTTP/2 whose connection was
-// just being made when NGINX was reloaded does not stay with the old endpoints.
+// just being made when NGINX was reloaded does not stay with the old endpoints:
+// the old worker, which does not notice that it should close such a connection,
+// knows the new ones too.
 func TestReloadDuringAHandshake(t *testing.T) {
 	ca := newAuthority(t)
 	named := func(name string) *httptest.Server {
@@ -216,6 +218,7 @@ func TestReloadDuringAHandshake(t *testing.T) {
 	}
 	time.Sleep(100 * time.Millisecond)
 	o.EndpointSlices = newSlices("web", address(after))
+	o.Ingresses = append(o.Ingresses, newIngress("other", "other.example", "/ web"))
 	server.Serve(o)
 
 	dials := 0

@@ -20,26 +20,49 @@ var pathPattern = regexp.MustCompile(`^/([A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-F
 // route is one path of one rule, checked.
 type route struct {
 	path    string // decoded; a Prefix other than "/" has no slash at its end
-	exact   bool
+	match   Match
 	slash   bool // the Prefix was written with a slash at its end
 	backend networkingv1.IngressServiceBackend
 }
 
-func parseRoute(p networkingv1.HTTPIngressPath) (route, error) {
-	r := route{exact: p.PathType != nil && *p.PathType == networkingv1.PathTypeExact}
+// parseRoute reads a path. The expression is what AnnotationPathRegex says.
+func parseRoute(p networkingv1.HTTPIngressPath, expression string) (route, error) {
+	r := route{}
+	var err error
+	if r.backend, err = parseBackend(p.Backend); err != nil {
+		return route{}, err
+	}
+	exact := p.PathType != nil && *p.PathType == networkingv1.PathTypeExact
+	switch {
+	case exact || expression == "exact":
+		r.match = Exact
+	case expression == "case_sensitive":
+		r.match = Regex
+	case expression == "case_insensitive":
+		r.match = RegexFold
+	}
 	written := p.Path
-	if written == "" && !r.exact {
+	if written == "" && !exact {
 		written = "/"
 	}
-	var err error
+	if r.match == Regex || r.match == RegexFold {
+		r.path = written
+		return r, parseExpression(written)
+	}
 	if r.path, err = decodePath(written); err != nil {
 		return route{}, err
 	}
-	if !r.exact && r.path != "/" {
+	if r.match == Prefix && r.path != "/" {
 		r.path, r.slash = strings.CutSuffix(r.path, "/")
 	}
-	r.backend, err = parseBackend(p.Backend)
-	return r, err
+	return r, nil
+}
+
+// expressionPattern finds what is hardly meant literally.
+var expressionPattern = regexp.MustCompile(`\.\*|\.\+|\(.*\)|\$$`)
+
+func looksLikeExpression(r route) bool {
+	return (r.match == Prefix || r.match == Exact) && expressionPattern.MatchString(r.path)
 }
 
 // decodePath returns a path the way NGINX compares it: percent-decoded. It

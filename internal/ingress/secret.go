@@ -13,6 +13,8 @@ import (
 	"encoding/pem"
 	"fmt"
 	"path/filepath"
+	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -21,6 +23,10 @@ import (
 // SecretTypeCA is the type that F5's controller gives Secrets whose ca.crt
 // holds a certificate authority.
 const SecretTypeCA corev1.SecretType = "nginx.org/ca"
+
+// SecretTypePasswords is the type that F5's controller gives Secrets whose
+// htpasswd holds users and hashes of their passwords.
+const SecretTypePasswords corev1.SecretType = "nginx.org/htpasswd"
 
 type secretIndex map[types.NamespacedName]*corev1.Secret
 
@@ -45,37 +51,42 @@ func (index secretIndex) get(namespace, name string) (*corev1.Secret, error) {
 
 // certificate returns the chain and the key of a TLS Secret as one PEM file,
 // written anew from what was parsed: NGINX refuses a whole configuration for
-// one bad certificate, so what reaches it must be beyond doubt.
-func (index secretIndex) certificate(namespace, name string) (file string, content []byte, err error) {
+// one bad certificate, so what reaches it must be beyond doubt. It also returns
+// when the first certificate of the chain expires.
+func (index secretIndex) certificate(namespace, name string) (file string, content []byte, ends time.Time, err error) {
+	fail := func(err error) (string, []byte, time.Time, error) { return "", nil, time.Time{}, err }
 	secret, err := index.get(namespace, name)
 	if err != nil {
-		return "", nil, err
+		return fail(err)
 	}
 	pair, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
 	if err != nil {
-		return "", nil, fmt.Errorf("secret %s/%s: %w", namespace, name, err)
+		return fail(fmt.Errorf("secret %s/%s: %w", namespace, name, err))
 	}
 	var out bytes.Buffer
 	for i, der := range pair.Certificate {
 		certificate, err := x509.ParseCertificate(der)
 		if err != nil {
-			return "", nil, fmt.Errorf("secret %s/%s: certificate %d of the chain: %w", namespace, name, i+1, err)
+			return fail(fmt.Errorf("secret %s/%s: certificate %d of the chain: %w", namespace, name, i+1, err))
+		}
+		if i == 0 || certificate.NotAfter.Before(ends) {
+			ends = certificate.NotAfter
 		}
 		if err := checkStrength(certificate); err != nil {
-			return "", nil, fmt.Errorf("secret %s/%s: certificate %d of the chain: %w", namespace, name, i+1, err)
+			return fail(fmt.Errorf("secret %s/%s: certificate %d of the chain: %w", namespace, name, i+1, err))
 		}
 		if err := pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: der}); err != nil {
-			return "", nil, fmt.Errorf("encode certificate: %w", err)
+			return fail(fmt.Errorf("encode certificate: %w", err))
 		}
 	}
 	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
 	if err != nil {
-		return "", nil, fmt.Errorf("secret %s/%s: encode key: %w", namespace, name, err)
+		return fail(fmt.Errorf("secret %s/%s: encode key: %w", namespace, name, err))
 	}
 	if err := pem.Encode(&out, &pem.Block{Type: "PRIVATE KEY", Bytes: key}); err != nil {
-		return "", nil, fmt.Errorf("encode key: %w", err)
+		return fail(fmt.Errorf("encode key: %w", err))
 	}
-	return namedByHash(out.Bytes()), out.Bytes(), nil
+	return namedByHash("tls", out.Bytes()), out.Bytes(), ends, nil
 }
 
 // trusted returns the certificate authorities in a Secret's ca.crt.
@@ -101,7 +112,7 @@ func (index secretIndex) trusted(namespace, name string) (file string, content [
 	if out.Len() == 0 {
 		return "", nil, fmt.Errorf("secret %s/%s: ca.crt holds no certificate", namespace, name)
 	}
-	return namedByHash(out.Bytes()), out.Bytes(), nil
+	return namedByHash("tls", out.Bytes()), out.Bytes(), nil
 }
 
 // checkStrength refuses what OpenSSL does at its security level 2, Debian's
@@ -129,9 +140,41 @@ func checkStrength(certificate *x509.Certificate) error {
 	return nil
 }
 
-func namedByHash(content []byte) string {
+// passwords returns the users of a Secret, written anew.
+func (index secretIndex) passwords(namespace, name string) (file string, content []byte, err error) {
+	secret, ok := index[types.NamespacedName{Namespace: namespace, Name: name}]
+	if !ok || secret.Type != SecretTypePasswords {
+		return "", nil, fmt.Errorf("there is no Secret %s/%s of type %s", namespace, name, SecretTypePasswords)
+	}
+	var out bytes.Buffer
+	for line := range strings.Lines(string(secret.Data["htpasswd"])) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		user, hash, _ := strings.Cut(line, ":")
+		if user == "" || len(hash) < 4 || !textOnly(line) {
+			return "", nil, fmt.Errorf("secret %s/%s: htpasswd: want lines of USER:HASH", namespace, name)
+		}
+		fmt.Fprintln(&out, line)
+	}
+	if out.Len() == 0 {
+		return "", nil, fmt.Errorf("secret %s/%s: htpasswd names no user", namespace, name)
+	}
+	return namedByHash(PasswordFolder, out.Bytes()), out.Bytes(), nil
+}
+
+func textOnly(text string) bool {
+	return strings.IndexFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) < 0
+}
+
+// PasswordFolder is the folder below Settings.Dir whose files workers read,
+// while a request waits; the master process reads the others.
+const PasswordFolder = "auth"
+
+func namedByHash(folder string, content []byte) string {
 	sum := sha256.Sum256(content)
-	return filepath.Join("tls", hex.EncodeToString(sum[:16])+".pem")
+	return filepath.Join(folder, hex.EncodeToString(sum[:16])+".pem")
 }
 
 // addFile returns the absolute path that a file will have.

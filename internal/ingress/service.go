@@ -33,16 +33,26 @@ func indexServices(objects Objects) serviceIndex {
 	return index
 }
 
-// upstream returns the endpoints behind a port of a Service. A Service without
-// any is not an error: it may be between two deployments.
-func (index serviceIndex) upstream(namespace string, backend networkingv1.IngressServiceBackend) (Upstream, error) {
+// backendKey names a backend. Labels and ports hold no dots, so no two share a
+// key. It does not depend on the Service, which may come and go.
+func backendKey(namespace string, backend networkingv1.IngressServiceBackend) string {
+	port := backend.Port.Name
+	if port == "" {
+		port = strconv.Itoa(int(backend.Port.Number))
+	}
+	return namespace + "." + backend.Name + "." + port
+}
+
+// endpoints returns those behind a port of a Service. A Service without any is
+// not an error: it may be between two deployments.
+func (index serviceIndex) endpoints(namespace string, backend networkingv1.IngressServiceBackend) ([]string, error) {
 	name := types.NamespacedName{Namespace: namespace, Name: backend.Name}
 	service, ok := index.services[name]
 	if !ok {
-		return Upstream{}, fmt.Errorf("service %s does not exist", name)
+		return nil, fmt.Errorf("service %s does not exist", name)
 	}
 	if service.Spec.Type == corev1.ServiceTypeExternalName {
-		return Upstream{}, fmt.Errorf("service %s is an ExternalName, which is not supported", name)
+		return nil, fmt.Errorf("service %s is an ExternalName, which is not supported", name)
 	}
 	wanted := backend.Port
 	at := slices.IndexFunc(service.Spec.Ports, func(p corev1.ServicePort) bool {
@@ -52,19 +62,15 @@ func (index serviceIndex) upstream(namespace string, backend networkingv1.Ingres
 		return p.Port == wanted.Number && p.Protocol != corev1.ProtocolUDP
 	})
 	if at < 0 {
-		return Upstream{}, fmt.Errorf("service %s has no port %s", name, portText(wanted))
+		return nil, fmt.Errorf("service %s has no port %s", name, portText(wanted))
 	}
-	port := service.Spec.Ports[at]
-	// Labels and numbers hold no dots, so no two Services share a name.
-	upstream := Upstream{Name: fmt.Sprintf("%s.%s.%d", namespace, backend.Name, port.Port)}
-	ready, terminating := readyServers(index.slices[name], port.Name)
-	upstream.Servers = ready
+	ready, terminating := readyServers(index.slices[name], service.Spec.Ports[at].Name)
 	if len(ready) == 0 {
 		// As kube-proxy does: what is stopping but still serves is better than
 		// an error.
-		upstream.Servers = terminating
+		return terminating, nil
 	}
-	return upstream, nil
+	return ready, nil
 }
 
 // readyServers returns the addresses behind the Service port with the given

@@ -31,10 +31,39 @@ type Settings struct {
 	// finish their requests and WebSockets.
 	ShutdownTimeout time.Duration
 
+	// Workers is the number of NGINX's worker processes, at least 1.
+	Workers int
+
+	// UploadDir is where request bodies wait on the disk that do not fit into
+	// memory; "" is a folder in Dir. While less than UploadReserve bytes are
+	// free there, requests with such bodies get 503.
+	UploadDir     string
+	UploadReserve uint64
+
+	// BodiesPerClient bounds how many requests with a body one address may have
+	// under way, so that slow ones of one client cannot occupy everything. More
+	// get 503. 0 is no bound.
+	BodiesPerClient int
+
+	// HeaderBuffer is the most that the header of an upstream's response may
+	// take, in bytes, where an Ingress says nothing else.
+	HeaderBuffer int64
+
+	// Modules is the folder of NGINX's dynamic modules.
+	Modules string
+
 	// HTTP2Directive says that NGINX is 1.25.1 or newer, where HTTP/2 is
 	// switched on by a directive instead of a parameter of listen.
 	HTTP2Directive bool
 }
+
+// Defaults for what a Settings needs besides addresses and folders.
+const (
+	DebianModules          = "/usr/lib/nginx/modules"
+	DefaultBodiesPerClient = 512
+	DefaultHeaderBuffer    = 16 << 10
+	DefaultUploadReserve   = 1 << 30
+)
 
 // DebianTrustedCA is where Debian's package ca-certificates keeps its bundle.
 const DebianTrustedCA = "/etc/ssl/certs/ca-certificates.crt"
@@ -55,6 +84,18 @@ func (s Settings) Validate() error {
 	if !filepath.IsAbs(s.Dir) || !filepath.IsAbs(s.TrustedCA) {
 		return fmt.Errorf("folder %q and trusted CA %q: want absolute paths", s.Dir, s.TrustedCA)
 	}
+	if !filepath.IsAbs(s.Modules) || (s.UploadDir != "" && !filepath.IsAbs(s.UploadDir)) {
+		return fmt.Errorf("modules %q and folder for uploads %q: want absolute paths", s.Modules, s.UploadDir)
+	}
+	if s.Workers < 1 || s.Workers > 1024 {
+		return fmt.Errorf("%d workers: want 1 to 1024", s.Workers)
+	}
+	if s.HeaderBuffer < 1<<10 || s.HeaderBuffer > 64<<10 {
+		return fmt.Errorf("header buffer of %d bytes: want 1024 to 65536", s.HeaderBuffer)
+	}
+	if s.BodiesPerClient < 0 {
+		return fmt.Errorf("%d bodies per client: want 0 or more", s.BodiesPerClient)
+	}
 	if s.ShutdownTimeout < time.Second {
 		return fmt.Errorf("shutdown timeout %s: want at least 1s", s.ShutdownTimeout)
 	}
@@ -62,18 +103,13 @@ func (s Settings) Validate() error {
 }
 
 // StatusSocket is the unix socket on which NGINX answers the controller alone:
-// /generation and /stub_status.
+// /generation, /stub_status and /endpoints.
 func (s Settings) StatusSocket() string { return filepath.Join(s.Dir, "status.sock") }
 
-// StateLink is the symbolic link that tells workers of a generation whether
-// another is about to take over: it leads to StateOpen or to StateDrain beside
-// it.
-func (s Settings) StateLink(generation int) string {
-	return filepath.Join(s.Dir, fmt.Sprintf("state-%d", generation))
+// Uploads is the folder for request bodies.
+func (s Settings) Uploads() string {
+	if s.UploadDir != "" {
+		return s.UploadDir
+	}
+	return filepath.Join(s.Dir, "client_body")
 }
-
-// Where a StateLink leads: to an empty folder or to an empty file.
-const (
-	StateOpen  = "open"
-	StateDrain = "drain"
-)

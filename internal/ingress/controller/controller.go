@@ -35,6 +35,13 @@ const Name = "berth.local/ingress"
 // served at once; what follows within the interval is served together.
 const reloadInterval = 250 * time.Millisecond
 
+// calendarInterval is how often certificates are compared with their dates.
+const calendarInterval = time.Hour
+
+// memoryInterval is how long a reload waits for workers to leave before it looks
+// for memory again.
+const memoryInterval = time.Second
+
 // Reconciler makes NGINX serve what the cluster says.
 type Reconciler struct {
 	Client client.Client
@@ -49,12 +56,15 @@ type Reconciler struct {
 	generation int
 	serving    []byte               // the configuration in use
 	accepted   map[types.UID]string // the resource versions of the Ingresses in it
+	endpoints  map[string][]string  // that it leads to
 	reloaded   time.Time
+	waiting    bool // for memory
 
 	refused         []byte // the last whole configuration that NGINX refused
 	refusedProblems []ingress.Problem
 
 	reported map[report]bool
+	statuses statuses
 }
 
 // report is a problem that its Ingress's author has been told of.
@@ -67,23 +77,26 @@ type report struct {
 func (r *Reconciler) Ready() bool { return r.ready.Load() }
 
 // Reconcile brings NGINX in step with the cluster. The request is of no
-// consequence.
+// consequence. Endpoints reach NGINX at once; a change of the configuration
+// waits until the last one is reloadInterval old, and until there is memory for
+// it. Status is written by PublishStatuses, which nothing here waits for.
 func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
-	if wait := reloadInterval - time.Since(r.reloaded); wait > 0 {
-		return reconcile.Result{RequeueAfter: wait}, nil
-	}
 	objects, err := r.read(ctx)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	problems, err := r.serve(ctx, objects)
+	problems, wait, err := r.serve(ctx, objects)
 	if err != nil {
 		reloads.WithLabelValues("failed").Inc()
 		return reconcile.Result{}, fmt.Errorf("serve the cluster's Ingresses: %w", err)
 	}
+	if wait > 0 {
+		return reconcile.Result{RequeueAfter: wait}, nil
+	}
 	r.ready.Store(true)
 	r.report(problems)
-	return reconcile.Result{}, r.publish(ctx, objects.Ingresses, problems)
+	r.statuses.want(objects.Ingresses, problems)
+	return reconcile.Result{RequeueAfter: calendarInterval}, nil
 }
 
 // read lists everything that a configuration is made from.
@@ -104,7 +117,9 @@ func (r *Reconciler) read(ctx context.Context) (ingress.Objects, error) {
 			ours[class.Name] = true
 		}
 	}
-	objects := ingress.Objects{Services: pointers(services.Items), EndpointSlices: pointers(slices.Items), Secrets: pointers(secrets.Items)}
+	objects := ingress.Objects{
+		Services: pointers(services.Items), EndpointSlices: pointers(slices.Items), Secrets: pointers(secrets.Items), Now: time.Now(),
+	}
 	for _, ing := range pointers(ingresses.Items) {
 		if ours[className(ing)] && ing.DeletionTimestamp == nil {
 			objects.Ingresses = append(objects.Ingresses, ing)
@@ -130,27 +145,79 @@ func pointers[T any](items []T) []*T {
 	return all
 }
 
-// serve makes NGINX serve the objects, without the Ingresses that it refuses.
-func (r *Reconciler) serve(ctx context.Context, objects ingress.Objects) ([]ingress.Problem, error) {
+// serve makes NGINX serve the objects, without the Ingresses that it refuses. If
+// it cannot do so yet, it returns how long to wait.
+func (r *Reconciler) serve(ctx context.Context, objects ingress.Objects) (problems []ingress.Problem, wait time.Duration, err error) {
 	model, problems := ingress.Build(objects, r.NGINX.Settings)
 	model.Generation = r.generation
 	rendered := model.Render()
+	if r.serving != nil {
+		if err := r.NGINX.ServeEndpoints(ctx, r.stillServed(model)); err != nil {
+			return nil, 0, err
+		}
+	}
 	switch {
 	case bytes.Equal(rendered, r.serving):
 		r.accept(objects.Ingresses)
-		return problems, nil
+		r.endpoints = model.Endpoints
+		return problems, 0, nil
 	case bytes.Equal(rendered, r.refused):
-		return r.refusedProblems, nil
+		return r.refusedProblems, 0, nil
 	}
-	err := r.apply(ctx, model)
+	if wait := r.wait(); wait > 0 {
+		return nil, wait, nil
+	}
+	err = r.apply(ctx, model)
 	if err == nil {
 		r.accept(objects.Ingresses)
-		return problems, nil
+		return problems, 0, nil
 	}
 	var refusal *nginx.RefusedError
 	if !errors.As(err, &refusal) {
-		return nil, err
+		return nil, 0, err
 	}
+	problems, err = r.serveWithoutCulprits(ctx, objects, refusal)
+	return problems, 0, err
+}
+
+// stillServed returns the endpoints of a new model and, where the configuration
+// in use leads to others, those too until it is replaced.
+func (r *Reconciler) stillServed(model *ingress.Model) map[string][]string {
+	all := maps.Clone(r.endpoints)
+	if all == nil {
+		all = map[string][]string{}
+	}
+	maps.Copy(all, model.Endpoints)
+	return all
+}
+
+// wait returns how long a reload has to wait: for the last one to be old enough,
+// and for the memory that a further generation of workers takes.
+func (r *Reconciler) wait() time.Duration {
+	if wait := reloadInterval - time.Since(r.reloaded); wait > 0 {
+		return wait
+	}
+	memory, err := r.NGINX.Memory()
+	if err != nil {
+		r.Log.Warn("the memory of a reload is not known", "error", err)
+		return 0
+	}
+	if memory.Fits() {
+		r.waiting = false
+		return 0
+	}
+	if !r.waiting {
+		reloads.WithLabelValues("postponed").Inc()
+		r.Log.Warn("a reload waits for memory; what is served stays as it is, endpoints aside",
+			"used", memory.Used, "needed", memory.Needed, "limit", memory.Limit, "workers_leaving", memory.Leaving)
+	}
+	r.waiting = true
+	return memoryInterval
+}
+
+// serveWithoutCulprits finds the Ingresses that NGINX refuses and serves the
+// others.
+func (r *Reconciler) serveWithoutCulprits(ctx context.Context, objects ingress.Objects, refusal *nginx.RefusedError) ([]ingress.Problem, error) {
 	reloads.WithLabelValues("refused").Inc()
 	r.Log.Error("nginx refuses the configuration; looking for the Ingress that is to blame", "error", refusal.Output)
 	good, culprits, err := r.isolate(ctx, objects)
@@ -158,7 +225,7 @@ func (r *Reconciler) serve(ctx context.Context, objects ingress.Objects) ([]ingr
 		return nil, err
 	}
 	objects.Ingresses = good
-	model, problems = ingress.Build(objects, r.NGINX.Settings)
+	model, problems := ingress.Build(objects, r.NGINX.Settings)
 	if err := r.apply(ctx, model); err != nil {
 		return nil, err
 	}
@@ -166,10 +233,8 @@ func (r *Reconciler) serve(ctx context.Context, objects ingress.Objects) ([]ingr
 	problems = append(problems, culprits...)
 	// The same objects would be refused again at the next change of anything.
 	// A generation is part of what was rendered, so it is rendered once more.
-	whole, _ := ingress.Build(ingress.Objects{
-		Ingresses: append(append([]*networkingv1.Ingress{}, good...), ingressesOf(culprits)...),
-		Services:  objects.Services, EndpointSlices: objects.EndpointSlices, Secrets: objects.Secrets,
-	}, r.NGINX.Settings)
+	objects.Ingresses = append(append([]*networkingv1.Ingress{}, good...), ingressesOf(culprits)...)
+	whole, _ := ingress.Build(objects, r.NGINX.Settings)
 	whole.Generation = r.generation
 	r.refused, r.refusedProblems = whole.Render(), problems
 	return problems, nil
@@ -186,7 +251,8 @@ func ingressesOf(problems []ingress.Problem) (all []*networkingv1.Ingress) {
 func (r *Reconciler) apply(ctx context.Context, model *ingress.Model) error {
 	model.Generation = r.generation
 	if bytes.Equal(model.Render(), r.serving) {
-		return nil
+		r.endpoints = model.Endpoints
+		return r.NGINX.ServeEndpoints(ctx, model.Endpoints)
 	}
 	model.Generation++
 	started := time.Now()
@@ -199,11 +265,11 @@ func (r *Reconciler) apply(ctx context.Context, model *ingress.Model) error {
 		}
 		return err
 	}
-	r.generation, r.serving, r.reloaded = model.Generation, model.Render(), time.Now()
+	r.generation, r.serving, r.endpoints, r.reloaded = model.Generation, model.Render(), model.Endpoints, time.Now()
 	r.refused, r.refusedProblems = nil, nil
 	reloads.WithLabelValues("ok").Inc()
 	r.Log.Info("nginx serves a new configuration", "generation", r.generation,
-		"hosts", len(model.Hosts)-1, "upstreams", len(model.Upstreams), "duration", time.Since(started).Seconds())
+		"hosts", len(model.Hosts)-1, "backends", len(model.Endpoints), "duration", time.Since(started).Seconds())
 	return nil
 }
 
@@ -279,42 +345,4 @@ func (r *Reconciler) report(problems []ingress.Problem) {
 		r.Events.Eventf(p.Ingress, nil, corev1.EventTypeWarning, p.Reason, "Configure", "%s", p.Message[:min(len(p.Message), maxNote)])
 	}
 	problemCount.Set(float64(len(problems)))
-}
-
-// publish writes the address into the status of every Ingress that is served.
-func (r *Reconciler) publish(ctx context.Context, ingresses []*networkingv1.Ingress, problems []ingress.Problem) error {
-	leftOut := map[types.UID]bool{}
-	for _, p := range problems {
-		if p.LeftOut() {
-			leftOut[p.Ingress.UID] = true
-		}
-	}
-	var failures []error
-	for _, ing := range ingresses {
-		want := r.Addresses
-		if leftOut[ing.UID] {
-			want = nil
-		}
-		if sameAddresses(ing.Status.LoadBalancer.Ingress, want) {
-			continue
-		}
-		// The list belongs to the cache; only a copy may be changed.
-		changed := ing.DeepCopy()
-		changed.Status.LoadBalancer.Ingress = want
-		if err := r.Client.Status().Patch(ctx, changed, client.MergeFrom(ing)); client.IgnoreNotFound(err) != nil {
-			failures = append(failures, fmt.Errorf("publish the address of Ingress %s/%s: %w", ing.Namespace, ing.Name, err))
-		}
-	}
-	return errors.Join(failures...)
-}
-
-func sameAddresses(a, b []networkingv1.IngressLoadBalancerIngress) bool {
-	set := func(list []networkingv1.IngressLoadBalancerIngress) map[string]bool {
-		m := map[string]bool{}
-		for _, entry := range list {
-			m[entry.IP+" "+entry.Hostname] = true
-		}
-		return m
-	}
-	return maps.Equal(set(a), set(b))
 }

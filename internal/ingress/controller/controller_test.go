@@ -85,7 +85,10 @@ func (h *harness) reconcile() {
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		if result.RequeueAfter == 0 {
+		if result.RequeueAfter == calendarInterval {
+			if err := h.publish(h.t.Context()); err != nil {
+				h.t.Fatal(err)
+			}
 			return
 		}
 		time.Sleep(result.RequeueAfter)

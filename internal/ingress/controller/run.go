@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+	ctrlmanager "sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -41,6 +42,7 @@ type Options struct {
 	Binary     string         // of nginx
 	Status     netip.AddrPort // /healthz, /readyz, /metrics
 	Publish    []netip.Addr   // written to the status of Ingresses
+	Memory     uint64         // that this container may use in bytes, 0 for no limit
 	Log        *slog.Logger
 }
 
@@ -54,7 +56,8 @@ func Run(ctx context.Context, options Options) error {
 
 	server := &nginx.Server{
 		Binary: options.Binary, Settings: options.Settings, Log: options.Log, Stdout: os.Stdout,
-		OnExit: func(err error) { cancel(fmt.Errorf("nginx has ended by itself: %v", err)) },
+		MemoryLimit: options.Memory / 100 * 85, // the rest is for this controller
+		OnExit:      func(err error) { cancel(fmt.Errorf("nginx has ended by itself: %v", err)) },
 	}
 	if err := server.Prepare(); err != nil {
 		return err
@@ -72,6 +75,10 @@ func Run(ctx context.Context, options Options) error {
 	if err := watch(manager, reconciler); err != nil {
 		return err
 	}
+	if err := manager.Add(ctrlmanager.RunnableFunc(reconciler.PublishStatuses)); err != nil {
+		return fmt.Errorf("set up the controller: %w", err)
+	}
+	go server.WatchDisk(ctx)
 	if err := metrics.Registry.Register(stubStatus{server.Get}); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
@@ -104,7 +111,10 @@ func newManager(options Options) (ctrl.Manager, error) {
 		fields.OneTermNotEqualSelector("type", string(corev1.SecretTypeDockerConfigJson)),
 		fields.OneTermNotEqualSelector("type", "helm.sh/release.v1"),
 	)
-	manager, err := ctrl.NewManager(options.Kubernetes, ctrl.Options{
+	// Statuses of thousands of Ingresses are written beside what routing needs.
+	kubernetes := rest.CopyConfig(options.Kubernetes)
+	kubernetes.QPS, kubernetes.Burst = 50, 100
+	manager, err := ctrl.NewManager(kubernetes, ctrl.Options{
 		Metrics: metricsserver.Options{BindAddress: "0"}, // served with the rest, see serveStatus
 		Cache: cache.Options{
 			ByObject:         map[client.Object]cache.ByObject{&corev1.Secret{}: {Field: certificates}},

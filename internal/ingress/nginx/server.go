@@ -28,12 +28,13 @@ import (
 
 // drainTime is how long clients of HTTP/1.1 get to close their connections to
 // workers that are about to be replaced.
-const drainTime = 250 * time.Millisecond
+const drainTime = 500 * time.Millisecond
 
 // confirmTime bounds the wait for workers of a new generation.
-const confirmTime = 10 * time.Second
+const confirmTime = 30 * time.Second
 
-// Server is one NGINX. Its methods other than Get are for one goroutine.
+// Server is one NGINX. Its methods other than Get and WatchDisk are for one
+// goroutine.
 type Server struct {
 	// Binary is the path of nginx, e.g. /usr/sbin/nginx.
 	Binary string
@@ -49,11 +50,15 @@ type Server struct {
 	// OnExit, if set, is told how the master process ended, nil for status 0.
 	// Workers that it leaves behind end with the container.
 	OnExit func(error)
+	// MemoryLimit is what NGINX's processes may hold in bytes, 0 for no limit.
+	MemoryLimit uint64
 
 	process    *os.Process
 	exited     chan struct{}
 	exit       error
 	generation int
+	fed        map[string]string // what endpoints.lua knows
+	files      map[string]bool   // of the configuration in use
 }
 
 // RefusedError is NGINX's verdict on a configuration.
@@ -86,19 +91,17 @@ func HasHTTP2Directive(ctx context.Context, binary string) (bool, error) {
 
 // Prepare makes the folder and removes what an earlier process left in it.
 func (s *Server) Prepare() error {
-	for folder, mode := range map[string]fs.FileMode{"tls": 0o700, ingress.StateOpen: 0o755} {
+	for folder, mode := range map[string]fs.FileMode{"tls": 0o700, ingress.PasswordFolder: 0o711} {
 		if err := os.MkdirAll(s.path(folder), mode); err != nil {
 			return fmt.Errorf("make nginx's folder: %w", err)
 		}
 	}
-	if err := os.WriteFile(s.path(ingress.StateDrain), nil, 0o644); err != nil {
-		return fmt.Errorf("make nginx's folder: %w", err)
+	for name, content := range ingress.Scripts {
+		if err := os.WriteFile(s.path(name), content, 0o644); err != nil {
+			return fmt.Errorf("make nginx's folder: %w", err)
+		}
 	}
-	leftovers, err := filepath.Glob(s.path("state-*"))
-	if err != nil {
-		return fmt.Errorf("find what an earlier nginx left: %w", err)
-	}
-	for _, path := range append(leftovers, s.Settings.StatusSocket(), s.path("nginx.pid")) {
+	for _, path := range []string{s.Settings.StatusSocket(), s.path("nginx.pid")} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove what an earlier nginx left: %w", err)
 		}
@@ -136,9 +139,18 @@ func (s *Server) write(model *ingress.Model) error {
 		if err := writeFile(s.path(name), content); err != nil {
 			return err
 		}
+		// As root, NGINX has its workers run as nobody.
+		if filepath.Dir(name) == ingress.PasswordFolder && os.Geteuid() == 0 {
+			if err := os.Chown(s.path(name), nobody, nobody); err != nil {
+				return fmt.Errorf("give passwords to nginx's workers: %w", err)
+			}
+		}
 	}
 	return writeFile(s.path("candidate.conf"), model.Render())
 }
+
+// nobody is the user and the group of that name on Debian.
+const nobody = 65534
 
 func writeFile(path string, content []byte) error {
 	next := path + ".next"
@@ -160,14 +172,17 @@ func (s *Server) Apply(ctx context.Context, model *ingress.Model) error {
 	if err := os.Rename(s.path("candidate.conf"), s.path("nginx.conf")); err != nil {
 		return fmt.Errorf("put the configuration in place: %w", err)
 	}
-	if err := s.setState(model.Generation, ingress.StateOpen); err != nil {
-		return err
-	}
+	endpoints := text(model.Endpoints)
 	if s.process == nil {
 		if err := s.start(); err != nil {
 			return err
 		}
 	} else {
+		// The new workers know their backends from the start, the old ones keep
+		// theirs to the end.
+		if err := s.feed(ctx, endpoints, false); err != nil {
+			return err
+		}
 		if err := s.drain(ctx); err != nil {
 			return err
 		}
@@ -179,6 +194,9 @@ func (s *Server) Apply(ctx context.Context, model *ingress.Model) error {
 		return err
 	}
 	s.generation = model.Generation
+	if err := s.feed(ctx, endpoints, true); err != nil {
+		return err
+	}
 	return s.tidy(model)
 }
 
@@ -197,7 +215,7 @@ func (s *Server) start() error {
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("start nginx: %w", err)
 	}
-	s.process, s.exited = command.Process, make(chan struct{})
+	s.process, s.exited, s.fed = command.Process, make(chan struct{}), map[string]string{}
 	go func() {
 		s.exit = command.Wait()
 		errorLog.flush()
@@ -209,10 +227,13 @@ func (s *Server) start() error {
 	return nil
 }
 
-// drain makes the running workers ask their clients to close, and waits until
-// those in use will have done so.
+// drain makes the running workers close their clients' connections after the
+// next response, and waits until those in use will have done so. Old workers
+// close idle connections as soon as they are told to quit, and a request that is
+// on its way just then is lost. (NGINX has keepalive_min_timeout for this since
+// 1.27.4, newer than Debian's.)
 func (s *Server) drain(ctx context.Context) error {
-	if err := s.setState(s.generation, ingress.StateDrain); err != nil {
+	if err := s.post(ctx, fmt.Appendf(nil, "%s %d\n", keyDrain, s.generation)); err != nil {
 		return err
 	}
 	select {
@@ -225,16 +246,33 @@ func (s *Server) drain(ctx context.Context) error {
 	}
 }
 
-// setState points a generation's link elsewhere, in one step.
-func (s *Server) setState(generation int, state string) error {
-	link := s.Settings.StateLink(generation)
-	if err := os.Symlink(state, link+".next"); err != nil {
-		return fmt.Errorf("set the state of generation %d: %w", generation, err)
+// WatchDisk tells NGINX, until the context ends, whether there is room for
+// uploads.
+func (s *Server) WatchDisk(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	was := ""
+	for ; ; <-tick.C {
+		if ctx.Err() != nil {
+			return
+		}
+		room, err := s.room()
+		if err != nil {
+			continue // NGINX makes the folder when it starts
+		}
+		full := ""
+		if room < s.Settings.UploadReserve {
+			full = "1"
+		}
+		if full == was {
+			continue
+		}
+		if err := s.post(ctx, fmt.Appendf(nil, "%s %s\n", keyFull, full)); err != nil {
+			continue // not started yet
+		}
+		was = full
+		s.Log.Warn("the disk for uploads has changed", "full", full != "", "free", room, "reserve", s.Settings.UploadReserve)
 	}
-	if err := os.Rename(link+".next", link); err != nil {
-		return fmt.Errorf("set the state of generation %d: %w", generation, err)
-	}
-	return nil
 }
 
 // confirm waits until the answer on the status socket is of a generation.
@@ -260,6 +298,10 @@ func (s *Server) confirm(ctx context.Context, generation int) error {
 
 // Get asks NGINX on its status socket for /generation or /stub_status.
 func (s *Server) Get(ctx context.Context, path string) ([]byte, error) {
+	return s.ask(ctx, http.MethodGet, path, nil)
+}
+
+func (s *Server) ask(ctx context.Context, method, path string, content []byte) ([]byte, error) {
 	client := http.Client{
 		Timeout: 2 * time.Second,
 		Transport: &http.Transport{
@@ -270,7 +312,7 @@ func (s *Server) Get(ctx context.Context, path string) ([]byte, error) {
 			},
 		},
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://nginx"+path, nil)
+	request, err := http.NewRequestWithContext(ctx, method, "http://nginx"+path, bytes.NewReader(content))
 	if err != nil {
 		return nil, fmt.Errorf("ask nginx for %s: %w", path, err)
 	}
@@ -289,37 +331,27 @@ func (s *Server) Get(ctx context.Context, path string) ([]byte, error) {
 	return body, nil
 }
 
-// tidy removes certificates that the confirmed configuration does not name, and
-// the links of generations whose workers must have ended.
+// tidy removes files that neither the confirmed configuration names nor the one
+// before, whose workers still finish.
 func (s *Server) tidy(model *ingress.Model) error {
-	certificates, err := os.ReadDir(s.path("tls"))
-	if err != nil {
-		return fmt.Errorf("tidy certificates: %w", err)
-	}
-	for _, entry := range certificates {
-		name := filepath.Join("tls", entry.Name())
-		if _, used := model.Files[name]; used {
-			continue
-		}
-		if err := os.Remove(s.path(name)); err != nil {
-			return fmt.Errorf("tidy certificates: %w", err)
-		}
-	}
-	links, err := filepath.Glob(s.path("state-*"))
-	if err != nil {
-		return fmt.Errorf("tidy links: %w", err)
-	}
-	for _, path := range links {
-		info, err := os.Lstat(path)
+	for _, folder := range []string{"tls", ingress.PasswordFolder} {
+		files, err := os.ReadDir(s.path(folder))
 		if err != nil {
-			return fmt.Errorf("tidy links: %w", err)
+			return fmt.Errorf("tidy files: %w", err)
 		}
-		if path == s.Settings.StateLink(s.generation) || time.Since(info.ModTime()) < s.Settings.ShutdownTimeout+10*time.Second {
-			continue
+		for _, entry := range files {
+			name := filepath.Join(folder, entry.Name())
+			if s.files[name] || model.Files[name] != nil {
+				continue
+			}
+			if err := os.Remove(s.path(name)); err != nil {
+				return fmt.Errorf("tidy files: %w", err)
+			}
 		}
-		if err := os.Remove(path); err != nil {
-			return fmt.Errorf("tidy links: %w", err)
-		}
+	}
+	s.files = map[string]bool{}
+	for name := range model.Files {
+		s.files[name] = true
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func Binary() (string, error) {
 			return path, nil
 		}
 	}
-	return "", errors.New("nginx is not installed: apt-get install --no-install-recommends nginx")
+	return "", errors.New("nginx is not installed: apt-get install --no-install-recommends nginx libnginx-mod-http-lua")
 }
 
 // Settings returns settings for a folder, with free ports on loopback, HTTP/2
@@ -53,7 +53,8 @@ func Settings(dir string) (ingress.Settings, error) {
 	return ingress.Settings{
 		HTTP: addresses[:1], HTTPS: addresses[1:], PublicHTTPSPort: addresses[1].Port(),
 		Dir: dir, TrustedCA: ingress.DebianTrustedCA, AccessLog: "off",
-		ShutdownTimeout: 5 * time.Second, HTTP2Directive: http2,
+		ShutdownTimeout: 5 * time.Second, HTTP2Directive: http2, Modules: ingress.DebianModules, Workers: 2,
+		BodiesPerClient: ingress.DefaultBodiesPerClient, HeaderBuffer: ingress.DefaultHeaderBuffer,
 	}, nil
 }
 
@@ -98,7 +99,7 @@ func New(t testing.TB) *Instance {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := instance.Stop(ctx); err != nil {
 			t.Errorf("stop nginx: %v", err)

@@ -1,0 +1,167 @@
+-- What NGINX does at run time: it picks an endpoint for each request, so that
+-- pods come and go without a reload.
+--
+-- The controller writes the endpoints of each backend into a shared dictionary,
+-- which outlives reloads: "ADDRESS PORT ADDRESS PORT …" by the backend's name.
+-- Two more keys belong to it: "!drain", the generation that is about to be
+-- replaced, and "!full", there while no more uploads fit on the disk.
+local balancer = require "ngx.balancer"
+
+local shared = ngx.shared.endpoints
+local known = {} -- what this worker made of each backend's text
+local M = {generation = 0}
+
+local function peers_of(backend)
+  local text = shared:get(backend)
+  if not text then
+    return nil
+  end
+  local peers = known[backend]
+  if peers and peers.text == text then
+    return peers
+  end
+  peers = {text = text}
+  for host, port in text:gmatch("(%S+) (%d+)") do
+    peers[#peers + 1] = {host = host, port = tonumber(port)}
+  end
+  peers.turn = math.random(#peers)
+  known[backend] = peers
+  return peers
+end
+
+local function id_of(peer)
+  peer.id = peer.id or ngx.md5(peer.host .. " " .. peer.port)
+  return peer.id
+end
+
+-- Fields that only concern one connection: RFC 9110, section 7.6.1. What a
+-- proxied request is framed and routed by is not a client's to remove.
+local kept = {["close"] = true, ["keep-alive"] = true, ["upgrade"] = true, ["host"] = true,
+  ["content-length"] = true, ["transfer-encoding"] = true}
+
+local function remove_connection_fields(connection)
+  for name in connection:lower():gmatch("[^%s,]+") do
+    if not kept[name] then
+      ngx.req.clear_header(name)
+    end
+  end
+end
+
+-- Below this a body stays in memory: client_body_buffer_size.
+local memory = 16 * 1024
+
+local function spools()
+  local length = tonumber(ngx.var.http_content_length)
+  if length then
+    return length > memory
+  end
+  return ngx.var.http_transfer_encoding ~= nil or (ngx.req.http_version() >= 2 and ngx.var.request_method ~= "GET")
+end
+
+-- Such a request is the same after it was taken back to its location: NGINX
+-- writes the path of any other anew, where %2F and / are one, and drops a "?"
+-- that nothing follows.
+local function plain(uri)
+  local path = uri:match("^[^?]*")
+  return uri:sub(-1) ~= "?" and not path:find("[^!-~]") and not path:find("[%%#]") and not path:find("//", 1, true) and not path:find("/.", 1, true)
+end
+
+local function drains()
+  return shared:get("!drain") == M.generation and ngx.req.http_version() < 2 and not ngx.req.is_internal() and
+    not ngx.var.http_upgrade and plain(ngx.var.request_uri)
+end
+
+-- access runs for each request that goes to a backend.
+function M.access()
+  if drains() then
+    -- NGINX closes the connection after the response to such a status, but
+    -- error_page leads back here (see again) instead of answering it.
+    return ngx.exit(496)
+  end
+  local connection = ngx.var.http_connection
+  if connection and #connection > 10 then
+    remove_connection_fields(connection)
+  end
+  local peers = peers_of(ngx.var.backend)
+  if not peers or (shared:get("!full") and spools()) then
+    return ngx.exit(503)
+  end
+  ngx.ctx.peers = peers
+end
+
+-- again takes a request back to its location, with its method and its body.
+function M.again()
+  return ngx.exec(ngx.var.uri, ngx.var.args)
+end
+
+local function first(peers)
+  local cookie = ngx.var.sticky
+  cookie = cookie and cookie ~= "" and ngx.var["cookie_" .. cookie]
+  if cookie then
+    for i, peer in ipairs(peers) do
+      if id_of(peer) == cookie then
+        return i
+      end
+    end
+  end
+  peers.turn = peers.turn % #peers + 1
+  return peers.turn
+end
+
+-- balance runs for each try.
+function M.balance()
+  local ctx = ngx.ctx
+  local peers = ctx.peers
+  if ctx.at then
+    ctx.at = ctx.at % #peers + 1
+  else
+    ctx.at = first(peers)
+    if #peers > 1 then
+      balancer.set_more_tries(math.min(#peers, 3) - 1)
+    end
+  end
+  local peer = peers[ctx.at]
+  local ok, err = balancer.set_current_peer(peer.host, peer.port)
+  if not ok then
+    ngx.log(ngx.ERR, "endpoint ", peer.host, " ", peer.port, ": ", err)
+    return ngx.exit(ngx.ERROR)
+  end
+end
+
+-- stick makes a client come back to the endpoint that answered it.
+function M.stick(attributes)
+  local ctx, name = ngx.ctx, ngx.var.sticky
+  if not ctx.at or ngx.var["cookie_" .. name] == id_of(ctx.peers[ctx.at]) then
+    return
+  end
+  local cookie = name .. "=" .. id_of(ctx.peers[ctx.at]) .. attributes
+  local others = ngx.header["Set-Cookie"]
+  if type(others) ~= "table" then
+    others = {others}
+  end
+  others[#others + 1] = cookie
+  ngx.header["Set-Cookie"] = others
+end
+
+-- feed takes lines of a key and its value; a key alone is removed. It answers
+-- 507 if not all of them fit.
+function M.feed()
+  ngx.req.read_body()
+  local body = ngx.req.get_body_data()
+  for key, value in (body or ""):gmatch("(%S+) ?([^\n]*)\n") do
+    local ok, err = true, nil
+    if value == "" then
+      shared:delete(key)
+    elseif key == "!drain" then
+      ok, err = shared:safe_set(key, tonumber(value))
+    else
+      ok, err = shared:safe_set(key, value)
+    end
+    if not ok then
+      ngx.log(ngx.ERR, "endpoints of ", key, ": ", err)
+      return ngx.exit(507)
+    end
+  end
+end
+
+return M

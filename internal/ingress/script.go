@@ -1,0 +1,12 @@
+package ingress
+
+import _ "embed"
+
+// Scripts are what every configuration loads from Settings.Dir, by file name.
+var Scripts = map[string][]byte{
+	"endpoints.lua": endpointsLua,
+	"balance.lua":   []byte("require(\"endpoints\").balance()\n"),
+}
+
+//go:embed endpoints.lua
+var endpointsLua []byte
