@@ -67,16 +67,19 @@ type Grant struct {
 func queryInfo(ctx context.Context, c *pgx.Conn) (DatabaseInfo, error) {
 	// What not every version has comes by way of JSON: PostgreSQL 15 added
 	// datlocprovider and daticulocale, 16 daticurules, and 17 renamed the locale.
-	var info DatabaseInfo
+	// The name is the one that the session asked for: the catalog has it in the
+	// encoding of whichever database it was made from, and here it would be read
+	// in this one's.
+	info := DatabaseInfo{Name: c.Config().Database}
 	err := c.QueryRow(ctx, `
-		SELECT datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, coalesce(to_jsonb(d)->>'datlocprovider', 'c'),
+		SELECT pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, coalesce(to_jsonb(d)->>'datlocprovider', 'c'),
 		       coalesce(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale', ''), coalesce(to_jsonb(d)->>'daticurules', ''),
 		       pg_database_size(d.oid), coalesce((SELECT setconfig FROM pg_db_role_setting WHERE setdatabase = d.oid AND setrole = 0), '{}'),
 		       CASE spcname WHEN 'pg_default' THEN '' ELSE spcname END, CASE WHEN datconnlimit >= 0 THEN datconnlimit END, datistemplate,
 		       coalesce(shobj_description(d.oid, 'pg_database'), ''), datacl IS NOT NULL,
 		       ARRAY(SELECT extname::text FROM pg_extension ORDER BY extname)
 		FROM pg_database d JOIN pg_tablespace t ON t.oid = dattablespace WHERE datname = current_database()`).
-		Scan(&info.Name, &info.Owner, &info.Encoding, &info.Collate, &info.Ctype, &info.Provider, &info.Locale, &info.ICURules, &info.Bytes, &info.Settings,
+		Scan(&info.Owner, &info.Encoding, &info.Collate, &info.Ctype, &info.Provider, &info.Locale, &info.ICURules, &info.Bytes, &info.Settings,
 			&info.Tablespace, &info.ConnectionLimit, &info.Template, &info.Comment, &info.Granted, &info.Extensions)
 	if err != nil {
 		return info, fmt.Errorf("describe the database: %w", err)
