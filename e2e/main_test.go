@@ -46,6 +46,7 @@ var steps = []struct {
 	{"FailedDeploy", testFailedDeploy},
 	{"InterruptedDeploy", testInterruptedDeploy},
 	{"SecondApplication", testSecondApplication},
+	{"Trouble", testTrouble},
 	{"Sessions", testSessions},
 	{"FirstDeploysAtOnce", testFirstDeploysAtOnce},
 	{"Images", testImages},
