@@ -40,7 +40,7 @@ func run(ctx context.Context, arguments []string, stdin io.Reader, stdout, stder
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fault.Usage("%w", err) })
-	root.AddCommand(runCommand(), listCommand(), verifyCommand(), restoreCommand(), getCommand(), pruneCommand(), grantCommand())
+	root.AddCommand(checkCommand(), runCommand(), listCommand(), verifyCommand(), restoreCommand(), getCommand(), pruneCommand(), grantCommand())
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
@@ -83,6 +83,27 @@ func printJSON(w io.Writer, value any) error {
 	return encoder.Encode(value)
 }
 
+func checkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "check", Short: "Tell whether backups can be made and verified here, and make none", Args: none,
+		RunE: func(command *cobra.Command, _ []string) error {
+			job, err := newJob(command.ErrOrStderr(), true)
+			if err != nil {
+				return err
+			}
+			warnings, err := job.Check(command.Context(), verifies())
+			if err != nil {
+				return err
+			}
+			job.Log.Info("backups can be made here", "verified", verifies(), "warnings", warnings)
+			return nil
+		},
+	}
+}
+
+// verifies reports whether the settings ask for backups to be verified.
+func verifies() bool { return setting("BACKUP_VERIFY", "true") != "false" }
+
 func runCommand() *cobra.Command {
 	var verify bool
 	command := &cobra.Command{
@@ -109,7 +130,7 @@ func runCommand() *cobra.Command {
 			return printJSON(command.OutOrStdout(), report.Manifest)
 		},
 	}
-	command.Flags().BoolVar(&verify, "verify", setting("BACKUP_VERIFY", "true") != "false", "restore the backup into a scratch server afterwards")
+	command.Flags().BoolVar(&verify, "verify", verifies(), "restore the backup into a scratch server afterwards")
 	return command
 }
 

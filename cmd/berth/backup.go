@@ -361,7 +361,15 @@ func (a *app) installBackups(ctx context.Context, c *config.Config, p provider.P
 	if err != nil {
 		return err
 	}
-	return job.Install(ctx, bucket, reference, r)
+	since, err := job.Installed(ctx)
+	if err != nil {
+		return err
+	}
+	if err := job.Install(ctx, bucket, reference, r); err != nil || !since.IsZero() {
+		return err
+	}
+	// They are new here: what would keep them from being made is said now.
+	return job.Check(ctx, r)
 }
 
 // platformImage returns one of the platform's images: the one that berth.yaml

@@ -41,7 +41,8 @@ func TestADeploySchedulesBackups(t *testing.T) {
 	w := newShop(t)
 	w.scheduled = time.Time{}
 	w.berth(t, "deploy", "production", "--image", "local/shop:1").wants(t, 0, "")
-	w.wantCalls(t, "deploy production local/shop:1", "bucket", "publish", "schedule backups of production by local/backup:1")
+	w.wantCalls(t, "deploy production local/shop:1", "bucket", "publish", "schedule backups of production by local/backup:1",
+		"check the backups of production")
 
 	w = newShop(t) // schedules are taken away where berth.yaml says so
 	w.project = strings.Replace(shop, "database: postgres", "database: postgres, backup: {schedule: never}", 1)

@@ -241,6 +241,10 @@ func (b fakeBackups) Install(_ context.Context, _ provider.Bucket, image string,
 
 func (b fakeBackups) Installed(context.Context) (time.Time, error) { return b.scheduled, nil }
 
+func (b fakeBackups) Check(context.Context, progress.Reporter) error {
+	return b.call("check the backups of " + b.environment)
+}
+
 func (b fakeBackups) Remove(context.Context, progress.Reporter) error {
 	if b.scheduled.IsZero() {
 		return nil

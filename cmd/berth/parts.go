@@ -75,6 +75,7 @@ type sessions interface {
 type backups interface {
 	Install(ctx context.Context, bucket provider.Bucket, image string, r progress.Reporter) error
 	Installed(ctx context.Context) (time.Time, error)
+	Check(ctx context.Context, r progress.Reporter) error
 	Remove(ctx context.Context, r progress.Reporter) error
 	Now(ctx context.Context, r progress.Reporter) (id string, err error)
 	Safety(ctx context.Context, r progress.Reporter) (id string, err error)

@@ -30,6 +30,22 @@ const jobStart = 5 * time.Minute
 // jobPause is the time between two looks at a Job.
 const jobPause = 500 * time.Millisecond
 
+// Check looks whether backups can be made and verified, so that it is not the
+// first night that tells. What they would leave out is noted.
+func (b *Backups) Check(ctx context.Context, r progress.Reporter) error {
+	return progress.Run(r, "Check that "+b.environment+" can be backed up", func(step progress.Step) error {
+		last, err := b.run(ctx, task{name: "check", args: []string{"check"}}, step)
+		if err != nil {
+			return err
+		}
+		warnings, _ := last["warnings"].([]any)
+		for _, warning := range warnings {
+			r.Note(fmt.Sprint(warning))
+		}
+		return nil
+	})
+}
+
 // Now makes a backup at once, and verifies and prunes as the schedule does. It
 // returns the backup's ID.
 func (b *Backups) Now(ctx context.Context, r progress.Reporter) (id string, err error) {
