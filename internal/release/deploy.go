@@ -83,14 +83,10 @@ func (c *Client) deploy(ctx, held context.Context, environment string, e config.
 	if err != nil {
 		return Revision{}, err
 	}
-	if now, err := c.unchanged(ctx, environment, h, past, vals); err != nil || now != nil {
-		if err == nil {
-			r.Note(fmt.Sprintf("%s: nothing changed, revision %d goes on serving %s", environment, now.Version, image))
-			revision := revisionOf(now, nil)
-			revision.Unchanged = true
-			return revision, nil
-		}
+	if now, err := c.unchanged(ctx, environment, h, past, vals); err != nil {
 		return Revision{}, errors.Join(err, restore(held))
+	} else if now != nil {
+		return c.same(ctx, environment, now, image, r)
 	}
 	description := fmt.Sprintf("deploy %s by %s", image, c.who)
 	commit, err := git.Head(ctx, c.config.Dir)
@@ -129,6 +125,21 @@ func (c *Client) takeOver(h *helm.Release) ([]*helmrelease.Release, error) {
 		return nil, nil
 	}
 	return past, h.Recover(past)
+}
+
+// same returns the present revision, which nothing changed of, once requests
+// reach it.
+func (c *Client) same(ctx context.Context, environment string, now *helmrelease.Release, image string, r progress.Reporter) (Revision, error) {
+	err := progress.Run(r, fmt.Sprintf("Look at revision %d of %s", now.Version, environment), func(step progress.Step) error {
+		return c.wayIn(ctx, environment, time.Now(), step)
+	})
+	if err != nil {
+		return Revision{}, fmt.Errorf("nothing changed, but revision %d is not reached: %w", now.Version, err)
+	}
+	r.Note(fmt.Sprintf("%s: nothing changed, revision %d goes on serving %s", environment, now.Version, image))
+	revision := revisionOf(now, nil)
+	revision.Unchanged = true
+	return revision, nil
 }
 
 // unchanged returns the present revision when a deploy would make the same one

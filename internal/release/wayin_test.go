@@ -12,6 +12,7 @@ import (
 	core "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"berth/internal/config"
 	"berth/internal/kube"
 	"berth/internal/progress"
 	"berth/internal/provider"
@@ -46,22 +47,9 @@ func TestAHostThatAnotherApplicationHasIsNotServed(t *testing.T) {
 				served, servedKey, err = selfSigned("shop.localhost")
 				w.try(err)
 			}
-			pair, err := tls.X509KeyPair(served, servedKey)
-			w.try(err)
-			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.Host != "shop.localhost" {
-					t.Errorf("asked for %s", r.Host)
-				}
-				w.WriteHeader(test.status)
-			}))
-			server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
-			server.StartTLS()
-			defer server.Close()
-			c.cluster.Ingress = &provider.Ingress{HTTPS: server.Listener.Addr().String()}
+			serve(t, c, served, servedKey, test.status)
 			c.cluster.Authority = elsewhere{}
-			e := c.config.Environments["production"]
-			e.Hosts = []string{"shop.localhost"}
-			c.config.Environments["production"] = e
+			c.config.Environments["production"] = config.Environment{Hosts: []string{"shop.localhost"}}
 			w.try(kube.Secret{Namespace: "production", Name: "shop-tls", Data: map[string][]byte{core.TLSCertKey: own}}.Apply(t.Context(), c.kube))
 			if test.event != "" {
 				w.put(core.SchemeGroupVersion.WithResource("events"), &core.Event{
@@ -79,4 +67,41 @@ func TestAHostThatAnotherApplicationHasIsNotServed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// serve has the cluster's ingress answer for shop.localhost, which is
+// production's host.
+func serve(t *testing.T, c *Client, chain, key []byte, status int) {
+	t.Helper()
+	pair, err := tls.X509KeyPair(chain, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Host != "shop.localhost" {
+			t.Errorf("asked for %s", r.Host)
+		}
+		w.WriteHeader(status)
+	}))
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	c.cluster.Ingress = &provider.Ingress{HTTPS: server.Listener.Addr().String()}
+}
+
+// A deploy that changes nothing asks through the ingress, too: the host may have
+// become another application's since.
+func TestUnchangedButNotReachedIsAnError(t *testing.T) {
+	w, c := newWorld(t)
+	c.cluster.Authority = newAuthority(t)
+	c.config.Environments["production"] = config.Environment{Database: config.NoDatabase, Replicas: 2, Hosts: []string{"shop.localhost"}}
+	mustDeploy(t, c, "good:1")
+	foreign, key, err := selfSigned("shop.localhost")
+	w.try(err)
+	serve(t, c, foreign, key, 200)
+	_, err = c.Deploy(t.Context(), "production", "good:1", progress.Discard)
+	if err == nil || !strings.Contains(err.Error(), "nothing changed, but revision 1 is not reached") || !strings.Contains(err.Error(), "another application has the host") {
+		t.Errorf("got %v", err)
+	}
+	wantHistory(t, c, "1 deployed good:1: deploy good:1 by mira@laptop")
 }
