@@ -74,8 +74,8 @@ environments:
 `, s.name, s.setting, s.namespace, s.namespace), 0o644))
 }
 
-// change makes a change, and measures how long it takes to serve.
-func (s *subject) change(ctx context.Context, what string, round int, deploy func(context.Context) error) (time.Duration, error) {
+// change makes a change, and measures how long it takes.
+func (s *subject) change(ctx context.Context, what string, round int, deploy func(context.Context) error) (t took, err error) {
 	switch what {
 	case "a changed line":
 		s.text = fmt.Sprintf("line-%d-%d", round, os.Getpid())
@@ -83,16 +83,29 @@ func (s *subject) change(ctx context.Context, what string, round int, deploy fun
 		s.setting = fmt.Sprintf("setting-%d-%d", round, os.Getpid())
 	}
 	if err := s.write(); err != nil {
-		return 0, err
+		return t, err
 	}
 	began := time.Now()
-	if err := deploy(ctx); err != nil {
-		return 0, err
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	served := make(chan error, 1)
+	go func() {
+		err := s.serves(ctx)
+		t.toServe = time.Since(began)
+		served <- err
+	}()
+	err = deploy(ctx)
+	t.toEnd = time.Since(began)
+	if err != nil {
+		stop()
+		<-served
+		return t, err
 	}
-	if err := s.serves(ctx); err != nil {
-		return 0, err
+	err = <-served
+	if what == "nothing" { // the page said so before
+		t.toServe = t.toEnd
 	}
-	return time.Since(began), nil
+	return t, err
 }
 
 func (s *subject) deploy(ctx context.Context) error {
@@ -160,12 +173,33 @@ func (s *subject) build(ctx context.Context) (string, error) {
 		return "", err
 	}
 	digest := filepath.Join(s.machine.folder, "digest")
-	if _, err := buildah("push", "--quiet", "--disable-compression", "--authfile", filepath.Join(s.state, "etc", "registry-auth.json"),
-		"--cert-dir", certificates, "--digestfile", digest, string(built), "docker://10.118.0.1:20500/"+s.namespace+":latest"); err != nil {
+	login := filepath.Join(s.state, "etc", "registry-auth.json")
+	registry, err := registryOf(login)
+	if err != nil {
+		return "", err
+	}
+	if _, err := buildah("push", "--quiet", "--disable-compression", "--authfile", login,
+		"--cert-dir", certificates, "--digestfile", digest, string(built), "docker://"+registry+"/"+s.namespace+":latest"); err != nil {
 		return "", err
 	}
 	pushed, err := os.ReadFile(digest)
 	return "berth.local/" + s.namespace + "@" + strings.TrimSpace(string(pushed)), err
+}
+
+// registryOf is the registry that a login is for.
+func registryOf(file string) (string, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	var logins struct{ Auths map[string]any }
+	if err := json.Unmarshal(content, &logins); err != nil {
+		return "", fmt.Errorf("read %s: %w", file, err)
+	}
+	for registry := range logins.Auths {
+		return registry, nil
+	}
+	return "", fmt.Errorf("%s has no login", file)
 }
 
 // patch changes the container of the Deployment, and waits until all pods are
@@ -192,7 +226,7 @@ func (s *subject) patch(ctx context.Context, container map[string]any) error {
 
 // serves waits until the page says what it was changed to.
 func (s *subject) serves(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
