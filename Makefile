@@ -79,7 +79,7 @@ destroy: bin/berth ## Remove everything that berth made
 	bin/berth destroy $(ARGS)
 
 .PHONY: doctor
-doctor: bin/berth ## Say what this machine still lacks
+doctor: bin/berth ## Say what is missing on this machine
 	bin/berth doctor $(ARGS)
 
 ##@ For developers

@@ -39,7 +39,7 @@ into a server of their own.`,
 			if len(args) > 0 {
 				return fault.WithHint(fmt.Errorf("berth backup takes no argument %q", args[0]), "%s", command.UseLine())
 			}
-			return fault.WithHint(errors.New("berth backup lacks what to do"), "%s", command.UseLine())
+			return fault.WithHint(errors.New("berth backup needs a subcommand"), "%s", command.UseLine())
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}

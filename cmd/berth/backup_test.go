@@ -122,7 +122,7 @@ func TestWhichEnvironmentIsMeant(t *testing.T) {
 	w := newShop(t)
 	w.berth(t, "backup", "list", "--env", "staging").wants(t, misused, "environments.staging.backup")
 	w.berth(t, "backup", "list", "--env", "nowhere").wants(t, misused, `there is no environment "nowhere"`)
-	w.berth(t, "backup").wants(t, misused, "lacks what to do")
+	w.berth(t, "backup").wants(t, misused, "needs a subcommand")
 	w.berth(t, "backup", "up").wants(t, misused, `takes no argument "up"`)
 	w.project = strings.Replace(shop, "database: sqlite", "database: postgres", 1)
 	w.berth(t, "backup", "list").wants(t, misused, "--env production")

@@ -16,7 +16,7 @@ func (a *app) doctorCommand() *cobra.Command {
 	var o doctorOptions
 	command := &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what this machine or cluster still lacks, and what mends it",
+		Short: "Say what is missing on this machine or cluster, and how to fix it",
 		Long: `Check what the provider needs and change nothing. Each line that fails comes
 with the line that mends it; the exit status is then 1.`,
 		Args: arguments(0),

@@ -89,7 +89,7 @@ func arguments(optional int, names ...string) cobra.PositionalArgs {
 		var err error
 		switch {
 		case len(args) < len(names)-optional:
-			err = fmt.Errorf("berth %s lacks %s", command.Name(), names[len(args)])
+			err = fmt.Errorf("berth %s needs %s", command.Name(), names[len(args)])
 		case len(args) > len(names):
 			err = fmt.Errorf("berth %s takes no argument %q", command.Name(), args[len(names)])
 		}

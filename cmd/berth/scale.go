@@ -28,7 +28,7 @@ request: nodes are added before others are drained.`,
 			return a.scale(command.Context(), o)
 		},
 	}
-	command.Flags().IntVar(&o.Nodes, "nodes", 0, "how many nodes there shall be")
+	command.Flags().IntVar(&o.Nodes, "nodes", 0, "number of nodes")
 	command.Flags().StringVar(&o.Size, "size", "", "what each node offers, like s-2vcpu-4gb")
 	return command
 }
