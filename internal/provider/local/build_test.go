@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	testCache = folder
 	status := m.Run()
 	b := testBuilder()
-	if err := errors.Join(b.end(), unmountBelow(folder), removeCgroups("berth/buildkit"), os.RemoveAll(folder)); err != nil {
+	if err := errors.Join(b.end(), unmountBelow(folder), removeCgroups(b.cgroup()), os.RemoveAll(folder)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		status = 1
 	}
@@ -377,18 +377,20 @@ func TestCancelEndsABuildAndItsProcesses(t *testing.T) {
 	from := files(t, map[string]string{"Dockerfile": shell + "RUN echo started && sleep 987654\n"})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	var running []int
 	err := b.use(ctx, func() error {
 		_, err := b.client().Build(ctx, from, image.Result{}, reporter(func(text string) {
 			if text == "started" {
+				running, _ = cgroupProcesses(b.cgroup())
 				cancel()
 			}
 		}))
 		return err
 	})
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
+	if !errors.Is(err, context.Canceled) || len(running) == 0 {
+		t.Errorf("got %v with %d processes in the builder's cgroup", err, len(running))
 	}
-	left, err := cgroupProcesses(buildCgroup)
+	left, err := cgroupProcesses(b.cgroup())
 	if err != nil || len(left) > 0 {
 		t.Errorf("left running: %v, %v", left, err)
 	}

@@ -3,6 +3,8 @@ package local
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -51,8 +53,12 @@ func (b builder) client() image.BuildKit {
 	return image.BuildKit{Client: filepath.Join(b.programs(), "buildctl"), Address: "unix://" + b.socket(), Temp: b.layout().cached("tmp")}
 }
 
-// buildCgroup is where the processes of RUN are: BuildKit adds the second part.
-const buildCgroup = "berth/buildkit"
+// cgroup is where the processes of RUN are, in a group "buildkit" that BuildKit
+// adds. Each cache has one of its own: who ends a builder ends no other's builds.
+func (b builder) cgroup() string {
+	sum := sha256.Sum256([]byte(b.dir()))
+	return "berth/builds-" + hex.EncodeToString(sum[:4])
+}
 
 // configuration is buildkitd's own. Builds have this machine's network, as
 // their downloads have its name servers, proxies and routes. The least recently
@@ -79,7 +85,7 @@ func (b builder) configuration() string {
   enabled = true
   binary = %q
   networkMode = "host"
-  defaultCgroupParent = "berth"
+  defaultCgroupParent = %q
   gc = true
   reservedSpace = "2GB"
   maxUsedSpace = "10GB"
@@ -87,7 +93,7 @@ func (b builder) configuration() string {
 
 [registry.%q]
   ca = [ %q ]
-`, b.dir("root"), "unix://"+b.socket(), b.dir("otel.sock"), b.runc(),
+`, b.dir("root"), "unix://"+b.socket(), b.dir("otel.sock"), b.runc(), b.cgroup(),
 		b.registry.address(), b.registry.caFile())
 }
 
@@ -213,7 +219,7 @@ func (b builder) end() error {
 	for _, pid := range b.daemons() {
 		problems = append(problems, supervisor.End(pid))
 	}
-	return errors.Join(append(problems, killCgroup(buildCgroup))...)
+	return errors.Join(append(problems, killCgroup(b.cgroup()))...)
 }
 
 // daemons are the processes that were started with the builder's configuration.
