@@ -173,6 +173,7 @@ digest: ## Name what was pushed by its digest: IMAGE=realworld REGISTRY=ghcr.io/
 .PHONY: bin/berth
 bin/berth:
 	@command -v go >/dev/null || { echo "berth is compiled by Go 1.26 or newer: https://go.dev/doc/install" >&2; exit 1; }
+	go run ./internal/source/pack
 	go build -ldflags '-s -w' -o bin/berth ./cmd/berth
 
 # Kubernetes on this machine takes root. Who may become root is asked before

@@ -146,6 +146,10 @@ func testApplications(t *testing.T) {
 		})
 	})
 	t.Run("Flask", testFlask)
+	// Their backups' image was made of the source that the program carries.
+	if found, err := filepath.Glob(home + "/cache/berth/source/*/images/backup/Dockerfile"); err != nil || len(found) != 1 {
+		t.Errorf("unpacked source: %v, %v", found, err)
+	}
 }
 
 // The kind of application that the original system deployed: SQLite in staging

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -43,6 +44,10 @@ const patience = 25 * time.Minute
 func berthCommand(args ...string) *exec.Cmd {
 	command := exec.Command(program, args...)
 	command.Dir = root
+	if i := slices.Index(args, "-C"); i >= 0 {
+		// As its owner works: berth's source is nowhere near, but in the program.
+		command.Dir = args[i+1]
+	}
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
 		switch name {

@@ -164,12 +164,17 @@ func linkCache() error {
 	return nil
 }
 
-// build compiles berth with the flags of the Makefile.
+// build compiles berth as the Makefile does.
 func build() error {
-	command := exec.Command("go", "build", "-ldflags", "-s -w", "-o", program, "./cmd/berth")
-	command.Dir = root
-	if output, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("build berth: %w: %s", err, output)
+	for _, arguments := range [][]string{
+		{"run", "./internal/source/pack"},
+		{"build", "-ldflags", "-s -w", "-o", program, "./cmd/berth"},
+	} {
+		command := exec.Command("go", arguments...)
+		command.Dir = root
+		if output, err := command.CombinedOutput(); err != nil {
+			return fmt.Errorf("build berth: %w: %s", err, output)
+		}
 	}
 	return nil
 }

@@ -380,7 +380,7 @@ func (a *app) platformImage(ctx context.Context, c *config.Config, p provider.Pr
 	}
 	root, err := source.Root()
 	if err != nil {
-		return "", fault.WithHint(err, "run bin/berth out of a clone of berth, or name a built image in berth.yaml: images.%s", name)
+		return "", fault.WithHint(err, "compile it by make bin/berth, which packs the source in, or name a built image in berth.yaml: images.%s", name)
 	}
 	return p.Publish(ctx, provider.Build{
 		Name: name, Dockerfile: filepath.Join(root, "images", name, "Dockerfile"), Context: root,
