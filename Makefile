@@ -99,14 +99,14 @@ test-backup: ## Run the backup job's tests alone
 
 .PHONY: e2e
 e2e: ## Run the tests against a real Kubernetes on this machine (root)
-	.ci/need nftables
+	.ci/need nftables python3 nodejs
 	go test -tags e2e -count 1 -timeout 75m -v ./e2e
 
 .PHONY: soak
 soak: ROUNDS ?= 5
-soak: STEPS ?= Deploy|Together|Pods|Scale|Backups|Healing
+soak: STEPS ?= Deploy|Ingress|Together|Pods|Scale|Backups|Healing
 soak: ## Repeat what a noisy machine may upset, ROUNDS times (root)
-	.ci/need nftables
+	.ci/need nftables python3 nodejs
 	go test -tags e2e -count $(ROUNDS) -timeout 0 -v ./e2e -deploys 20 -run '^TestBerth$$/^($(STEPS))$$'
 
 .PHONY: bench

@@ -27,7 +27,7 @@ import (
 
 var keep = flag.Bool("keep", false, "leave the cluster running at the end, and go on with one that was left")
 
-var deploys = flag.Int("deploys", 8, "how many deploys Images and Together make; of Together's a quarter fails in each of two ways")
+var deploys = flag.Int("deploys", 8, "how many deploys Images, Ingress and Together make; of Together's a quarter fails in each of two ways")
 
 // home is where the tests' own cluster lives. Its path is short, as sockets are
 // below it, and not random, so that a run can clear up after one that was
@@ -47,6 +47,7 @@ var steps = []struct {
 	{"InterruptedDeploy", testInterruptedDeploy},
 	{"SecondApplication", testSecondApplication},
 	{"Trouble", testTrouble},
+	{"Ingress", testIngress},
 	{"Sessions", testSessions},
 	{"FirstDeploysAtOnce", testFirstDeploysAtOnce},
 	{"Images", testImages},

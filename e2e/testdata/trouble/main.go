@@ -6,11 +6,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log"
 	"net/http"
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -54,10 +56,28 @@ func main() {
 		w.WriteHeader(status)
 		json.NewEncoder(w).Encode(os.Environ())
 	})
+	http.HandleFunc("/socket", echo)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	server := &http.Server{Addr: address}
 	context.AfterFunc(ctx, func() { server.Shutdown(context.Background()) })
 	fmt.Println("listening on", address)
 	log.Print(server.ListenAndServe())
+}
+
+// echo sends back what comes over a WebSocket, byte by byte: what lies between
+// looks at the handshake alone.
+func echo(w http.ResponseWriter, r *http.Request) {
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		http.Error(w, "this is for WebSockets", http.StatusUpgradeRequired)
+		return
+	}
+	connection, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	defer connection.Close()
+	fmt.Fprint(connection, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+	io.Copy(connection, buffered)
 }
