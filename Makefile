@@ -92,6 +92,10 @@ test: ## Run the tests against real PostgreSQL, NGINX, S3 and Terraform
 	cd kube && CGO_ENABLED=0 go test -trimpath ./provisioner/... ./registry/...
 	cd collector && go test ./...
 
+.PHONY: quick
+quick: ## Run the tests of the packages that you changed
+	.ci/quick
+
 .PHONY: test-backup
 test-backup: ## Run the backup job's tests alone
 	.ci/need postgresql s3cmd
