@@ -13,6 +13,7 @@ import (
 	"berth/internal/kube"
 	"berth/internal/provider"
 	"berth/internal/release"
+	"berth/internal/rollout"
 )
 
 func TestUpMakesTheClusterAndDeploysInOrder(t *testing.T) {
@@ -187,6 +188,33 @@ func TestAFailedDeployTellsWhy(t *testing.T) {
 	}
 	if strings.Contains(got.errors, "\x1b") {
 		t.Error("the pod's words reached the terminal as they were")
+	}
+}
+
+// The hint names the key of berth.yaml, however the error is wrapped on its way:
+// giving back the lock joins it with what that met.
+func TestAFailedDeployTellsTheKeyThatHelps(t *testing.T) {
+	lost := &release.Failed{
+		Environment: "staging", Revision: 7, Image: "bad", To: 6, Back: 8,
+		Reasons: []rollout.Reason{{Object: "pod tiny-1", Reason: "Unhealthy", Message: "GET / on port 8000 answers 401", Hint: "health is in berth.yaml"}},
+	}
+	for name, test := range map[string]struct {
+		err  error
+		want string
+	}{
+		"as it is":          {lost, "error: revision 7 of staging failed; revision 6 serves again (as revision 8)\n"},
+		"joined":            {errors.Join(lost, nil), "error: revision 7 of staging failed; revision 6 serves again (as revision 8)\n"},
+		"joined with more":  {errors.Join(lost, errors.New("the lock was lost")), "the lock was lost"},
+		"wrapped with more": {fmt.Errorf("up: %w", lost), "error: up: revision 7"},
+	} {
+		w := newWorld()
+		w.fail["deploy staging bad"] = test.err
+		got := w.berth(t, "deploy", "staging", "--image", "bad")
+		for _, want := range []string{test.want, "health is in berth.yaml"} {
+			if got.status != failed || strings.Count(got.errors, want) != 1 {
+				t.Errorf("%s: %q is not there once:\n%s", name, want, got.errors)
+			}
+		}
 	}
 }
 

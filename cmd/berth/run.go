@@ -79,8 +79,11 @@ func run(ctx context.Context, args []string, a *app) int {
 	// Why a release does not serve takes more than a line.
 	if lost := new(release.Failed); errors.As(err, &lost) {
 		a.console.Explain(lost.Report())
-		if err == error(lost) {
-			err = lost.Summary()
+		summary := lost.Summary()
+		if err.Error() == lost.Error() { // whatever it is wrapped in
+			err = summary
+		} else if hint := fault.Hint(summary); hint != "" {
+			err = fault.WithHint(err, "%s", hint)
 		}
 	}
 	a.console.Error(err)
