@@ -20,19 +20,27 @@ import (
 var unpacked = []string{"etcd-server", "containerd", "runc", "containernetworking-plugins"}
 
 // installed are the Debian packages that have to be installed, with a program
-// of each. None starts a service.
+// of each. None starts a service. The keyring is what Ubuntu does not have:
+// without it nothing there trusts Debian's packages.
 var installed = map[string]string{
-	"nftables":    "nft",
-	"mmdebstrap":  "mmdebstrap",
-	"libseccomp2": "",
+	"nftables":               "nft",
+	"mmdebstrap":             "mmdebstrap",
+	"libseccomp2":            "",
+	"debian-archive-keyring": "",
 }
+
+// debianKeyring is the file of the package debian-archive-keyring that holds
+// the keys of Debian's releases.
+const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 // missingPackages returns the packages that are yet to be installed.
 func missingPackages() []string {
 	var missing []string
 	for name, program := range installed {
 		if program == "" {
-			if exec.Command("dpkg-query", "--status", name).Run() != nil {
+			// A package that was removed keeps an entry.
+			status, err := exec.Command("dpkg-query", "--show", "--showformat=${db:Status-Status}", name).Output()
+			if err != nil || string(status) != "installed" {
 				missing = append(missing, name)
 			}
 		} else if _, err := exec.LookPath(program); err != nil {
