@@ -36,6 +36,7 @@ func (p *Provider) Check(ctx context.Context) []provider.Check {
 		checkCgroups(),
 		checkOverlay(),
 		p.checkAttributes(),
+		p.checkFirewall(ctx),
 	}
 	// What the cluster holds itself is not in its way.
 	if !p.holdsNetwork() {
