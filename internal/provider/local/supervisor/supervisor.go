@@ -113,6 +113,12 @@ func Running(dir Dir, part string) bool {
 	return alive
 }
 
+// PID is the process of a part, if it runs now.
+func PID(dir Dir, part string) (pid int, ok bool) {
+	found, alive := recorded(dir.record(part))
+	return found.PID, alive
+}
+
 // Stop ends all parts of dir, in the reverse of their order, and then the
 // supervisor. It does so itself when no supervisor is left to do it.
 func Stop(ctx context.Context, dir Dir) error {
