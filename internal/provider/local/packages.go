@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"berth/internal/fault"
@@ -50,8 +51,36 @@ func missingPackages() []string {
 	return missing
 }
 
+// broughtPackages are those of the installed packages that berth brought to this
+// machine, and that are there.
+func broughtPackages(l layout) []string {
+	content, err := os.ReadFile(l.brought())
+	if err != nil {
+		return nil
+	}
+	missing := missingPackages()
+	return slices.DeleteFunc(strings.Fields(string(content)), func(name string) bool { return slices.Contains(missing, name) })
+}
+
+// recordPackages remembers what berth is about to bring.
+func recordPackages(l layout, names []string) error {
+	content, err := os.ReadFile(l.brought())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read which packages were installed: %w", err)
+	}
+	all := append(strings.Fields(string(content)), names...)
+	slices.Sort(all)
+	if err := replaceFile(l.brought(), []byte(strings.Join(slices.Compact(all), "\n")+"\n"), 0o644); err != nil {
+		return fmt.Errorf("record which packages are installed: %w", err)
+	}
+	return nil
+}
+
 // installPackages installs packages with apt-get, which says what it does.
-func installPackages(ctx context.Context, names []string, step progress.Step) error {
+func installPackages(ctx context.Context, l layout, names []string, step progress.Step) error {
+	if err := recordPackages(l, names); err != nil {
+		return err
+	}
 	step.Detail("apt-get install " + strings.Join(names, " "))
 	arguments := append([]string{"install", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"}, names...)
 	err := aptGet(ctx, "", arguments...)

@@ -2,7 +2,9 @@ package local
 
 import (
 	"fmt"
+	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -24,7 +26,10 @@ func TestCheckPortsNamesWhoListens(t *testing.T) {
 	}
 	defer everywhere.Close()
 	port := everywhere.Addr().(*net.TCPAddr).Port
-	p := &Provider{config: config.Local{HTTP: fmt.Sprintf("127.0.0.1:%d", port), HTTPS: taken.Addr().String()}}
+	p := &Provider{
+		config:  config.Local{HTTP: fmt.Sprintf("127.0.0.1:%d", port), HTTPS: taken.Addr().String()},
+		network: network{netip.MustParsePrefix("10.118.0.0/16")},
+	}
 
 	check := p.checkPorts()
 	me := fmt.Sprintf("(pid %d)", os.Getpid())
@@ -40,8 +45,60 @@ func TestCheckPortsNamesWhoListens(t *testing.T) {
 	}
 }
 
+// Who listens on all addresses is in the way of the cluster's own, which are not
+// there before it is up; who listens on 127.0.0.1 is not.
+func TestCheckPortsSeesWhoListensEverywhere(t *testing.T) {
+	for _, test := range []struct{ network, taken, want string }{
+		{"tcp", "0.0.0.0:9000", "10.118.0.1:9000"},
+		{"tcp", "[::]:6443", "10.118.0.1:6443"},
+		{"tcp", "0.0.0.0:20500", "10.118.0.1:20500"},
+		{"tcp", "0.0.0.0:10250", "10.118.0.11:10250"},
+		{"udp", "0.0.0.0:53", "10.118.0.2:53"},
+		{"tcp", "0.0.0.0:53", "10.118.0.2:53"},
+		{"tcp", "0.0.0.0:10254", "127.0.0.1:10254"},
+		{"tcp", "127.0.0.1:9000", ""},
+		{"udp", "127.0.0.53:53", ""},
+	} {
+		t.Run(test.network+" "+test.taken, func(t *testing.T) {
+			s := newSpace(t) // where nobody else listens
+			s.in(t, func() error {
+				var socket io.Closer
+				var err error
+				if test.network == "udp" {
+					socket, err = net.ListenPacket(test.network, test.taken)
+				} else {
+					socket, err = net.Listen(test.network, test.taken)
+				}
+				if err != nil {
+					return err
+				}
+				defer socket.Close()
+				p := &Provider{
+					config:  config.Local{HTTP: "127.0.0.1:8080", HTTPS: "127.0.0.1:8443"},
+					network: network{netip.MustParsePrefix("10.118.0.0/16")},
+				}
+				check := p.checkPorts()
+				if test.want == "" {
+					if check.Problem != "" {
+						t.Errorf("it is in the way: %+v", check)
+					}
+					return nil
+				}
+				if !strings.Contains(check.Problem, test.want+" is taken by ") || !strings.Contains(check.Problem, fmt.Sprintf("(pid %d)", os.Getpid())) ||
+					strings.Contains(check.Problem, ",") || check.Remedy == "" {
+					t.Errorf("got %+v, want %s and who has it", check, test.want)
+				}
+				return nil
+			})
+		})
+	}
+}
+
 func TestCheckPortsTellsAnAddressThatIsNotHere(t *testing.T) {
-	p := &Provider{config: config.Local{HTTP: "192.0.2.77:8080", HTTPS: "127.0.0.1:0"}}
+	p := &Provider{
+		config:  config.Local{HTTP: "192.0.2.77:8080", HTTPS: "127.0.0.1:0"},
+		network: network{netip.MustParsePrefix("10.118.0.0/16")},
+	}
 	if check := p.checkPorts(); !strings.Contains(check.Problem, "192.0.2.77:8080: this machine has no such address") {
 		t.Errorf("got %q", check.Problem)
 	}

@@ -137,7 +137,7 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 		if authority, err = plane.configure(); err != nil {
 			return err
 		}
-		if err := prepareMachine(p.layout); err != nil {
+		if err := prepareMachine(thisHost, p.layout); err != nil {
 			return err
 		}
 		if err := p.network.up(ctx, s.Nodes); err != nil {

@@ -47,7 +47,7 @@ func (p *Provider) stop(ctx context.Context, r progress.Reporter) error {
 			unmountBelow(p.layout.cache), // what a killed build left
 			removeCgroups("berth"),
 			p.network.down(ctx),
-			restoreMachine(p.layout),
+			restoreMachine(thisHost, p.layout),
 		)
 	})
 }
@@ -119,6 +119,9 @@ func (p *Provider) Purge(ctx context.Context, r progress.Reporter) (kept []strin
 			return nil, err
 		}
 	}
+	if packages := broughtPackages(p.layout); len(packages) > 0 {
+		kept = []string{fmt.Sprintf("Debian packages that were installed: %s (apt-get remove them if nothing else needs them)", strings.Join(packages, ", "))}
+	}
 	err = progress.Run(r, "Remove all files", func(progress.Step) error {
 		if err := errors.Join(unmountBelow(p.layout.cache), unmountBelow(p.layout.state)); err != nil {
 			return err
@@ -129,7 +132,7 @@ func (p *Provider) Purge(ctx context.Context, r progress.Reporter) (kept []strin
 		removeEmptyFolders(filepath.Dir(p.layout.state)) // another provider's state may be beside
 		return nil
 	})
-	return []string{"Debian packages that were installed: nftables, mmdebstrap (apt-get remove them if nothing else needs them)"}, err
+	return kept, err
 }
 
 // Destroy implements provider.Provider. On this machine it is the same as Purge.
