@@ -61,8 +61,11 @@ func New(c *config.Config) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read local.network: %w", err)
 	}
-	n := network{prefix}
-	return &Provider{config: c.Local, layout: l, network: n, images: imageStore{registry{l, n}, &reach{}}}, nil
+	return newProvider(c.Local, l, network{prefix}), nil
+}
+
+func newProvider(c config.Local, l layout, n network) *Provider {
+	return &Provider{config: c, layout: l, network: n, images: imageStore{registry{l, n}, &reach{}}}
 }
 
 // NeedsRoot reports whether the caller cannot work on this machine's cluster:
@@ -126,6 +129,7 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 	if err := making.Wait(); err != nil {
 		return err
 	}
+	s.Kubernetes = binary
 	if err := p.saveState(s); err != nil {
 		return err
 	}
@@ -162,7 +166,14 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 	if err := p.joinNodes(ctx, client, s, r); err != nil {
 		return err
 	}
-	return progress.Run(r, "Open the bucket", func(progress.Step) error { return p.makeBucket(ctx) })
+	if err := progress.Run(r, "Open the bucket", func(progress.Step) error { return p.makeBucket(ctx) }); err != nil {
+		return err
+	}
+	if err := thisSystemd.enable(ctx, p.layout); err != nil {
+		// Everything serves all the same.
+		r.Note(fmt.Sprintf("after a reboot the cluster stays down until berth up: %v", err))
+	}
+	return nil
 }
 
 // fillRegistry brings the images there that the cluster itself runs: a node
