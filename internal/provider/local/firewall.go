@@ -79,20 +79,40 @@ func (n network) openFirewalls(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	shut := found.shut()
+	if n.opens(found.ours, shut) {
+		return nil
+	}
 	batch := found.opened()
-	for _, base := range found.shut() {
+	for _, base := range shut {
 		matches, _ := n.accepts(base.Hook)
 		for _, match := range matches {
 			batch += fmt.Sprintf("insert rule %s %s %s %s accept comment %q\n", base.Family, base.Table, base.Name, match, openedComment)
 		}
 	}
-	if batch == "" {
-		return nil
-	}
 	if err := feed(ctx, batch, "nft", "-f", "-"); err != nil {
 		return fmt.Errorf("let the cluster pass the firewall: %w", err)
 	}
 	return nil
+}
+
+// opens reports whether berth's rules in tables of others are what these chains
+// need, no more and no less.
+func (n network) opens(ours []rule, shut []base) bool {
+	missing := 0
+	there := map[base]int{}
+	for _, rule := range ours {
+		there[base{Family: rule.Family, Table: rule.Table, Name: rule.Chain}]++
+	}
+	for _, b := range shut {
+		matches, _ := n.accepts(b.Hook)
+		key := base{Family: b.Family, Table: b.Table, Name: b.Name}
+		if there[key] != len(matches) {
+			missing++
+		}
+		delete(there, key)
+	}
+	return missing == 0 && len(there) == 0
 }
 
 // closeFirewalls takes back what openFirewalls did, in whatever chains it is.
@@ -342,6 +362,9 @@ func (r *ruleset) dropping() []base {
 			!r.tables[b.table()].drops(b.Name)
 	})
 }
+
+// holds reports whether a table has chains.
+func (r *ruleset) holds(table string) bool { return len(r.tables[table]) > 0 }
 
 // shut are those of dropping that berth can open.
 func (r *ruleset) shut() []base {

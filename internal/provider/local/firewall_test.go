@@ -1,8 +1,10 @@
 package local
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -15,6 +17,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"berth/internal/config"
 )
 
 // space is a network namespace of its own: another machine, or a pod, as far as
@@ -23,21 +27,41 @@ type space struct{ work chan func() }
 
 func newSpace(t *testing.T) *space {
 	t.Helper()
+	s := newThread(t, func() error { return unix.Unshare(unix.CLONE_NEWNET) })
+	s.in(t, func() error { return up("lo") })
+	return s
+}
+
+// twin is the same namespace, for work beside other work.
+func (s *space) twin(t *testing.T) *space {
+	t.Helper()
+	there := s.open(t)
+	defer there.Close()
+	return newThread(t, func() error { return unix.Setns(int(there.Fd()), unix.CLONE_NEWNET) })
+}
+
+func newThread(t *testing.T, enter func() error) *space {
+	t.Helper()
 	s := &space{make(chan func())}
 	began := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlocked, so that the thread ends
-		began <- unix.Unshare(unix.CLONE_NEWNET)
+		began <- enter()
 		for work := range s.work {
 			work()
 		}
 	}()
 	if err := <-began; err != nil {
-		t.Fatalf("make a network namespace, which takes root: %v", err)
+		t.Fatalf("enter a network namespace, which takes root: %v", err)
 	}
 	t.Cleanup(func() { close(s.work) })
-	s.in(t, func() error { return up("lo") })
 	return s
+}
+
+func (s *space) open(t *testing.T) (file *os.File) {
+	t.Helper()
+	s.in(t, func() (err error) { file, err = os.Open("/proc/thread-self/ns/net"); return err })
+	return file
 }
 
 // in runs something in the namespace; so does what it starts.
@@ -73,8 +97,7 @@ func up(name string) error {
 // join makes a pair of interfaces: name in this namespace, eth0 in the other.
 func (s *space) join(t *testing.T, name string, other *space) {
 	t.Helper()
-	var there *os.File
-	other.in(t, func() (err error) { there, err = os.Open("/proc/thread-self/ns/net"); return err })
+	there := other.open(t)
 	defer there.Close()
 	s.in(t, func() error {
 		pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: "eth0", PeerNamespace: netlink.NsFd(there.Fd())}
@@ -341,6 +364,45 @@ END`)
 	time.Sleep(100 * time.Millisecond)
 	if counts := w.machine.run(t, "nft list table ip seen"); strings.Count(counts, "packets 0 bytes 0") != 2 {
 		t.Errorf("what a neighbour sent under a pod's address was let in:\n%s", counts)
+	}
+}
+
+// A firewall that is loaded again takes the cluster's rules along, and one that
+// comes after up knows nothing of it: both are seen.
+func TestRulesComeBack(t *testing.T) {
+	w := newTestNetwork(t)
+	w.up(t)
+	w.serve(t)
+	p := newProvider(config.Local{}, layout{state: t.TempDir(), cache: t.TempDir()}, w.network)
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan error)
+	keeper := w.machine.twin(t)
+	keeper.work <- func() { ended <- p.keepRules(ctx, slog.New(slog.DiscardHandler)) }
+	for _, name := range []string{"nftables.service with an input drop", "Docker"} {
+		w.machine.run(t, "nft flush ruleset\n"+firewalls[name].rules)
+		for deadline := time.Now().Add(30 * time.Second); ; {
+			if w.pod.reaches(t, "tcp", "10.118.0.1:9000") && w.pod.reaches(t, "tcp", "10.118.1.6:8000") &&
+				w.pod.reaches(t, "tcp", "192.168.77.2:80") && !w.neighbour.reaches(t, "tcp", "10.118.1.5:8000") {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: the rules do not come back:\n%s", name, w.rules(t))
+			}
+		}
+	}
+	// Its own changes are nothing to act on: handles count up with each.
+	settled := w.machine.run(t, "nft --handle list ruleset")
+	time.Sleep(3 * settle)
+	if later := w.machine.run(t, "nft --handle list ruleset"); counters.ReplaceAllString(later, "") != counters.ReplaceAllString(settled, "") {
+		t.Errorf("rules go on changing, from\n%s\nto\n%s", settled, later)
+	}
+	end()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	w.machine.in(t, func() error { return w.network.down(t.Context()) })
+	if after := w.rules(t); strings.Contains(after, "10.118") {
+		t.Errorf("after down there is\n%s", after)
 	}
 }
 

@@ -100,6 +100,14 @@ func (n network) up(ctx context.Context, nodes []int) error {
 	if err := netlink.RouteReplace(n.nowhere()); err != nil {
 		return fmt.Errorf("add route for pods that are gone: %w", err)
 	}
+	if err := n.loadRules(ctx); err != nil {
+		return err
+	}
+	return n.openFirewalls(ctx)
+}
+
+// loadRules replaces berth's own table, in one step.
+func (n network) loadRules(ctx context.Context) error {
 	var text bytes.Buffer
 	if err := rules.Execute(&text, map[string]any{"Network": n.Masked(), "RootsAlone": proxyPort}); err != nil {
 		return err
@@ -107,7 +115,7 @@ func (n network) up(ctx context.Context, nodes []int) error {
 	if err := feed(ctx, text.String(), "nft", "-f", "-"); err != nil {
 		return fmt.Errorf("load nftables rules: %w", err)
 	}
-	return n.openFirewalls(ctx)
+	return nil
 }
 
 // down removes what up made, and the tables of kube-proxy.

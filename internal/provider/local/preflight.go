@@ -36,7 +36,7 @@ func (p *Provider) Check(ctx context.Context) []provider.Check {
 		p.checkDisk(),
 		checkMemory(),
 		checkCgroups(),
-		checkOverlay(),
+		checkOverlay(thisHost),
 		p.checkAttributes(),
 		p.checkFirewall(ctx),
 	}
@@ -159,10 +159,9 @@ func checkCgroups() provider.Check {
 	return c
 }
 
-func checkOverlay() provider.Check {
+func checkOverlay(h host) provider.Check {
 	c := provider.Check{Name: "overlay file system"}
-	content, err := os.ReadFile("/proc/filesystems")
-	if err == nil && strings.Contains(string(content), "\toverlay\n") {
+	if slices.Contains(h.words("/proc/filesystems"), "overlay") {
 		return c
 	}
 	output, err := exec.Command("modprobe", "overlay").CombinedOutput()

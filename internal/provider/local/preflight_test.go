@@ -116,3 +116,32 @@ func TestOtherPort(t *testing.T) {
 		}
 	}
 }
+
+// A module that is not loaded, a kernel that has none and a tool that is not
+// installed are three things, and take three different lines.
+func TestCheckOverlayTellsModuleKernelAndToolApart(t *testing.T) {
+	for name, test := range map[string]struct {
+		filesystems, modprobe string
+		problem, remedy       string
+	}{
+		"loaded":               {"nodev\tproc\nnodev\toverlay\n", "", "", ""},
+		"loaded when asked":    {"nodev\tproc\n", "exit 0", "", ""},
+		"no modprobe":          {"nodev\tproc\n", "", "there is no modprobe to load it", "apt-get install kmod"},
+		"the kernel has none":  {"nodev\tproc\n", "echo 'modprobe: FATAL: Module overlay not found' >&2; exit 1", "the kernel cannot load the module overlay: modprobe: FATAL", "boot a kernel that has it"},
+		"another's name in it": {"nodev\toverlayfs2\n", "", "there is no modprobe", "apt-get install kmod"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			t.Setenv("PATH", folder)
+			if test.modprobe != "" {
+				if err := os.WriteFile(folder+"/modprobe", []byte("#!/bin/sh\n"+test.modprobe+"\n"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			check := checkOverlay(fakeHost(t, map[string]string{"/proc/filesystems": test.filesystems}))
+			if !strings.Contains(check.Problem, test.problem) || !strings.Contains(check.Remedy, test.remedy) || (check.Problem == "") != (test.problem == "") {
+				t.Errorf("got %+v", check)
+			}
+		})
+	}
+}

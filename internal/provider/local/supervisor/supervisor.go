@@ -153,8 +153,9 @@ func Stop(ctx context.Context, dir Dir) error {
 
 // Run is the supervisor's process: it waits until no other supervisor of dir is
 // alive, then supervises until the spec says stop. The command in argv is this
-// one, for its standby.
-func Run(ctx context.Context, dir Dir, argv []string) error {
+// one, for its standby. Meanwhile it calls beside, unless it is nil; that must
+// return when its context ends.
+func Run(ctx context.Context, dir Dir, argv []string, beside func(context.Context)) error {
 	lock, err := os.OpenFile(dir.lock(), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("open supervisor lock: %w", err)
@@ -175,7 +176,15 @@ func Run(ctx context.Context, dir Dir, argv []string) error {
 		return err
 	}
 	s := &supervisor{dir: dir, argv: argv, log: slog.New(slog.NewJSONHandler(os.Stderr, nil))}
-	return s.run(ctx)
+	besideCtx, end := context.WithCancel(ctx)
+	var others sync.WaitGroup
+	if beside != nil {
+		others.Go(func() { beside(besideCtx) })
+	}
+	err = s.run(ctx)
+	end()
+	others.Wait() // before the lock is free
+	return err
 }
 
 type supervisor struct {
