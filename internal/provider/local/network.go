@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -67,6 +68,20 @@ table ip berth {
 
 // ownTables are the nftables tables of berth and of its kube-proxy.
 var ownTables = []string{"ip berth", "ip kube-proxy", "ip6 kube-proxy"}
+
+// askNoProxy has this process, and what it starts, reach the cluster's addresses
+// without the proxy that the machine may need for all others.
+func (n network) askNoProxy() error {
+	const name = "NO_PROXY"
+	direct := os.Getenv(name)
+	if direct == "" {
+		direct = os.Getenv("no_proxy") // which counts only without the other
+	}
+	if direct == "*" || slices.Contains(strings.Split(direct, ","), n.Masked().String()) {
+		return nil
+	}
+	return os.Setenv(name, strings.TrimPrefix(direct+","+n.Masked().String(), ","))
+}
 
 // up makes the network. It changes nothing that is right already.
 func (n network) up(ctx context.Context, nodes []int) error {

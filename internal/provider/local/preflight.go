@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -35,6 +36,7 @@ func (p *Provider) Check(ctx context.Context) []provider.Check {
 		checkProgram("apt-get", "berth takes etcd, containerd and PostgreSQL from Debian's packages: run it on Debian or Ubuntu"),
 		p.checkDisk(),
 		checkMemory(),
+		p.checkClock(time.Now()),
 		checkCgroups(),
 		checkOverlay(thisHost),
 		p.checkAttributes(),
@@ -126,6 +128,25 @@ func checkMemory() provider.Check {
 	} else if total < neededMemory {
 		c.Problem = fmt.Sprintf("%d MiB, %d needed", total>>20, neededMemory>>20)
 		c.Remedy = "run berth on a larger machine"
+	}
+	return c
+}
+
+// checkClock finds a clock that is behind. No certificate is valid yet to it:
+// neither those of the places that packages and images come from nor, on a
+// machine that was right once, the cluster's.
+func (p *Provider) checkClock(now time.Time) provider.Check {
+	c := provider.Check{Name: "clock"}
+	known := []string{p.layout.pki("kubernetes-ca.crt")}
+	if program, err := os.Executable(); err == nil {
+		known = append(known, program)
+	}
+	for _, file := range known {
+		// A day for clocks of whoever made the file.
+		if info, err := os.Stat(file); err == nil && now.Before(info.ModTime().Add(-24*time.Hour)) {
+			c.Problem = fmt.Sprintf("it is %s by this machine's clock, and %s was made on %s", now.Format(time.DateOnly), file, info.ModTime().Format(time.DateOnly))
+			c.Remedy = "set it: sudo timedatectl set-ntp true, or sudo date --set=…"
+		}
 	}
 	return c
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"berth/internal/config"
 )
@@ -143,5 +144,27 @@ func TestCheckOverlayTellsModuleKernelAndToolApart(t *testing.T) {
 				t.Errorf("got %+v", check)
 			}
 		})
+	}
+}
+
+func TestCheckClock(t *testing.T) {
+	p := &Provider{layout: layout{state: t.TempDir()}}
+	for now, wrong := range map[time.Time]bool{
+		time.Unix(0, 0):                      true,
+		time.Now().Add(-30 * 24 * time.Hour): true,
+		time.Now():                           false,
+		time.Now().Add(time.Hour):            false,
+		time.Now().Add(-time.Hour):           false,
+	} {
+		if err := os.MkdirAll(p.layout.in("pki"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p.layout.pki("kubernetes-ca.crt"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		check := p.checkClock(now)
+		if (check.Problem != "") != wrong || wrong && !strings.Contains(check.Problem, now.Format(time.DateOnly)) {
+			t.Errorf("%s: %+v", now, check)
+		}
 	}
 }

@@ -61,7 +61,8 @@ func New(c *config.Config) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read local.network: %w", err)
 	}
-	return newProvider(c.Local, l, network{prefix}), nil
+	n := network{prefix}
+	return newProvider(c.Local, l, n), n.askNoProxy()
 }
 
 func newProvider(c config.Local, l layout, n network) *Provider {
