@@ -232,6 +232,24 @@ func TestMetricsOfKubeProxyAreRootsAlone(t *testing.T) {
 	}
 }
 
+// A kernel without nftables and a container's root need different lines.
+func TestCheckFirewallTellsKernelAndPermissionApart(t *testing.T) {
+	for said, want := range map[string]string{
+		"Error: Could not process rule: Operation not permitted":               "CAP_NET_ADMIN",
+		"netlink: Error: cache initialization failed: Operation not permitted": "CAP_NET_ADMIN",
+		"Unable to initialize Netlink socket: Protocol not supported":          "boot a kernel with nftables",
+	} {
+		folder := t.TempDir()
+		if err := os.WriteFile(folder+"/nft", []byte("#!/bin/sh\necho '"+said+"' >&2\nexit 1\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", folder)
+		if check := (&Provider{}).checkFirewall(t.Context()); !strings.Contains(check.Problem, said) || !strings.Contains(check.Remedy, want) {
+			t.Errorf("%s: %+v", said, check)
+		}
+	}
+}
+
 // What no rule of berth's can open is told of before anything is changed, with
 // the line that opens it.
 func TestCheckFirewallNamesTheLineThatOpensIt(t *testing.T) {
