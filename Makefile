@@ -86,7 +86,7 @@ doctor: bin/berth ## Say what is missing on this machine
 
 .PHONY: test
 test: ## Run the tests against real PostgreSQL, NGINX, S3 and Terraform
-	.ci/need postgresql nginx libnginx-mod-http-lua buildah zstd s3cmd pgbouncer
+	.ci/need postgresql nginx libnginx-mod-http-lua buildah zstd s3cmd pgbouncer nftables iptables mmdebstrap
 	go run ./e2e/tofu
 	go test ./...
 	cd kube && CGO_ENABLED=0 go test -trimpath ./provisioner/... ./registry/...

@@ -71,7 +71,7 @@ func (then machine) changes(now machine) []string {
 
 func lookAtMachine() (machine, error) {
 	m := machine{}
-	return m, errors.Join(m.processes(), m.mounts(), m.network(), m.tables(), m.cgroups(), m.files(), m.sysctls(), m.listeners())
+	return m, errors.Join(m.processes(), m.mounts(), m.network(), m.tables(), m.cgroups(), m.kernel(), m.files(), m.sysctls(), m.listeners())
 }
 
 // processes are those of the tests' cluster; others come and go.
@@ -180,11 +180,25 @@ func (m machine) cgroups() error {
 	return nil
 }
 
+// kernel is what containerd and a kubelet leave in the kernel: AppArmor's
+// profiles, and the controllers that the root cgroup hands on.
+func (m machine) kernel() error {
+	for _, file := range []string{"/sys/kernel/security/apparmor/profiles", "/sys/fs/cgroup/cgroup.subtree_control"} {
+		content, err := os.ReadFile(file)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		m["kernel "+file] = string(content)
+	}
+	return nil
+}
+
 // files are those where Kubernetes, containerd, CNI plugins and BuildKit put
 // theirs unless they are told otherwise, or even so.
 func (m machine) files() error {
 	for _, folder := range []string{
-		"/etc/buildkit", "/etc/cni", "/etc/kubernetes", "/opt/cni", "/opt/containerd", "/run/containerd", "/run/buildkit", "/run/netns",
+		"/etc/buildkit", "/etc/cni", "/etc/kubernetes", "/opt/cni", "/opt/containerd", "/run/containerd", "/run/containers", "/run/podman", "/run/buildkit", "/run/netns",
+		"/etc/systemd/system/berth.service",
 		"/run/runc", "/run/xtables.lock", "/usr/libexec/kubernetes", "/var/lib/calico", "/var/lib/cni",
 		"/var/lib/containerd", "/var/lib/buildkit", "/var/lib/etcd", "/var/lib/kubelet", "/var/log/containers", "/var/log/pods",
 		"/var/run/kubernetes",

@@ -13,9 +13,11 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,6 +33,8 @@ var machineNetwork = netip.MustParsePrefix("10.118.0.0/24")
 func testSecurity(t *testing.T) {
 	c := running(t)
 	t.Run("strangers", testStrangers)
+	t.Run("metrics", testMetricsAreRootsAlone)
+	t.Run("neighbours", testNeighbours)
 	t.Run("listeners", testListeners)
 	t.Run("addresses of nobody", testAddressesOfNobody)
 	t.Run("secrets", c.testSecrets)
@@ -87,6 +91,69 @@ func testStrangers(t *testing.T) {
 		if n, err := connection.Read(make([]byte, 100)); err == nil {
 			t.Errorf("etcd answers %d bytes to a client without a certificate", n)
 		}
+	}
+}
+
+// kube-proxy asks nobody who he is, so only root reaches its metrics.
+func testMetricsAreRootsAlone(t *testing.T) {
+	for uid, want := range map[uint32]bool{0: true, 65534: false} {
+		read := exec.Command("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/20249")
+		read.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		if output, err := read.CombinedOutput(); (err == nil) != want {
+			t.Errorf("user %d reaches kube-proxy's metrics: %v, want %v: %s", uid, err == nil, want, output)
+		}
+	}
+}
+
+// A neighbour with a route to the cluster's network, here a network namespace,
+// reaches nothing in it: no node, no pod and no Service.
+func testNeighbours(t *testing.T) {
+	c := running(t)
+	addresses := []string{"10.118.0.1:6443", "10.118.0.1:9000", "10.118.0.2:53", "10.118.0.11:10250", registryAddress}
+	for _, pod := range c.pods(t, "production", "") {
+		if !pod.Spec.HostNetwork {
+			addresses = append(addresses, pod.Status.PodIP+":8000", pod.Status.PodIP+":5432")
+		}
+	}
+	services, err := c.CoreV1().Services("production").List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, service := range services.Items {
+		if service.Spec.ClusterIP == core.ClusterIPNone {
+			continue
+		}
+		for _, port := range service.Spec.Ports {
+			addresses = append(addresses, fmt.Sprintf("%s:%d", service.Spec.ClusterIP, port.Port))
+		}
+	}
+	script := `set -eu
+unshare --net sleep 120 &
+neighbour=$!
+trap 'ip link delete berth-lan; kill $neighbour' EXIT
+until [ "$(readlink /proc/$neighbour/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do sleep 0.1; done
+inside() { nsenter --target $neighbour --net "$@"; }
+ip link add berth-lan type veth peer name eth0 netns $neighbour
+ip address add 192.168.77.1/24 dev berth-lan
+ip link set berth-lan up
+inside ip address add 192.168.77.2/24 dev eth0
+inside ip link set eth0 up
+inside ip route add 10.118.0.0/16 via 192.168.77.1
+refused=$(inside timeout 5 bash -c 'exec 3<>/dev/tcp/192.168.77.1/1' 2>&1) || true
+case $refused in *refused*) ;; *) echo "this machine itself: $refused"; exit 1 ;; esac
+for address; do
+	if inside timeout 1 bash -c "exec 3<>/dev/tcp/${address%:*}/${address#*:}" 2>/dev/null; then echo "$address"; fi
+done
+`
+	output, err := exec.Command("bash", append([]string{"-c", script, "neighbour"}, addresses...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	if len(output) > 0 {
+		t.Errorf("a neighbour reaches %s", bytes.ReplaceAll(bytes.TrimSpace(output), []byte("\n"), []byte(", ")))
+	}
+	if len(addresses) < 12 {
+		t.Errorf("looked at only %d addresses", len(addresses))
 	}
 }
 

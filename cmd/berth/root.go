@@ -78,7 +78,7 @@ Begin with: berth up`,
 	}
 	root.SetHelpCommandGroupID("look")
 	root.SetCompletionCommandGroupID("look")
-	root.AddCommand(a.superviseCommand())
+	root.AddCommand(a.superviseCommand(), a.bootCommand(), a.haltCommand())
 	return root
 }
 

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"berth/internal/provider/local"
 	"berth/internal/provider/local/supervisor"
 )
 
@@ -20,7 +23,13 @@ func (a *app) superviseCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("find this program: %w", err)
 			}
-			return supervisor.Run(command.Context(), supervisor.Dir(args[0]), []string{program, command.Name(), args[0]})
+			log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+			return supervisor.Run(command.Context(), supervisor.Dir(args[0]), []string{program, command.Name(), args[0]},
+				func(ctx context.Context) {
+					if err := local.KeepRules(ctx, log); err != nil {
+						log.Error("keep the firewall's rules", "error", err)
+					}
+				})
 		},
 	}
 }

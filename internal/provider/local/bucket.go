@@ -43,7 +43,7 @@ func (p *Provider) makeBucket(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connect to the bucket: %w", err)
 	}
-	err = poll(ctx, time.Minute, func(ctx context.Context) error {
+	err = poll(ctx, p.patience(time.Minute, "s3-gateway"), func(ctx context.Context) error {
 		there, err := opened.Exists(ctx)
 		if err != nil || there {
 			return err

@@ -36,18 +36,27 @@ func TestMain(m *testing.M) {
 	}
 	testCache = folder
 	status := m.Run()
-	b := testBuilder()
-	if err := errors.Join(b.end(), unmountBelow(folder), removeCgroups(b.cgroup()), os.RemoveAll(folder)); err != nil {
+	if err := errors.Join(endTestBuilder(), os.RemoveAll(folder)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		status = 1
 	}
+	os.Exit(status)
+}
+
+// endTestBuilder leaves nothing of BuildKit behind, if a test started it.
+func endTestBuilder() error {
+	b := testBuilder()
+	if !exists(b.config()) {
+		return nil
+	}
+	err := errors.Join(b.end(), unmountBelow(testCache), removeCgroups(b.cgroup()))
 	// The parent, unless a cluster of this machine has more in it.
 	if roots, _, err := cgroupRoots(); err == nil {
 		for _, root := range roots {
 			os.Remove(filepath.Join(root, "berth"))
 		}
 	}
-	os.Exit(status)
+	return err
 }
 
 // prepareBuilder compiles BuildKit, of which Go's cache has all but the first

@@ -164,8 +164,8 @@ func (b builder) start(ctx context.Context) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- daemon.Wait() }()
-	const patience = time.Minute // the machine may be busy compiling Kubernetes
-	for deadline := time.Now().Add(patience); ; {
+	// The machine may be busy compiling Kubernetes.
+	for patience := patienceFor(func() []int { return []int{daemon.Process.Pid} }, time.Minute); ; {
 		if b.answers() {
 			return nil
 		}
@@ -176,7 +176,7 @@ func (b builder) start(ctx context.Context) error {
 			return b.startFailed(fmt.Errorf("it ended: %w", err))
 		case <-time.After(20 * time.Millisecond):
 		}
-		if time.Now().After(deadline) {
+		if patience.spent() {
 			return b.startFailed(errors.New("it does not answer"))
 		}
 	}

@@ -21,6 +21,9 @@ const (
 	etcdPort      = 20379
 	etcdPeerPort  = 20380
 	apiPort       = 6443
+	dnsPort       = 53
+	kubeletPort   = 10250
+	kubeletHealth = 10248
 	bucketPort    = 9000
 	managerPort   = 20257
 	schedulerPort = 20259

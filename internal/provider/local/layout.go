@@ -77,5 +77,6 @@ func (l layout) trust() string { return filepath.Join(filepath.Dir(l.state), "ca
 
 // Below cache.
 func (l layout) toolsLock() string          { return l.cached("tools.lock") }
+func (l layout) brought() string            { return l.cached("installed-packages") }
 func (l layout) packages() string           { return l.cached("packages") }
 func (l layout) program(path string) string { return l.cached("packages", "root", path) }

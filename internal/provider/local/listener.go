@@ -14,27 +14,43 @@ import (
 
 // listener names the process that listens where an address wants to, as
 // "nginx (pid 812)", or returns "" when that cannot be told.
-func listener(address netip.AddrPort) string {
+func listener(network string, address netip.AddrPort) string {
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		sockets, err := netlink.SocketDiagTCPInfo(family)
-		if err != nil {
-			continue
-		}
-		for _, socket := range sockets {
-			d := socket.InetDiagMsg
-			if d == nil || d.State != netlink.TCP_LISTEN || d.ID.SourcePort != address.Port() {
+		for _, socket := range listening(network, family) {
+			if socket.ID.SourcePort != address.Port() {
 				continue
 			}
-			source, _ := netip.AddrFromSlice(d.ID.Source)
+			source, _ := netip.AddrFromSlice(socket.ID.Source)
 			if source = source.Unmap(); source != address.Addr() && !source.IsUnspecified() {
 				continue
 			}
-			if name := socketHolder(d.INode); name != "" {
+			if name := socketHolder(socket.INode); name != "" {
 				return name
 			}
 		}
 	}
 	return ""
+}
+
+// listening are the sockets that wait for anybody.
+func listening(network string, family uint8) []*netlink.Socket {
+	var all []*netlink.Socket
+	if network == "udp" {
+		found, _ := netlink.SocketDiagUDPInfo(family) // none is as good as unknown
+		for _, socket := range found {
+			if d := socket.InetDiagMsg; d != nil && d.ID.DestinationPort == 0 {
+				all = append(all, d)
+			}
+		}
+		return all
+	}
+	found, _ := netlink.SocketDiagTCPInfo(family) // as above
+	for _, socket := range found {
+		if d := socket.InetDiagMsg; d != nil && d.State == netlink.TCP_LISTEN {
+			all = append(all, d)
+		}
+	}
+	return all
 }
 
 // socketHolder finds the process that has a socket open. Only root sees the

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -37,23 +38,50 @@ func (n network) cluster() netip.Prefix    { return netip.PrefixFrom(n.host(0, 0
 func (n network) services() netip.Prefix   { return netip.PrefixFrom(n.host(128, 0), 17) }
 func (n network) firstService() netip.Addr { return n.host(128, 1) }
 
-// rules let pods out with this machine's address, and keep the addresses of
-// machine and nodes to this machine: Linux would answer for them on every
-// interface. Traffic of pods comes in by their veths, which hold an address of
-// the network themselves.
+// rules let pods out with this machine's address, and the cluster's addresses
+// be nobody's but this machine's. Linux would answer for them on every
+// interface, and forward what comes for a pod. So what comes from elsewhere is
+// dropped before anything looks at it: what has no address of the network, and
+// what claims one that this machine would not answer by the same way. Answers
+// to pods from outside come for this machine's address at that point.
+//
+// kube-proxy cannot be told to serve no metrics, and asks nobody who he is.
 var rules = template.Must(template.New("rules").Parse(`table ip berth
 delete table ip berth
 table ip berth {
+	chain prerouting {
+		type filter hook prerouting priority raw; policy accept;
+		iifname "lo" accept
+		ip saddr {{.Network}} fib saddr . iif oif missing drop
+		ip saddr != {{.Network}} ip daddr {{.Network}} drop
+	}
+	chain output {
+		type filter hook output priority filter; policy accept;
+		oifname "lo" tcp dport {{.RootsAlone}} meta skuid != 0 reject with tcp reset
+	}
 	chain postrouting {
 		type nat hook postrouting priority srcnat; policy accept;
 		ip saddr {{.Network}} ip daddr != {{.Network}} oifname != "lo" masquerade
 	}
-	chain input {
-		type filter hook input priority filter; policy accept;
-		ip daddr {{.Machine}} ip saddr != {{.Network}} iifname != "lo" drop
-	}
 }
 `))
+
+// ownTables are the nftables tables of berth and of its kube-proxy.
+var ownTables = []string{"ip berth", "ip kube-proxy", "ip6 kube-proxy"}
+
+// askNoProxy has this process, and what it starts, reach the cluster's addresses
+// without the proxy that the machine may need for all others.
+func (n network) askNoProxy() error {
+	const name = "NO_PROXY"
+	direct := os.Getenv(name)
+	if direct == "" {
+		direct = os.Getenv("no_proxy") // which counts only without the other
+	}
+	if direct == "*" || slices.Contains(strings.Split(direct, ","), n.Masked().String()) {
+		return nil
+	}
+	return os.Setenv(name, strings.TrimPrefix(direct+","+n.Masked().String(), ","))
+}
 
 // up makes the network. It changes nothing that is right already.
 func (n network) up(ctx context.Context, nodes []int) error {
@@ -87,14 +115,22 @@ func (n network) up(ctx context.Context, nodes []int) error {
 	if err := netlink.RouteReplace(n.nowhere()); err != nil {
 		return fmt.Errorf("add route for pods that are gone: %w", err)
 	}
+	if err := n.loadRules(ctx); err != nil {
+		return err
+	}
+	return n.openFirewalls(ctx)
+}
+
+// loadRules replaces berth's own table, in one step.
+func (n network) loadRules(ctx context.Context) error {
 	var text bytes.Buffer
-	if err := rules.Execute(&text, map[string]string{"Network": n.Masked().String(), "Machine": n.machine().String()}); err != nil {
+	if err := rules.Execute(&text, map[string]any{"Network": n.Masked(), "RootsAlone": proxyPort}); err != nil {
 		return err
 	}
 	if err := feed(ctx, text.String(), "nft", "-f", "-"); err != nil {
 		return fmt.Errorf("load nftables rules: %w", err)
 	}
-	return n.forward(ctx)
+	return nil
 }
 
 // down removes what up made, and the tables of kube-proxy.
@@ -110,19 +146,14 @@ func (n network) down(ctx context.Context) error {
 		}
 	}
 	problems = append(problems, n.dropAddresses(lo, nil))
-	for _, table := range []string{"ip berth", "ip kube-proxy", "ip6 kube-proxy"} {
+	for _, table := range ownTables {
 		// Naming a table makes it where it is missing, so this cannot fail
 		// for want of it.
 		if err := feed(ctx, "table "+table+"\ndelete table "+table+"\n", "nft", "-f", "-"); err != nil {
 			problems = append(problems, fmt.Errorf("remove nftables table %s: %w", table, err))
 		}
 	}
-	if _, err := exec.LookPath("iptables"); err == nil {
-		for _, rule := range n.forwardRules() {
-			for run(ctx, "iptables", append([]string{"-w", "-D", "FORWARD"}, rule...)...) == nil {
-			}
-		}
-	}
+	problems = append(problems, n.closeFirewalls(ctx))
 	return errors.Join(problems...)
 }
 
@@ -142,35 +173,6 @@ func (n network) dropAddresses(lo netlink.Link, keep []netip.Addr) error {
 		}
 	}
 	return errors.Join(problems...)
-}
-
-// forward lets pods' traffic pass where Docker or a firewall drops by default
-// what is forwarded: there an accept of ours in another table does not help.
-func (n network) forward(ctx context.Context) error {
-	if _, err := exec.LookPath("iptables"); err != nil {
-		return nil
-	}
-	policy, err := exec.CommandContext(ctx, "iptables", "-w", "-S", "FORWARD").Output()
-	if err != nil || !strings.HasPrefix(string(policy), "-P FORWARD DROP") {
-		return nil // no such chain, or nothing dropped
-	}
-	for _, rule := range n.forwardRules() {
-		if run(ctx, "iptables", append([]string{"-w", "-C", "FORWARD"}, rule...)...) == nil {
-			continue
-		}
-		if err := run(ctx, "iptables", append([]string{"-w", "-I", "FORWARD"}, rule...)...); err != nil {
-			return fmt.Errorf("let pods' traffic pass: %w", err)
-		}
-	}
-	return nil
-}
-
-func (n network) forwardRules() [][]string {
-	comment := []string{"-m", "comment", "--comment", "berth", "-j", "ACCEPT"}
-	return [][]string{
-		append([]string{"-s", n.Masked().String()}, comment...),
-		append([]string{"-d", n.Masked().String()}, comment...),
-	}
 }
 
 func (n network) serviceRoute(lo netlink.Link) *netlink.Route {

@@ -150,8 +150,8 @@ const evictionMemory = 100 << 20
 func (n node) kubeletConfiguration(kubernetes *authority, serving string, reserved reservation) map[string]any {
 	return map[string]any{
 		"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
-		"address": n.address(), "port": 10250, "readOnlyPort": 0,
-		"healthzBindAddress": n.address(), "healthzPort": 10248,
+		"address": n.address(), "port": kubeletPort, "readOnlyPort": 0,
+		"healthzBindAddress": n.address(), "healthzPort": kubeletHealth,
 		"authentication": map[string]any{
 			"anonymous": map[string]any{"enabled": false},
 			"webhook":   map[string]any{"enabled": true},

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"berth/internal/fault"
@@ -20,19 +21,27 @@ import (
 var unpacked = []string{"etcd-server", "containerd", "runc", "containernetworking-plugins"}
 
 // installed are the Debian packages that have to be installed, with a program
-// of each. None starts a service.
+// of each. None starts a service. The keyring is what Ubuntu does not have:
+// without it nothing there trusts Debian's packages.
 var installed = map[string]string{
-	"nftables":    "nft",
-	"mmdebstrap":  "mmdebstrap",
-	"libseccomp2": "",
+	"nftables":               "nft",
+	"mmdebstrap":             "mmdebstrap",
+	"libseccomp2":            "",
+	"debian-archive-keyring": "",
 }
+
+// debianKeyring is the file of the package debian-archive-keyring that holds
+// the keys of Debian's releases.
+const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 // missingPackages returns the packages that are yet to be installed.
 func missingPackages() []string {
 	var missing []string
 	for name, program := range installed {
 		if program == "" {
-			if exec.Command("dpkg-query", "--status", name).Run() != nil {
+			// A package that was removed keeps an entry.
+			status, err := exec.Command("dpkg-query", "--show", "--showformat=${db:Status-Status}", name).Output()
+			if err != nil || string(status) != "installed" {
 				missing = append(missing, name)
 			}
 		} else if _, err := exec.LookPath(program); err != nil {
@@ -42,8 +51,36 @@ func missingPackages() []string {
 	return missing
 }
 
+// broughtPackages are those of the installed packages that berth brought to this
+// machine, and that are there.
+func broughtPackages(l layout) []string {
+	content, err := os.ReadFile(l.brought())
+	if err != nil {
+		return nil
+	}
+	missing := missingPackages()
+	return slices.DeleteFunc(strings.Fields(string(content)), func(name string) bool { return slices.Contains(missing, name) })
+}
+
+// recordPackages remembers what berth is about to bring.
+func recordPackages(l layout, names []string) error {
+	content, err := os.ReadFile(l.brought())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read which packages were installed: %w", err)
+	}
+	all := append(strings.Fields(string(content)), names...)
+	slices.Sort(all)
+	if err := replaceFile(l.brought(), []byte(strings.Join(slices.Compact(all), "\n")+"\n"), 0o644); err != nil {
+		return fmt.Errorf("record which packages are installed: %w", err)
+	}
+	return nil
+}
+
 // installPackages installs packages with apt-get, which says what it does.
-func installPackages(ctx context.Context, names []string, step progress.Step) error {
+func installPackages(ctx context.Context, l layout, names []string, step progress.Step) error {
+	if err := recordPackages(l, names); err != nil {
+		return err
+	}
 	step.Detail("apt-get install " + strings.Join(names, " "))
 	arguments := append([]string{"install", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"}, names...)
 	err := aptGet(ctx, "", arguments...)

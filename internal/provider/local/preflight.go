@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -33,9 +36,11 @@ func (p *Provider) Check(ctx context.Context) []provider.Check {
 		checkProgram("apt-get", "berth takes etcd, containerd and PostgreSQL from Debian's packages: run it on Debian or Ubuntu"),
 		p.checkDisk(),
 		checkMemory(),
+		p.checkClock(time.Now()),
 		checkCgroups(),
-		checkOverlay(),
+		checkOverlay(thisHost),
 		p.checkAttributes(),
+		p.checkFirewall(ctx),
 	}
 	// What the cluster holds itself is not in its way.
 	if !p.holdsNetwork() {
@@ -127,6 +132,25 @@ func checkMemory() provider.Check {
 	return c
 }
 
+// checkClock finds a clock that is behind. No certificate is valid yet to it:
+// neither those of the places that packages and images come from nor, on a
+// machine that was right once, the cluster's.
+func (p *Provider) checkClock(now time.Time) provider.Check {
+	c := provider.Check{Name: "clock"}
+	known := []string{p.layout.pki("kubernetes-ca.crt")}
+	if program, err := os.Executable(); err == nil {
+		known = append(known, program)
+	}
+	for _, file := range known {
+		// A day for clocks of whoever made the file.
+		if info, err := os.Stat(file); err == nil && now.Before(info.ModTime().Add(-24*time.Hour)) {
+			c.Problem = fmt.Sprintf("it is %s by this machine's clock, and %s was made on %s", now.Format(time.DateOnly), file, info.ModTime().Format(time.DateOnly))
+			c.Remedy = "set it: sudo timedatectl set-ntp true, or sudo date --set=…"
+		}
+	}
+	return c
+}
+
 func checkCgroups() provider.Check {
 	c := provider.Check{Name: "cgroups"}
 	roots, unified, err := cgroupRoots()
@@ -156,10 +180,9 @@ func checkCgroups() provider.Check {
 	return c
 }
 
-func checkOverlay() provider.Check {
+func checkOverlay(h host) provider.Check {
 	c := provider.Check{Name: "overlay file system"}
-	content, err := os.ReadFile("/proc/filesystems")
-	if err == nil && strings.Contains(string(content), "\toverlay\n") {
+	if slices.Contains(h.words("/proc/filesystems"), "overlay") {
 		return c
 	}
 	output, err := exec.Command("modprobe", "overlay").CombinedOutput()
@@ -211,19 +234,19 @@ func (p *Provider) checkNetwork() provider.Check {
 }
 
 // checkPorts looks whether berth can listen where it wants to, and says who
-// does already.
+// does already. The cluster's own addresses are not there yet: in their way is
+// who listens on all addresses.
 func (p *Provider) checkPorts() provider.Check {
 	c := provider.Check{Name: "ports"}
 	var problems, remedies []string
-	look := func(address, remedy string) {
-		socket, err := net.Listen("tcp", address)
+	look := func(network, address string, options net.ListenConfig, remedy string) {
+		err := tryListen(network, address, options)
 		if err == nil {
-			socket.Close()
 			return
 		}
 		problem := address + ": " + listenProblem(err)
 		if parsed, perr := netip.ParseAddrPort(address); perr == nil {
-			if who := listener(parsed); who != "" {
+			if who := listener(network, parsed); who != "" {
 				problem = fmt.Sprintf("%s is taken by %s", address, who)
 			}
 		}
@@ -232,13 +255,58 @@ func (p *Provider) checkPorts() provider.Check {
 			remedies = append(remedies, remedy)
 		}
 	}
-	look(p.config.HTTP, "name another address in berth.yaml: local: {http: "+otherPort(p.config.HTTP)+"}")
-	look(p.config.HTTPS, "name another address in berth.yaml: local: {https: "+otherPort(p.config.HTTPS)+"}")
+	look("tcp", p.config.HTTP, net.ListenConfig{}, "name another address in berth.yaml: local: {http: "+otherPort(p.config.HTTP)+"}")
+	look("tcp", p.config.HTTPS, net.ListenConfig{}, "name another address in berth.yaml: local: {https: "+otherPort(p.config.HTTPS)+"}")
 	for _, port := range []int{etcdPort, etcdPeerPort, managerPort, schedulerPort, proxyPort, proxyHealth, dnsHealth, ingressStatus} {
-		look(fmt.Sprintf("127.0.0.1:%d", port), "end what listens on berth's own ports (sudo ss -ltnp shows it)")
+		look("tcp", fmt.Sprintf("127.0.0.1:%d", port), net.ListenConfig{}, "end what listens on berth's own ports (sudo ss -ltnp shows it)")
+	}
+	// IP_FREEBIND takes an address that is not there.
+	free := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		var err error
+		if failed := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_FREEBIND, 1) }); failed != nil {
+			return failed
+		}
+		return err
+	}}
+	for _, own := range p.ownAddresses() {
+		look("tcp", own.String(), free, everywhere)
+		if own.Port() == dnsPort {
+			look("udp", own.String(), free, everywhere)
+		}
 	}
 	c.Problem, c.Remedy = strings.Join(problems, ", "), strings.Join(remedies, "; ")
 	return c
+}
+
+const everywhere = "let it listen on addresses of its own, 127.0.0.1 say, and not on all of them, or end it"
+
+// ownAddresses are where the cluster listens in its own network.
+func (p *Provider) ownAddresses() []netip.AddrPort {
+	all := []netip.AddrPort{
+		netip.AddrPortFrom(p.network.api(), apiPort),
+		netip.AddrPortFrom(p.network.api(), bucketPort),
+		netip.AddrPortFrom(p.network.api(), registryPort),
+		netip.AddrPortFrom(p.network.dns(), dnsPort),
+	}
+	for _, port := range []uint16{kubeletPort, kubeletHealth} { // whoever takes one node's takes all nodes'
+		all = append(all, netip.AddrPortFrom(p.network.node(1), port))
+	}
+	return all
+}
+
+// tryListen is an error when nobody can listen at an address.
+func tryListen(network, address string, options net.ListenConfig) error {
+	var socket io.Closer
+	var err error
+	if network == "udp" {
+		socket, err = options.ListenPacket(context.Background(), network, address)
+	} else {
+		socket, err = options.Listen(context.Background(), network, address)
+	}
+	if err != nil {
+		return err
+	}
+	return socket.Close()
 }
 
 func listenProblem(err error) string {

@@ -2,10 +2,13 @@ package local
 
 import (
 	"fmt"
+	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"berth/internal/config"
 )
@@ -24,7 +27,10 @@ func TestCheckPortsNamesWhoListens(t *testing.T) {
 	}
 	defer everywhere.Close()
 	port := everywhere.Addr().(*net.TCPAddr).Port
-	p := &Provider{config: config.Local{HTTP: fmt.Sprintf("127.0.0.1:%d", port), HTTPS: taken.Addr().String()}}
+	p := &Provider{
+		config:  config.Local{HTTP: fmt.Sprintf("127.0.0.1:%d", port), HTTPS: taken.Addr().String()},
+		network: network{netip.MustParsePrefix("10.118.0.0/16")},
+	}
 
 	check := p.checkPorts()
 	me := fmt.Sprintf("(pid %d)", os.Getpid())
@@ -40,8 +46,60 @@ func TestCheckPortsNamesWhoListens(t *testing.T) {
 	}
 }
 
+// Who listens on all addresses is in the way of the cluster's own, which are not
+// there before it is up; who listens on 127.0.0.1 is not.
+func TestCheckPortsSeesWhoListensEverywhere(t *testing.T) {
+	for _, test := range []struct{ network, taken, want string }{
+		{"tcp", "0.0.0.0:9000", "10.118.0.1:9000"},
+		{"tcp", "[::]:6443", "10.118.0.1:6443"},
+		{"tcp", "0.0.0.0:20500", "10.118.0.1:20500"},
+		{"tcp", "0.0.0.0:10250", "10.118.0.11:10250"},
+		{"udp", "0.0.0.0:53", "10.118.0.2:53"},
+		{"tcp", "0.0.0.0:53", "10.118.0.2:53"},
+		{"tcp", "0.0.0.0:10254", "127.0.0.1:10254"},
+		{"tcp", "127.0.0.1:9000", ""},
+		{"udp", "127.0.0.53:53", ""},
+	} {
+		t.Run(test.network+" "+test.taken, func(t *testing.T) {
+			s := newSpace(t) // where nobody else listens
+			s.in(t, func() error {
+				var socket io.Closer
+				var err error
+				if test.network == "udp" {
+					socket, err = net.ListenPacket(test.network, test.taken)
+				} else {
+					socket, err = net.Listen(test.network, test.taken)
+				}
+				if err != nil {
+					return err
+				}
+				defer socket.Close()
+				p := &Provider{
+					config:  config.Local{HTTP: "127.0.0.1:8080", HTTPS: "127.0.0.1:8443"},
+					network: network{netip.MustParsePrefix("10.118.0.0/16")},
+				}
+				check := p.checkPorts()
+				if test.want == "" {
+					if check.Problem != "" {
+						t.Errorf("it is in the way: %+v", check)
+					}
+					return nil
+				}
+				if !strings.Contains(check.Problem, test.want+" is taken by ") || !strings.Contains(check.Problem, fmt.Sprintf("(pid %d)", os.Getpid())) ||
+					strings.Contains(check.Problem, ",") || check.Remedy == "" {
+					t.Errorf("got %+v, want %s and who has it", check, test.want)
+				}
+				return nil
+			})
+		})
+	}
+}
+
 func TestCheckPortsTellsAnAddressThatIsNotHere(t *testing.T) {
-	p := &Provider{config: config.Local{HTTP: "192.0.2.77:8080", HTTPS: "127.0.0.1:0"}}
+	p := &Provider{
+		config:  config.Local{HTTP: "192.0.2.77:8080", HTTPS: "127.0.0.1:0"},
+		network: network{netip.MustParsePrefix("10.118.0.0/16")},
+	}
 	if check := p.checkPorts(); !strings.Contains(check.Problem, "192.0.2.77:8080: this machine has no such address") {
 		t.Errorf("got %q", check.Problem)
 	}
@@ -56,6 +114,57 @@ func TestOtherPort(t *testing.T) {
 	} {
 		if got := otherPort(address); got != want {
 			t.Errorf("%s: got %s, want %s", address, got, want)
+		}
+	}
+}
+
+// A module that is not loaded, a kernel that has none and a tool that is not
+// installed are three things, and take three different lines.
+func TestCheckOverlayTellsModuleKernelAndToolApart(t *testing.T) {
+	for name, test := range map[string]struct {
+		filesystems, modprobe string
+		problem, remedy       string
+	}{
+		"loaded":               {"nodev\tproc\nnodev\toverlay\n", "", "", ""},
+		"loaded when asked":    {"nodev\tproc\n", "exit 0", "", ""},
+		"no modprobe":          {"nodev\tproc\n", "", "there is no modprobe to load it", "apt-get install kmod"},
+		"the kernel has none":  {"nodev\tproc\n", "echo 'modprobe: FATAL: Module overlay not found' >&2; exit 1", "the kernel cannot load the module overlay: modprobe: FATAL", "boot a kernel that has it"},
+		"another's name in it": {"nodev\toverlayfs2\n", "", "there is no modprobe", "apt-get install kmod"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			t.Setenv("PATH", folder)
+			if test.modprobe != "" {
+				if err := os.WriteFile(folder+"/modprobe", []byte("#!/bin/sh\n"+test.modprobe+"\n"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			check := checkOverlay(fakeHost(t, map[string]string{"/proc/filesystems": test.filesystems}))
+			if !strings.Contains(check.Problem, test.problem) || !strings.Contains(check.Remedy, test.remedy) || (check.Problem == "") != (test.problem == "") {
+				t.Errorf("got %+v", check)
+			}
+		})
+	}
+}
+
+func TestCheckClock(t *testing.T) {
+	p := &Provider{layout: layout{state: t.TempDir()}}
+	for now, wrong := range map[time.Time]bool{
+		time.Unix(0, 0):                      true,
+		time.Now().Add(-30 * 24 * time.Hour): true,
+		time.Now():                           false,
+		time.Now().Add(time.Hour):            false,
+		time.Now().Add(-time.Hour):           false,
+	} {
+		if err := os.MkdirAll(p.layout.in("pki"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p.layout.pki("kubernetes-ca.crt"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		check := p.checkClock(now)
+		if (check.Problem != "") != wrong || wrong && !strings.Contains(check.Problem, now.Format(time.DateOnly)) {
+			t.Errorf("%s: %+v", now, check)
 		}
 	}
 }

@@ -62,7 +62,11 @@ func New(c *config.Config) (*Provider, error) {
 		return nil, fmt.Errorf("read local.network: %w", err)
 	}
 	n := network{prefix}
-	return &Provider{config: c.Local, layout: l, network: n, images: imageStore{registry{l, n}, &reach{}}}, nil
+	return newProvider(c.Local, l, n), n.askNoProxy()
+}
+
+func newProvider(c config.Local, l layout, n network) *Provider {
+	return &Provider{config: c, layout: l, network: n, images: imageStore{registry{l, n}, &reach{}}}
 }
 
 // NeedsRoot reports whether the caller cannot work on this machine's cluster:
@@ -126,6 +130,7 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 	if err := making.Wait(); err != nil {
 		return err
 	}
+	s.Kubernetes = binary
 	if err := p.saveState(s); err != nil {
 		return err
 	}
@@ -137,7 +142,7 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 		if authority, err = plane.configure(); err != nil {
 			return err
 		}
-		if err := prepareMachine(p.layout); err != nil {
+		if err := prepareMachine(thisHost, p.layout); err != nil {
 			return err
 		}
 		if err := p.network.up(ctx, s.Nodes); err != nil {
@@ -162,7 +167,14 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 	if err := p.joinNodes(ctx, client, s, r); err != nil {
 		return err
 	}
-	return progress.Run(r, "Open the bucket", func(progress.Step) error { return p.makeBucket(ctx) })
+	if err := progress.Run(r, "Open the bucket", func(progress.Step) error { return p.makeBucket(ctx) }); err != nil {
+		return err
+	}
+	if err := thisSystemd.enable(ctx, p.layout); err != nil {
+		// Everything serves all the same.
+		r.Note(fmt.Sprintf("after a reboot the cluster stays down until berth up: %v", err))
+	}
+	return nil
 }
 
 // fillRegistry brings the images there that the cluster itself runs: a node
@@ -243,27 +255,6 @@ func (p *Provider) supervise(plane controlPlane, s state, kubernetes *authority)
 
 func (p *Provider) node(number int) node { return node{p.layout, p.network, number} }
 
-// waitForAPI returns once the API server says it is ready.
-func (p *Provider) waitForAPI(ctx context.Context, step progress.Step) (*kubernetes.Clientset, error) {
-	step.Detail("waiting for the API server")
-	config, err := p.restConfig()
-	if err != nil {
-		return nil, err
-	}
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("connect to the API server: %w", err)
-	}
-	err = poll(ctx, 3*time.Minute, func(ctx context.Context) error {
-		return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
-	})
-	if err != nil {
-		return nil, fault.WithHint(fmt.Errorf("the API server does not become ready: %w", err),
-			"its own words are in %s", p.layout.supervisor().Log("kube-apiserver"))
-	}
-	return client, nil
-}
-
 func (p *Provider) restConfig() (*rest.Config, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", p.layout.kubeconfig(adminUser))
 	if err != nil {
@@ -296,9 +287,7 @@ func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
 		return nil, fault.WithHint(provider.ErrNotUp, "bring it up with: berth up")
 	}
 	// A killed API server is back within seconds.
-	if err := poll(ctx, 30*time.Second, func(ctx context.Context) error {
-		return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
-	}); err != nil {
+	if err := p.pollAPI(ctx, client, 30*time.Second, func(error) {}); err != nil {
 		return nil, fault.WithHint(fmt.Errorf("%w: %w", provider.ErrNotUp, err), "bring it up with: berth up")
 	}
 	ingress, err := loadAuthority(p.layout, "ingress", localDomains)
@@ -344,23 +333,4 @@ func (p *Provider) lock() (unlock func(), err error) {
 		return nil, fault.WithHint(errors.New("another berth command is changing the local cluster"), "wait for it to end")
 	}
 	return func() { file.Close() }, nil
-}
-
-// poll tries attempt until it succeeds, for as long as patience. The error is
-// the last attempt's. It tries at least once.
-func poll(ctx context.Context, patience time.Duration, attempt func(context.Context) error) error {
-	deadline := time.Now().Add(patience)
-	for {
-		tryCtx, cancel := context.WithTimeout(ctx, 5*time.Second)
-		err := attempt(tryCtx)
-		cancel()
-		if err == nil || time.Now().After(deadline) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(250 * time.Millisecond):
-		}
-	}
 }

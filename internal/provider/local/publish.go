@@ -58,7 +58,7 @@ func (p *Provider) prepare(ctx context.Context, r progress.Reporter) error {
 	}
 	if missing := missingPackages(); len(missing) > 0 {
 		if err := progress.Run(r, "Install Debian packages", func(step progress.Step) error {
-			return installPackages(ctx, missing, step)
+			return installPackages(ctx, p.layout, missing, step)
 		}); err != nil {
 			return err
 		}

@@ -247,7 +247,7 @@ func (r registry) importArchives(ctx context.Context, step progress.Step) error 
 // awaitRegistry returns once the registry answers. While Init is at work it
 // waits as long as that takes.
 func (p *Provider) awaitRegistry(ctx context.Context) error {
-	for patience := time.Now().Add(30 * time.Second); ; {
+	for patience := p.patience(30*time.Second, registryPart); ; {
 		client, err := p.registry().open()
 		if err == nil {
 			err = client.Ping(ctx)
@@ -258,7 +258,7 @@ func (p *Provider) awaitRegistry(ctx context.Context) error {
 		switch making := p.making.Load(); {
 		case !making && errors.Is(err, fs.ErrNotExist):
 			return fault.WithHint(errors.New("the cluster has no registry: an earlier version of berth made it"), "bring it up to date: berth up")
-		case !making && time.Now().After(patience):
+		case !making && patience.spent():
 			return fault.WithHint(fmt.Errorf("the registry does not answer: %w", err),
 				"its own words are in %s", p.layout.supervisor().Log(registryPart))
 		}

@@ -49,15 +49,19 @@ func (p *Provider) joinNodes(ctx context.Context, client kubernetes.Interface, s
 }
 
 func (p *Provider) join(ctx context.Context, client kubernetes.Interface, n node, reserved reservation, step progress.Step) error {
-	waiting, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	runtime, err := n.containers(waiting)
+	step.Detail("waiting for containerd of " + n.name())
+	err := poll(ctx, p.patience(time.Minute, n.containerdPart()), func(ctx context.Context) error {
+		runtime, err := n.containers(ctx)
+		if err != nil {
+			return err
+		}
+		return runtime.connection.Close()
+	})
 	if err != nil {
 		return fault.WithHint(err, "its own words are in %s", p.layout.supervisor().Log(n.containerdPart()))
 	}
-	runtime.connection.Close()
 	step.Detail("waiting for " + n.name())
-	err = poll(ctx, 2*time.Minute, func(ctx context.Context) error {
+	err = poll(ctx, p.patience(2*time.Minute, n.containerdPart(), n.kubeletPart()), func(ctx context.Context) error {
 		found, err := client.CoreV1().Nodes().Get(ctx, n.name(), metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -304,7 +308,7 @@ func (p *Provider) endPart(ctx context.Context, name string) error {
 }
 
 func (p *Provider) awaitEnd(ctx context.Context, names ...string) error {
-	return poll(ctx, time.Minute, func(context.Context) error {
+	return poll(ctx, p.patience(time.Minute, names...), func(context.Context) error {
 		if i := slices.IndexFunc(names, func(name string) bool { return supervisor.Running(p.layout.supervisor(), name) }); i >= 0 {
 			return fmt.Errorf("%s does not end", names[i])
 		}

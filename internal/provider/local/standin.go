@@ -89,7 +89,7 @@ func (s imageStore) debian(ctx context.Context, suite string, r progress.Reporte
 		return "", err
 	}
 	return s.makeBase(ctx, suite+own, func(folder string) (provider.Build, map[string]string, error) {
-		arguments := []string{"--quiet", "--variant=minbase", "--include=ca-certificates"}
+		arguments := append(debianTrust(), "--quiet", "--variant=minbase", "--include=ca-certificates")
 		if own != "" {
 			arguments = append(arguments,
 				"--customize-hook=copy-in "+authorities+" "+filepath.Dir(authorities),
@@ -104,6 +104,11 @@ func (s imageStore) debian(ctx context.Context, suite string, r progress.Reporte
 		return b, nil, err
 	}, r)
 }
+
+// debianTrust are mmdebstrap's arguments that make it trust Debian's archive and
+// nothing else, whatever the machine's own apt trusts: Ubuntu's knows no key of
+// Debian's.
+func debianTrust() []string { return []string{"--keyring=" + debianKeyring} }
 
 // fingerprint is "-" and a hash of the files in a folder, or "" where there is
 // none.

@@ -53,6 +53,30 @@ func TestStandInsAreForDebiansAndGosOwnImages(t *testing.T) {
 	}
 }
 
+// A machine whose apt trusts no key of Debian's, as Ubuntu's does not, still gets
+// Debian's packages, and checks who signed them.
+func TestDebianIsTrustedWhereTheMachineDoesNot(t *testing.T) {
+	folder := t.TempDir()
+	config := filepath.Join(folder, "apt.conf")
+	if err := os.WriteFile(config, []byte(`Dir::Etc::Trusted "/nonexistent"; Dir::Etc::TrustedParts "/nonexistent";`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("APT_CONFIG", config)
+	simulate := func(trust ...string) error {
+		return run(t.Context(), "mmdebstrap", append(trust, "--simulate", "--variant=essential", "trixie", filepath.Join(folder, "none.tar"))...)
+	}
+	if err := simulate(debianTrust()...); err != nil {
+		t.Error(err)
+	}
+	stranger := filepath.Join(folder, "stranger.gpg") // no key at all
+	if err := os.WriteFile(stranger, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if simulate("--keyring="+stranger) == nil {
+		t.Error("packages are taken whose signature nobody can check")
+	}
+}
+
 // The version in the code names the folder of its programs, so that another
 // version of BuildKit is compiled when kube/ asks for one.
 func TestBuildKitVersionIsThatOfTheModule(t *testing.T) {

@@ -13,6 +13,8 @@ type state struct {
 	Nodes   []int  `json:"nodes"`
 	Size    string `json:"size,omitempty"`
 	Network string `json:"network"`
+	// Kubernetes is the compiled binary that the cluster runs.
+	Kubernetes string `json:"kubernetes,omitempty"`
 	// Images that the cluster itself runs, by name.
 	Images map[string]string `json:"images"`
 }

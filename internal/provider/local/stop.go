@@ -27,7 +27,10 @@ func (p *Provider) Stop(ctx context.Context, r progress.Reporter) error {
 		return err
 	}
 	defer unlock()
-	return p.stop(ctx, r)
+	if err := p.stop(ctx, r); err != nil {
+		return err
+	}
+	return thisSystemd.disable(ctx)
 }
 
 func (p *Provider) stop(ctx context.Context, r progress.Reporter) error {
@@ -47,7 +50,7 @@ func (p *Provider) stop(ctx context.Context, r progress.Reporter) error {
 			unmountBelow(p.layout.cache), // what a killed build left
 			removeCgroups("berth"),
 			p.network.down(ctx),
-			restoreMachine(p.layout),
+			restoreMachine(thisHost, p.layout),
 		)
 	})
 }
@@ -103,7 +106,7 @@ func (p *Provider) applyParts(parts []supervisor.Part) error {
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	return supervisor.Apply(p.layout.supervisor(), parts, []string{program, "supervise", string(p.layout.supervisor())})
+	return supervisor.Apply(p.layout.supervisor(), parts, thisSystemd.scoped([]string{program, "supervise", string(p.layout.supervisor())}))
 }
 
 // Purge stops the cluster and removes every trace of it, its data and what was
@@ -119,6 +122,12 @@ func (p *Provider) Purge(ctx context.Context, r progress.Reporter) (kept []strin
 			return nil, err
 		}
 	}
+	if err := thisSystemd.remove(ctx); err != nil {
+		return nil, err
+	}
+	if packages := broughtPackages(p.layout); len(packages) > 0 {
+		kept = []string{fmt.Sprintf("Debian packages that were installed: %s (apt-get remove them if nothing else needs them)", strings.Join(packages, ", "))}
+	}
 	err = progress.Run(r, "Remove all files", func(progress.Step) error {
 		if err := errors.Join(unmountBelow(p.layout.cache), unmountBelow(p.layout.state)); err != nil {
 			return err
@@ -129,7 +138,7 @@ func (p *Provider) Purge(ctx context.Context, r progress.Reporter) (kept []strin
 		removeEmptyFolders(filepath.Dir(p.layout.state)) // another provider's state may be beside
 		return nil
 	})
-	return []string{"Debian packages that were installed: nftables, mmdebstrap (apt-get remove them if nothing else needs them)"}, err
+	return kept, err
 }
 
 // Destroy implements provider.Provider. On this machine it is the same as Purge.

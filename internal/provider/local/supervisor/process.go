@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -143,4 +146,30 @@ func End(pid int) error {
 	}
 	p.stop(slog.New(slog.DiscardHandler))
 	return nil
+}
+
+// launch starts a process in a session of its own, so that what happens to the
+// terminal does not happen to it.
+func launch(args, env []string, logFile string) (*exec.Cmd, error) {
+	output, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	defer output.Close()
+	command := exec.Command(args[0], args[1:]...)
+	command.Env, command.Dir = env, "/"
+	command.Stdout, command.Stderr = output, output
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := command.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", filepath.Base(args[0]), err)
+	}
+	return command, nil
+}
+
+func spawn(dir Dir, argv []string) error {
+	command, err := launch(argv, os.Environ(), dir.Log("supervisor"))
+	if err != nil {
+		return err
+	}
+	return command.Process.Release()
 }

@@ -12,18 +12,15 @@ package supervisor
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -52,18 +49,6 @@ const (
 	maxBackoff   = 5 * time.Second
 	maxLog       = 64 << 20 // bytes; the one before is kept as .1
 )
-
-// Dir is a supervisor's folder.
-type Dir string
-
-// Log is the file that a part's output goes to.
-func (d Dir) Log(part string) string { return filepath.Join(string(d), "logs", part+".log") }
-
-func (d Dir) spec() string              { return filepath.Join(string(d), "spec.json") }
-func (d Dir) lock() string              { return filepath.Join(string(d), "lock") }
-func (d Dir) record(part string) string { return filepath.Join(string(d), "run", part+".json") }
-func (d Dir) active() string            { return d.record("supervisor") }
-func (d Dir) standby() string           { return d.record("supervisor-standby") }
 
 // Apply makes parts what the supervisor of dir keeps running: it starts new
 // ones, stops the ones that are gone and restarts those that changed. It starts
@@ -113,6 +98,12 @@ func Running(dir Dir, part string) bool {
 	return alive
 }
 
+// PID is the process of a part, if it runs now.
+func PID(dir Dir, part string) (pid int, ok bool) {
+	found, alive := recorded(dir.record(part))
+	return found.PID, alive
+}
+
 // Stop ends all parts of dir, in the reverse of their order, and then the
 // supervisor. It does so itself when no supervisor is left to do it.
 func Stop(ctx context.Context, dir Dir) error {
@@ -147,8 +138,9 @@ func Stop(ctx context.Context, dir Dir) error {
 
 // Run is the supervisor's process: it waits until no other supervisor of dir is
 // alive, then supervises until the spec says stop. The command in argv is this
-// one, for its standby.
-func Run(ctx context.Context, dir Dir, argv []string) error {
+// one, for its standby. Meanwhile it calls beside, unless it is nil; that must
+// return when its context ends.
+func Run(ctx context.Context, dir Dir, argv []string, beside func(context.Context)) error {
 	lock, err := os.OpenFile(dir.lock(), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("open supervisor lock: %w", err)
@@ -169,7 +161,15 @@ func Run(ctx context.Context, dir Dir, argv []string) error {
 		return err
 	}
 	s := &supervisor{dir: dir, argv: argv, log: slog.New(slog.NewJSONHandler(os.Stderr, nil))}
-	return s.run(ctx)
+	besideCtx, end := context.WithCancel(ctx)
+	var others sync.WaitGroup
+	if beside != nil {
+		others.Go(func() { beside(besideCtx) })
+	}
+	err = s.run(ctx)
+	end()
+	others.Wait() // before the lock is free
+	return err
 }
 
 type supervisor struct {
@@ -370,66 +370,4 @@ func (s *supervisor) rotateLogs() {
 			s.log.Error("rotate log", "part", r.Name, "error", err)
 		}
 	}
-}
-
-// launch starts a process in a session of its own, so that what happens to the
-// terminal does not happen to it.
-func launch(args, env []string, logFile string) (*exec.Cmd, error) {
-	output, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
-	}
-	defer output.Close()
-	command := exec.Command(args[0], args[1:]...)
-	command.Env, command.Dir = env, "/"
-	command.Stdout, command.Stderr = output, output
-	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := command.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", filepath.Base(args[0]), err)
-	}
-	return command, nil
-}
-
-func spawn(dir Dir, argv []string) error {
-	command, err := launch(argv, os.Environ(), dir.Log("supervisor"))
-	if err != nil {
-		return err
-	}
-	return command.Process.Release()
-}
-
-func tryLock(dir Dir) (*os.File, error) {
-	lock, err := os.OpenFile(dir.lock(), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open supervisor lock: %w", err)
-	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		lock.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("lock supervisor: %w", err)
-	}
-	return lock, nil
-}
-
-func readJSON(name string, into any) error {
-	content, err := os.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(content, into)
-}
-
-// writeJSON replaces a file in one step, so that a reader never sees half.
-func writeJSON(name string, value any) error {
-	content, err := json.Marshal(value)
-	if err != nil {
-		return err
-	}
-	temporary := fmt.Sprintf("%s.%d", name, os.Getpid())
-	if err := os.WriteFile(temporary, content, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(temporary, name)
 }

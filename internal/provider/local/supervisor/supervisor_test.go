@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "supervise" {
 		program, err := os.Executable()
 		if err == nil {
-			err = supervisor.Run(context.Background(), supervisor.Dir(os.Args[2]), []string{program, "supervise", os.Args[2]})
+			err = supervisor.Run(context.Background(), supervisor.Dir(os.Args[2]), []string{program, "supervise", os.Args[2]}, nil)
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -1,0 +1,93 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+
+	"berth/internal/config"
+	"berth/internal/fault"
+	"berth/internal/progress"
+	"berth/internal/provider/local/supervisor"
+)
+
+// Boot brings the cluster back as it was, when the machine has started: its
+// settings, its network and its processes. It builds nothing and waits for
+// nothing. It leaves a cluster alone that runs, and does nothing without one.
+func Boot(ctx context.Context) error {
+	p, s, err := reopen()
+	if p == nil || err != nil {
+		return err
+	}
+	if p.supervised() {
+		return nil // berth up is at work, or was
+	}
+	if !exists(s.Kubernetes) {
+		return fault.WithHint(errors.New("the compiled Kubernetes is gone"), "bring the cluster up once: berth up")
+	}
+	unlock, err := p.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	plane := controlPlane{p.layout, p.network, s.Kubernetes}
+	authority, err := plane.configure()
+	if err != nil {
+		return err
+	}
+	if err := prepareMachine(thisHost, p.layout); err != nil {
+		return err
+	}
+	if err := p.network.up(ctx, s.Nodes); err != nil {
+		return err
+	}
+	return p.supervise(plane, s, authority)
+}
+
+// Halt stops the cluster as the machine stops: as [Provider.Stop] does, but the
+// cluster comes back with the machine.
+func Halt(ctx context.Context, r progress.Reporter) error {
+	p, _, err := reopen()
+	if p == nil || err != nil {
+		return err
+	}
+	if !p.supervised() {
+		return nil // berth down is at work, or was
+	}
+	unlock, err := p.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return p.stop(ctx, r)
+}
+
+// supervised reports whether a supervisor runs.
+func (p *Provider) supervised() bool {
+	dir := p.layout.supervisor()
+	return supervisor.Running(dir, "supervisor") || supervisor.Running(dir, "supervisor-standby")
+}
+
+// reopen returns the provider of the cluster that was made here, without its
+// berth.yaml, or none.
+func reopen() (*Provider, state, error) {
+	l, err := defaultLayout()
+	if err != nil {
+		return nil, state{}, err
+	}
+	found := Provider{layout: l}
+	s, err := found.loadState()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, s, nil
+	}
+	if err != nil {
+		return nil, s, fmt.Errorf("read the cluster's state: %w", err)
+	}
+	prefix, err := netip.ParsePrefix(s.Network)
+	if err != nil {
+		return nil, s, fmt.Errorf("read the cluster's network: %w", err)
+	}
+	return newProvider(config.Local{Network: s.Network, Size: s.Size}, l, network{prefix}), s, nil
+}

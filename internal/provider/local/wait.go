@@ -1,0 +1,169 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+
+	"berth/internal/fault"
+	"berth/internal/progress"
+	"berth/internal/provider/local/supervisor"
+)
+
+// patience is how much longer to wait for some processes. It runs out only while
+// they do nothing: on a slow machine, or beside somebody else's work, what takes
+// long is no failure as long as it moves.
+type patience struct {
+	processes func() []int
+
+	left time.Duration
+	last time.Time
+	busy map[int]time.Duration // by process
+}
+
+func patienceFor(processes func() []int, limit time.Duration) *patience {
+	w := &patience{processes: processes, left: limit, last: time.Now()}
+	w.busy = w.look()
+	return w
+}
+
+// patience with parts of the cluster.
+func (p *Provider) patience(limit time.Duration, parts ...string) *patience {
+	return patienceFor(func() []int {
+		var pids []int
+		for _, part := range parts {
+			if pid, ok := supervisor.PID(p.layout.supervisor(), part); ok {
+				pids = append(pids, pid)
+			}
+		}
+		return pids
+	}, limit)
+}
+
+// look tells for how long each process has run or waited to.
+func (w *patience) look() map[int]time.Duration {
+	busy := map[int]time.Duration{}
+	for _, pid := range w.processes() {
+		busy[pid] = busyFor(pid)
+	}
+	return busy
+}
+
+// spent reports whether there is none left.
+func (w *patience) spent() bool {
+	w.pass(time.Now(), w.look())
+	return w.left <= 0
+}
+
+// pass takes off the time since the last look in which no process was busy.
+func (w *patience) pass(now time.Time, busy map[int]time.Duration) {
+	idle := now.Sub(w.last)
+	for pid, total := range busy {
+		idle -= max(0, total-w.busy[pid]) // a thread that ended takes its share along
+	}
+	w.left -= max(0, idle)
+	w.last, w.busy = now, busy
+}
+
+// busyFor is for how long the threads of a process have run or waited for a
+// processor (schedstat: nanoseconds of both).
+func busyFor(pid int) time.Duration {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil {
+		return 0
+	}
+	var total time.Duration
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		fields := strings.Fields(string(content))
+		if err != nil || len(fields) < 2 {
+			continue // the thread ended meanwhile
+		}
+		for _, field := range fields[:2] {
+			if nanoseconds, err := strconv.ParseInt(field, 10, 64); err == nil {
+				total += time.Duration(nanoseconds)
+			}
+		}
+	}
+	return total
+}
+
+// poll tries attempt until it succeeds, or until patience is spent. The error is
+// the last attempt's. It tries at least once.
+func poll(ctx context.Context, w *patience, attempt func(context.Context) error) error {
+	for {
+		// A request that a killed process took along must not hang for ever.
+		tryCtx, cancel := context.WithTimeout(ctx, 20*time.Second)
+		err := attempt(tryCtx)
+		cancel()
+		if err == nil || w.spent() {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+}
+
+// waitForAPI returns once the API server says it is ready.
+func (p *Provider) waitForAPI(ctx context.Context, step progress.Step) (*kubernetes.Clientset, error) {
+	config, err := p.restConfig()
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the API server: %w", err)
+	}
+	began := time.Now()
+	step.Detail("waiting for the API server")
+	err = p.pollAPI(ctx, client, 3*time.Minute, func(err error) {
+		waited := time.Since(began).Round(time.Second)
+		if waited >= 10*time.Second {
+			step.Detail(fmt.Sprintf("waiting for the API server, %s so far: %s", waited, unready(err)))
+		}
+	})
+	if err != nil {
+		return nil, fault.WithHint(fmt.Errorf("the API server does not become ready: %w", err),
+			"its own words are in %s", p.layout.supervisor().Log("kube-apiserver"))
+	}
+	return client, nil
+}
+
+// pollAPI waits for the API server, of which trouble is told meanwhile.
+func (p *Provider) pollAPI(ctx context.Context, client kubernetes.Interface, limit time.Duration, trouble func(error)) error {
+	return poll(ctx, p.patience(limit, "etcd", "kube-apiserver"), func(ctx context.Context) error {
+		err := client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
+		if err != nil {
+			trouble(err)
+		}
+		return err
+	})
+}
+
+var failing = regexp.MustCompile(`\[-\]([a-z0-9/-]+)`)
+
+// unready says in few words what an API server lacks that is not ready: the
+// names of its checks that fail.
+func unready(err error) string {
+	var names []string
+	for _, match := range failing.FindAllStringSubmatch(err.Error(), -1) {
+		names = append(names, match[1])
+	}
+	switch {
+	case len(names) > 3:
+		return fmt.Sprintf("%s and %d more are not ready", strings.Join(names[:3], ", "), len(names)-3)
+	case len(names) > 0:
+		return strings.Join(names, ", ") + " not ready"
+	}
+	return "it does not answer yet"
+}

@@ -1,0 +1,75 @@
+package local
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+)
+
+// What is busy may take as long as it takes; what does nothing may not.
+func TestPatienceRunsOutWhileNothingMoves(t *testing.T) {
+	type look map[int]time.Duration // at intervals of a second
+	for name, test := range map[string]struct {
+		looks []look
+		left  time.Duration
+	}{
+		"a process that does nothing":           {[]look{{7: 5}, {7: 5}, {7: 5}}, 7 * time.Second},
+		"no process at all":                     {[]look{{}, {}}, 8 * time.Second},
+		"one that is busy":                      {[]look{{7: time.Second}, {7: 2 * time.Second}, {7: 3 * time.Second}}, 10 * time.Second},
+		"one that is busy with several threads": {[]look{{7: 4 * time.Second}, {7: 8 * time.Second}}, 10 * time.Second},
+		"one that is busy a quarter of it":      {[]look{{7: 250 * time.Millisecond}, {7: 500 * time.Millisecond}}, 8500 * time.Millisecond},
+		"the second, while the first waits":     {[]look{{7: 1, 8: time.Second}, {7: 1, 8: 2 * time.Second}}, 10 * time.Second},
+		"one that ends and starts again":        {[]look{{7: time.Second}, {9: 100 * time.Millisecond}}, 9100 * time.Millisecond},
+		"one whose busy threads ended":          {[]look{{7: time.Second}, {7: 0}, {7: 0}}, 8 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := time.Now()
+			w := &patience{left: 10 * time.Second, last: now}
+			for _, busy := range test.looks {
+				now = now.Add(time.Second)
+				w.pass(now, busy)
+			}
+			if off := w.left - test.left; off.Abs() > time.Millisecond {
+				t.Errorf("%s are left, want %s", w.left, test.left)
+			}
+		})
+	}
+}
+
+// A process that computes, or would if it were let, is told from one that sleeps.
+func TestBusyFor(t *testing.T) {
+	sleeping, computing := exec.Command("sleep", "60"), exec.Command("sh", "-c", "while :; do :; done")
+	for _, command := range []*exec.Cmd{sleeping, computing} {
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer command.Wait()         //nolint:errcheck // it was killed
+		defer command.Process.Kill() //nolint:errcheck // gone already is as good
+	}
+	for deadline := time.Now().Add(20 * time.Second); busyFor(computing.Process.Pid) < time.Second; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("a busy process counts for %s", busyFor(computing.Process.Pid))
+		}
+	}
+	if idle := busyFor(sleeping.Process.Pid); idle > 500*time.Millisecond {
+		t.Errorf("a sleeping process counts for %s", idle)
+	}
+	if busyFor(os.Getpid()) == 0 || busyFor(1<<30) != 0 {
+		t.Error("this process counts for nothing, or nobody for something")
+	}
+}
+
+func TestUnreadyNamesWhatIsMissing(t *testing.T) {
+	for body, want := range map[string]string{
+		"dial tcp 10.118.0.1:6443: connect: connection refused":                                 "it does not answer yet",
+		"[+]ping ok\n[-]etcd failed: reason withheld\n[+]log ok":                                "etcd not ready",
+		"[-]etcd failed\n[-]informer-sync failed\n[-]poststarthook/rbac/bootstrap-roles failed": "etcd, informer-sync, poststarthook/rbac/bootstrap-roles not ready",
+		"[-]a failed [-]b failed [-]c failed [-]d failed [-]e failed":                           "a, b, c and 2 more are not ready",
+	} {
+		if got := unready(errors.New(body)); got != want {
+			t.Errorf("%q: got %q, want %q", body, got, want)
+		}
+	}
+}
