@@ -3,6 +3,8 @@ package structure
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/valyala/fastjson"
@@ -48,26 +50,61 @@ type writer struct {
 
 func (w *writer) object(o *fastjson.Object) {
 	w.to = append(w.to, '{')
-	first := true
+	first, named := true, false
 	o.Visit(func(key []byte, v *fastjson.Value) {
+		// {"name":"password","value":"x"}
+		if w.redact && v.Type() == fastjson.TypeString {
+			if named && strings.EqualFold(string(key), "value") {
+				w.key(first, key)
+				w.mark()
+				return
+			}
+			named = named || redact.IsNaming(string(key)) && redact.IsSecret(string(v.GetStringBytes()))
+		}
 		w.member(first, key, v)
 		first = false
 	})
 	w.to = append(w.to, '}')
 }
 
-func (w *writer) member(first bool, key []byte, v *fastjson.Value) {
+func (w *writer) key(first bool, key []byte) {
 	if !first {
 		w.to = append(w.to, ',')
 	}
 	w.text(key)
 	w.to = append(w.to, ':')
-	if w.redact && v.Type() != fastjson.TypeNull && redact.IsSecret(string(key)) {
-		w.to = AppendString(w.to, redact.Mark)
-		w.redacted = true
+}
+
+func (w *writer) member(first bool, key []byte, v *fastjson.Value) {
+	w.key(first, key)
+	if w.redact && redact.IsSecret(string(key)) && !shown(string(key), v) {
+		w.mark()
 		return
 	}
 	w.value(v)
+}
+
+func (w *writer) mark() {
+	w.to = AppendString(w.to, redact.Mark)
+	w.redacted = true
+}
+
+// shown reports whether a value can be shown although its name is a secret's.
+func shown(name string, v *fastjson.Value) bool {
+	switch v.Type() {
+	case fastjson.TypeNull, fastjson.TypeTrue, fastjson.TypeFalse:
+		return true
+	case fastjson.TypeString:
+		text := string(v.GetStringBytes())
+		return text == "" || text == redact.Mark || redact.Harmless(name, text)
+	case fastjson.TypeNumber:
+		return redact.Counts(name)
+	case fastjson.TypeArray:
+		return !slices.ContainsFunc(v.GetArray(), func(v *fastjson.Value) bool { return !shown(name, v) })
+	}
+	all := true
+	v.GetObject().Visit(func(_ []byte, v *fastjson.Value) { all = all && shown(name, v) })
+	return all
 }
 
 func (w *writer) value(v *fastjson.Value) {
@@ -78,9 +115,14 @@ func (w *writer) value(v *fastjson.Value) {
 		w.object(v.GetObject())
 	case fastjson.TypeArray:
 		w.to = append(w.to, '[')
-		for i, element := range v.GetArray() {
+		elements := v.GetArray()
+		for i, element := range elements {
 			if i > 0 {
 				w.to = append(w.to, ',')
+			}
+			if w.redact && i > 0 && element.Type() == fastjson.TypeString && redact.Announces(string(elements[i-1].GetStringBytes()), string(element.GetStringBytes())) {
+				w.mark()
+				continue
 			}
 			w.value(element)
 		}

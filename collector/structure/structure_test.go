@@ -97,8 +97,8 @@ func written(text string, at time.Time) plog.Logs {
 func TestRedact(t *testing.T) {
 	var p Parser
 	for _, test := range []struct{ text, want string }{
-		{`{"msg":"to jake@jake.jake", "user":{"password":"x","email":"jake@jake.jake"},"tokens":["a"],"token":["a"],"secret":null}`,
-			`{"msg":"to [redacted]","user":{"password":"[redacted]","email":"[redacted]"},"tokens":["a"],"token":"[redacted]","secret":null}`},
+		{`{"msg":"to jake@jake.jake", "user":{"password":"x","email":"jake@jake.jake"},"tokens":[7],"token":["a"],"secret":null}`,
+			`{"msg":"to [redacted]","user":{"password":"[redacted]","email":"[redacted]"},"tokens":[7],"token":"[redacted]","secret":null}`},
 		{`{"jake@jake.jake":1e9,"a":[{"b":"password=x"}],"pass\u0077ord":"x\"y"}`, `{"[redacted]":1e9,"a":[{"b":"password=[redacted]"}],"password":"[redacted]"}`},
 		// What has no secret stays as it was, blanks included.
 		{`{"msg": "m",  "a": 1.50}`, `{"msg": "m",  "a": 1.50}`},
