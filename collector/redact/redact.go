@@ -22,14 +22,14 @@ const (
 	behindName marks = 1 << iota
 	// inToken are in the beginnings of tokens that need no name.
 	inToken
-	at
-	schema
-	escape
-	percent
+	inAddress
+	inURL
+	inEscape
+	inPercent
 )
 
 var marksOf = func() (of [256]marks) {
-	for characters, m := range map[string]marks{"= >,": behindName, ":": behindName | schema, "-_.Jz": inToken, "@": at, "\x1b\xef&\\": escape, "%+": percent} {
+	for characters, m := range map[string]marks{"= >,": behindName, ":": behindName | inURL, "-_.Jz": inToken, "@": inAddress, "\x1b\xef&\\": inEscape, "%+": inPercent} {
 		for i := range len(characters) {
 			of[characters[i]] |= m
 		}
@@ -75,7 +75,7 @@ func (e *effort) within(text string) string {
 }
 
 func (e *effort) redact(text string, m marks) string {
-	if m&escape != 0 {
+	if m&inEscape != 0 {
 		if plain := plain(text); plain != text {
 			if without := e.within(plain); without != plain {
 				return without
@@ -85,16 +85,16 @@ func (e *effort) redact(text string, m marks) string {
 	if m&behindName != 0 {
 		text = keys(text)
 	}
-	if m&schema != 0 {
+	if m&inURL != 0 {
 		text = userinfo(text)
 	}
 	if m&(behindName|inToken) != 0 {
 		text = words(text, m&behindName != 0)
 	}
-	if m&at != 0 {
+	if m&inAddress != 0 {
 		text = addresses(sourceNames(text))
 	}
-	if m&percent != 0 {
+	if m&inPercent != 0 {
 		text = e.escaped(text)
 	}
 	return text
