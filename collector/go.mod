@@ -3,6 +3,7 @@ module berth/collector
 go 1.26.0
 
 require (
+	berth/logline v0.0.0
 	github.com/aws/smithy-go v1.27.3
 	github.com/google/go-cmp v0.7.0
 	github.com/klauspost/compress v1.19.2
@@ -231,3 +232,5 @@ require (
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.2 // indirect
 )
+
+replace berth/logline => ../logline

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"berth/logline"
 )
 
 // TestForms has secrets in the forms in which programs print them, and what only
@@ -56,8 +58,8 @@ var (
 	wraps = []func(string) string{
 		func(s string) string { return "request failed " + s },
 		func(s string) string { return s + " done" },
-		func(s string) string { return `{"msg":` + string(AppendString(nil, s)) + `,"status":200}` },
-		func(s string) string { return "body " + string(AppendString(nil, s)) },
+		func(s string) string { return `{"msg":` + string(logline.AppendString(nil, s)) + `,"status":200}` },
+		func(s string) string { return "body " + string(logline.AppendString(nil, s)) },
 		func(s string) string { return fmt.Sprintf("err=%q", s) },
 		func(s string) string { return "next=" + url.QueryEscape(s) + "&x=1" },
 		func(s string) string { return "q=" + url.PathEscape(s) },

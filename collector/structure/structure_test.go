@@ -9,6 +9,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"berth/logline"
 )
 
 // lines are what programs write, and what is to be understood of it.
@@ -126,7 +128,7 @@ func FuzzLine(f *testing.F) {
 		text = p.Redact(strings.ToValidUTF8(text, "\uFFFD"))
 		l := p.Parse(text)
 		members := "{" + string(l.AppendMembers(nil)) + "}"
-		message := string(AppendString(nil, l.Message))
+		message := string(logline.AppendString(nil, l.Message))
 		logs := Records(written(text, time.Now()))
 		encoded, err := (&plog.JSONMarshaler{}).MarshalLogs(logs)
 		if err != nil {
@@ -151,23 +153,6 @@ func FuzzLine(f *testing.F) {
 		record := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
 		if got := record.Attributes().Len() - 1; got < len(object)-found {
 			t.Errorf("%q has %d members, and the record %d", text, len(object), got)
-		}
-	})
-}
-
-// A string means the same to every reader of JSON.
-func FuzzAppendString(f *testing.F) {
-	for _, seed := range []string{"", "m", "\x00\x1f\x7f\"\\\n\r\t/", "ä\u2028😀", "\xff\xc3", "a\xe2\x82"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		var back string
-		encoded := AppendString([]byte(nil), text)
-		if err := json.Unmarshal(encoded, &back); err != nil || back != strings.ToValidUTF8(text, "\uFFFD") && utf8.ValidString(text) {
-			t.Errorf("%q became %s: %v", text, encoded, err)
-		}
-		if string(AppendString(nil, []byte(text))) != string(encoded) {
-			t.Errorf("%q differs as bytes", text)
 		}
 	})
 }

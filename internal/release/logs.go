@@ -156,7 +156,7 @@ func scan(stream io.Reader, s source, after time.Time, each func(logs.Line) erro
 		text, err := reader.ReadString('\n')
 		if text != "" {
 			line := logs.Line{Pod: s.pod, Container: s.container, Node: s.node}
-			text = strings.TrimRight(text, "\r\n")
+			text = strings.TrimSuffix(text, "\n")
 			stamp, rest, _ := strings.Cut(text, " ")
 			if at, bad := time.Parse(time.RFC3339Nano, stamp); bad == nil {
 				line.Time, text = at, rest

@@ -1,37 +1,37 @@
+// Package structure is what the agent does with lines beyond taking them apart, which
+// is package logline's part: it takes secrets out of them, and makes OpenTelemetry's
+// records of them.
+//
+// A line is read twice: before it is queued, to take its secrets out, and by the
+// sink that sends it. In between it is text: a record with attributes would be
+// written down and read back value by value, which costs more than reading the
+// line again.
 package structure
 
 import (
-	"bytes"
-	"encoding/json"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/valyala/fastjson"
 
 	"berth/collector/redact"
+	"berth/logline"
 )
 
-// AppendMembers appends the members that are neither message nor level, as in a
-// JSON object, but without its braces.
-func (l *Line) AppendMembers(to []byte) []byte {
-	w := writer{to: to}
-	first := true
-	l.members(func(key []byte, v *fastjson.Value) {
-		w.member(first, key, v)
-		first = false
-	})
-	return w.to
+// A Parser reads lines, one at a time: it uses its memory again.
+type Parser struct {
+	logline.Parser
+	buffer []byte
 }
 
 // Redact returns a text without its secrets, and the same text when it has none.
 // In a JSON object, those are also the values whose names say so.
 func (p *Parser) Redact(text string) string {
-	object := p.object(text)
+	object := p.Object(text)
 	if object == nil {
 		return redact.Text(text)
 	}
-	w := writer{to: p.buffer[:0], redact: true}
+	w := writer{to: p.buffer[:0]}
 	w.object(object)
 	p.buffer = w.to
 	if !w.redacted {
@@ -40,12 +40,11 @@ func (p *Parser) Redact(text string) string {
 	return string(w.to)
 }
 
-// writer writes JSON anew. The parser is generous: what it takes may not be JSON
-// in the eyes of others.
+// writer writes JSON anew, without its secrets.
 type writer struct {
 	to []byte
-	// redact has secrets taken out, and redacted says that there were some.
-	redact, redacted bool
+	// redacted says that there were some.
+	redacted bool
 }
 
 func (w *writer) object(o *fastjson.Object) {
@@ -53,7 +52,7 @@ func (w *writer) object(o *fastjson.Object) {
 	first, named := true, false
 	o.Visit(func(key []byte, v *fastjson.Value) {
 		// {"name":"password","value":"x"}
-		if w.redact && v.Type() == fastjson.TypeString {
+		if v.Type() == fastjson.TypeString {
 			if named && strings.EqualFold(string(key), "value") {
 				w.key(first, key)
 				w.mark()
@@ -77,7 +76,7 @@ func (w *writer) key(first bool, key []byte) {
 
 func (w *writer) member(first bool, key []byte, v *fastjson.Value) {
 	w.key(first, key)
-	if w.redact && redact.IsSecret(string(key)) && !shown(string(key), v) {
+	if redact.IsSecret(string(key)) && !shown(string(key), v) {
 		w.mark()
 		return
 	}
@@ -85,7 +84,7 @@ func (w *writer) member(first bool, key []byte, v *fastjson.Value) {
 }
 
 func (w *writer) mark() {
-	w.to = AppendString(w.to, redact.Mark)
+	w.to = logline.AppendString(w.to, redact.Mark)
 	w.redacted = true
 }
 
@@ -120,7 +119,7 @@ func (w *writer) value(v *fastjson.Value) {
 			if i > 0 {
 				w.to = append(w.to, ',')
 			}
-			if w.redact && i > 0 && element.Type() == fastjson.TypeString && redact.Announces(string(elements[i-1].GetStringBytes()), string(element.GetStringBytes())) {
+			if i > 0 && element.Type() == fastjson.TypeString && redact.Announces(string(elements[i-1].GetStringBytes()), string(element.GetStringBytes())) {
 				w.mark()
 				continue
 			}
@@ -128,63 +127,17 @@ func (w *writer) value(v *fastjson.Value) {
 		}
 		w.to = append(w.to, ']')
 	default:
-		begin := len(w.to)
-		w.to = v.MarshalTo(w.to)
-		// Digits stay as they are, however many.
-		if number := w.to[begin:]; v.Type() == fastjson.TypeNumber && !json.Valid(number) {
-			w.to = AppendString(w.to[:begin], bytes.Clone(number))
-		}
+		w.to = logline.AppendValue(w.to, v)
 	}
 }
 
 func (w *writer) text(text []byte) {
-	if !w.redact || !redact.Possible(text) {
-		w.to = AppendString(w.to, text)
+	if !redact.Possible(text) {
+		w.to = logline.AppendString(w.to, text)
 		return
 	}
 	before := string(text)
 	after := redact.Text(before)
 	w.redacted = w.redacted || after != before
-	w.to = AppendString(w.to, after)
-}
-
-// AppendString appends a string of JSON (RFC 8259, section 7). What is not UTF-8
-// becomes U+FFFD.
-func AppendString[T string | []byte](to []byte, text T) []byte {
-	const digits = "0123456789abcdef"
-	to = append(to, '"')
-	done := 0
-	for i := 0; i < len(text); {
-		c := text[i]
-		width := 1
-		if c >= utf8.RuneSelf {
-			var r rune
-			if r, width = utf8.DecodeRuneInString(string(text[i:min(len(text), i+utf8.UTFMax)])); r != utf8.RuneError || width > 1 {
-				i += width
-				continue
-			}
-		} else if c >= ' ' && c != '"' && c != '\\' {
-			i++
-			continue
-		}
-		to = append(to, text[done:i]...)
-		switch {
-		case c == '"', c == '\\':
-			to = append(to, '\\', c)
-		case c == '\n':
-			to = append(to, `\n`...)
-		case c == '\r':
-			to = append(to, `\r`...)
-		case c == '\t':
-			to = append(to, `\t`...)
-		case c < ' ':
-			to = append(to, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
-		default:
-			to = append(to, "\uFFFD"...)
-		}
-		i += width
-		done = i
-	}
-	to = append(to, text[done:]...)
-	return append(to, '"')
+	w.to = logline.AppendString(w.to, after)
 }
