@@ -9,8 +9,8 @@
 package logs
 
 import (
-	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"regexp"
 	"slices"
@@ -164,8 +164,17 @@ func (l Line) Parts() (level, text string) {
 	return level, b.String()
 }
 
-// same reports whether two lines are one that was delivered twice.
-func (l Line) same(o Line) bool {
-	return l.Time.Equal(o.Time) && l.Of() == o.Of() && l.Node == o.Node && l.Level == o.Level && l.Message == o.Message &&
-		slices.EqualFunc(l.Fields, o.Fields, func(a, b Field) bool { return a.Name == b.Name && bytes.Equal(a.Value, b.Value) })
+// sum tells lines of one container and time apart.
+func (l Line) sum() [sha256.Size]byte {
+	h := sha256.New()
+	add := func(texts ...string) {
+		for _, text := range texts {
+			fmt.Fprintf(h, "%d:%s", len(text), text) // A hash takes everything.
+		}
+	}
+	add(l.Node, l.Level, l.Message)
+	for _, f := range l.Fields {
+		add(f.Name, string(f.Value))
+	}
+	return [sha256.Size]byte(h.Sum(nil))
 }
