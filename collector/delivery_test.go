@@ -145,3 +145,43 @@ func TestAwayDuringRotations(t *testing.T) {
 		}
 	}
 }
+
+// The agent is stopped while it reads what was rotated and compressed in its
+// absence: it goes on with the rest.
+func TestStopWhileCompressedFilesAreRead(t *testing.T) {
+	t.Parallel()
+	const files, each = 4, 20_000
+	a := newAggregator(t).open()
+	n := newNode(t, map[string]map[string]any{"frames": a.asFrames()})
+	n.environment = []string{"GOMAXPROCS=1"}
+	c := n.container("staging", "realworld-7d9c6bf5d-x2k4q", "realworld")
+	pad := strings.Repeat("a longer text, with=some of what: a secret has. ", 10)
+	for file := range files {
+		var b strings.Builder
+		for i := range each {
+			fmt.Fprintf(&b, "%s stdout F {\"msg\":\"line %06d\",\"pad\":\"%s\"}\n", time.Now().UTC().Format(time.RFC3339Nano), file*each+i, pad)
+		}
+		if _, err := c.file.WriteString(b.String()); err != nil {
+			t.Fatal(err)
+		}
+		c.rotate()
+	}
+	c.rotate() // which compresses the last of them
+	interrupted := 0
+	for range 3 {
+		n.start()
+		read := 0.0
+		for end := time.Now().Add(10 * time.Second); read == 0 && time.Now().Before(end); {
+			read = n.metric("otelcol_receiver_accepted_log_records", "container_log")
+		}
+		n.stop()
+		if read > 0 && read < files*each {
+			interrupted++
+		}
+	}
+	if interrupted == 0 {
+		t.Error("the agent was never stopped while it read")
+	}
+	n.start()
+	n.eventually(60*time.Second, "all lines are there", func() bool { return a.lines() == files*each })
+}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/healthcheckextension"
-	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/otelcol"
@@ -17,6 +16,7 @@ import (
 	"berth/collector/containerlog"
 	"berth/collector/frames"
 	"berth/collector/sink"
+	"berth/collector/state"
 )
 
 // factories are all the parts that a configuration may name.
@@ -39,7 +39,7 @@ func factories() (otelcol.Factories, error) {
 		return f, fmt.Errorf("list the exporters: %w", err)
 	}
 	f.Extensions, err = otelcol.MakeFactoryMap[extension.Factory](
-		filestorage.NewFactory(),
+		state.NewFactory(),
 		archive.NewFactory(),
 		healthcheckextension.NewFactory(),
 		sink.NewStatusFactory(),

@@ -12,12 +12,17 @@ import (
 	"go.opentelemetry.io/collector/confmap/provider/envprovider"
 	"go.opentelemetry.io/collector/confmap/provider/fileprovider"
 	"go.opentelemetry.io/collector/otelcol"
+
+	"berth/collector/state"
 )
 
 // version is set by the linker.
 var version = "development"
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == state.Command {
+		state.Main(os.Args[2])
+	}
 	settings := otelcol.CollectorSettings{
 		BuildInfo: component.BuildInfo{Command: "collector", Description: "berth-collector", Version: version},
 		Factories: factories,

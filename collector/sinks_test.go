@@ -34,6 +34,8 @@ type aggregator struct {
 	// answer, if set, is asked before a request is taken: a status other than 200
 	// refuses it.
 	answer func(*http.Request, []byte) (status int, text string)
+	// partial is how many lines of a request of OTLP it says that it refuses.
+	partial int64
 	// blind takes everything unread.
 	blind bool
 	// retryAfter is the header of refusals.
@@ -118,6 +120,17 @@ func (a *aggregator) take(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/v1/logs":
 		a.takeOTLP(body)
+		if a.partial > 0 {
+			answer := plogotlp.NewExportResponse()
+			answer.PartialSuccess().SetRejectedLogRecords(a.partial)
+			answer.PartialSuccess().SetErrorMessage("too old")
+			text, err := answer.MarshalProto()
+			if err != nil {
+				a.t.Error(err)
+			}
+			w.Header().Set("Content-Type", "application/x-protobuf")
+			_, _ = w.Write(text) // Who sent it may have been killed.
+		}
 	case "/sources/source-1/frames":
 		a.largest = max(a.largest, sent)
 		a.takeFrames(r, body)

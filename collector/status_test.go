@@ -132,6 +132,45 @@ func TestRefusedLineIsAlone(t *testing.T) {
 	}
 }
 
+// An aggregator that takes a request but for some of its lines says how many, and
+// does not want them again.
+func TestPartialSuccessIsCounted(t *testing.T) {
+	t.Parallel()
+	a := newAggregator(t).open()
+	a.partial = 3
+	n := newNode(t, map[string]map[string]any{"otlp_http": a.asOTLP()})
+	c := n.container("production", "realworld-0", "realworld")
+	for i := range 10 {
+		c.write("stdout", fmt.Sprintf("{\"msg\":\"line %06d\"}\n", i))
+	}
+	n.start()
+	n.eventually(10*time.Second, "the lines are there", func() bool { return a.lines() == 10 })
+	n.eventually(5*time.Second, "the rest is counted", func() bool { return n.sink("otlp_http").Sent == 7 })
+	if got := n.sink("otlp_http"); got.Rejected != 3 || got.RejectedAnswer != "too old" || got.State != "ok" {
+		t.Errorf("the sink is %+v", got)
+	}
+	if !strings.Contains(n.output.String(), "too old") {
+		t.Error("the agent's log does not say so")
+	}
+}
+
+// A sink that takes nothing is dead from the first refusal on, however often it is
+// tried.
+func TestDeadSinkLooksDead(t *testing.T) {
+	t.Parallel()
+	a := newAggregator(t).open()
+	a.answers(func(*http.Request, []byte) (int, string) { return http.StatusServiceUnavailable, "closed" })
+	n := newNode(t, map[string]map[string]any{"frames": a.asFrames()})
+	n.container("production", "realworld-0", "realworld").write("stdout", "{\"msg\":\"line\"}\n")
+	n.start()
+	n.eventually(10*time.Second, "the sink is failing", func() bool { return n.sink("frames").State == "failing" })
+	first := n.sink("frames")
+	time.Sleep(3 * time.Second) // It is tried again every second.
+	if then := n.sink("frames"); then.State != "failing" || then.LastSent != nil || then.Sent != 0 || first.Since == nil || then.Since == nil || !then.Since.Equal(*first.Since) {
+		t.Errorf("the sink is %+v, and was %+v", then, first)
+	}
+}
+
 // Requests of frames have at most 1 MiB, however much there is to send, and a
 // line that is too long for one is cut and marked.
 func TestFramesRequestsAreBounded(t *testing.T) {

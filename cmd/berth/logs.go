@@ -88,15 +88,21 @@ func (a *app) logs(ctx context.Context, o logsOptions) error {
 	if o.pastWanted() {
 		options.Past = func(held logs.Held) iter.Seq[logs.Line] { return past.lines(held, nil) }
 	}
-	each := a.printLine
+	print := a.printLine
 	if o.json {
-		each = a.printLineJSON
+		print = a.printLineJSON
+	}
+	// That nobody takes the lines says nothing of the cluster.
+	var unwritten error
+	each := func(line logs.Line) error {
+		unwritten = print(line)
+		return unwritten
 	}
 	_, found, err := a.connect(ctx, c, p)
 	if err == nil {
 		err = found.Logs(ctx, o.environment, options, each)
 	}
-	if err == nil || past.asked || o.follow || fault.IsUsage(err) || ctx.Err() != nil {
+	if err == nil || unwritten != nil || past.asked || o.follow || fault.IsUsage(err) || ctx.Err() != nil {
 		return errors.Join(err, past.err)
 	}
 	for line := range past.lines(nil, err) {

@@ -1,15 +1,20 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"berth/internal/config"
+	"berth/internal/console"
 	"berth/internal/fault"
 	"berth/internal/logs"
 	"berth/internal/provider"
@@ -43,6 +48,28 @@ func TestLogsAreShownInShortAndClean(t *testing.T) {
 	today := time.Now()
 	w.lines = []logs.Line{logLine(today, "tiny-1", "now")}
 	w.berth(t, "logs", "staging").wants(t, succeeded, today.Format("15:04:05.000")+" tiny-1  now\n")
+}
+
+// TestLogsThatCannotBeWritten has a full disk, which is not a cluster that is away.
+func TestLogsThatCannotBeWritten(t *testing.T) {
+	for _, flag := range []string{"--json", "--level=info"} {
+		w, _ := archivedWorld()
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer full.Close()
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, config.File), []byte(w.project), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		var errs bytes.Buffer
+		a := &app{streams: console.Streams{In: strings.NewReader(""), Out: full, Err: &errs}, parts: w.parts()}
+		status := run(t.Context(), []string{"--dir", dir, "logs", "staging", flag}, a)
+		if said := errs.String(); status != failed || !strings.Contains(said, "no space left on device") || strings.Contains(said, "archive") {
+			t.Errorf("%s: the status is %d, and it says %s", flag, status, said)
+		}
+	}
 }
 
 // TestLogsInJSONAreOneObjectEach looks at the shape, and that nothing gets to a

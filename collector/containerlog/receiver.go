@@ -38,14 +38,14 @@ import (
 const EnvironmentKey = "environment"
 
 type logReceiver struct {
-	id      component.ID
-	config  *Config
-	next    consumer.Logs
-	files   *fileconsumer.Manager
-	storage storage.Client
-	owners  *owners
-	report  *receiverhelper.ObsReport
-	log     *zap.Logger
+	id     component.ID
+	config *Config
+	next   consumer.Logs
+	files  *fileconsumer.Manager
+	places *places
+	owners *owners
+	report *receiverhelper.ObsReport
+	log    *zap.Logger
 }
 
 func newReceiver(_ context.Context, set receiver.Settings, cfg component.Config, next consumer.Logs) (receiver.Logs, error) {
@@ -86,7 +86,7 @@ func (c *Config) files() *fileconsumer.Config {
 }
 
 func (r *logReceiver) Start(ctx context.Context, host component.Host) error {
-	r.storage = storage.NewNopClient()
+	r.places = &places{Client: storage.NewNopClient()}
 	if id := r.config.Storage; id != nil {
 		extension, ok := host.GetExtensions()[*id].(storage.Extension)
 		if !ok {
@@ -96,26 +96,27 @@ func (r *logReceiver) Start(ctx context.Context, host component.Host) error {
 		if err != nil {
 			return fmt.Errorf("open the storage of offsets: %w", err)
 		}
-		r.storage = client
+		r.places = &places{Client: client}
 	}
 	var err error
 	if r.owners, err = newOwners(r.config.ServiceAccount, r.log); err != nil {
 		return err
 	}
-	if err := r.files.Start(r.storage); err != nil {
+	if err := r.files.Start(r.places); err != nil {
 		return fmt.Errorf("follow log files: %w", err)
 	}
 	return nil
 }
 
 func (r *logReceiver) Shutdown(ctx context.Context) error {
-	if r.storage == nil {
+	if r.places == nil {
 		return nil
 	}
+	r.places.stopped.Store(true)
 	if err := r.files.Stop(); err != nil {
 		return fmt.Errorf("stop following log files: %w", err)
 	}
-	return r.storage.Close(ctx)
+	return r.places.Close(ctx)
 }
 
 // maxPassed is how many bytes of a file are passed on at once, so that neither

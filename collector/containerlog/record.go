@@ -20,14 +20,14 @@ type record struct {
 	text   []byte
 }
 
-// records takes apart what [split] cut off: one record, or one for each stream
-// when the other one's line came between the parts of a line.
+// records takes apart what [split] cut off: one record, or those of both streams
+// when one of them wrote between the lines of the other.
 func records(token []byte, into []record) []record {
-	var assembled [2]struct {
-		record
-		there, partial bool
+	var streams [2]struct {
+		follower
+		// last is where its last record is.
+		last int
 	}
-	order := [2]stream{stdout, stderr}
 	for first := true; len(token) > 0; first = false {
 		text, after, whole := next(token, 0)
 		if !whole {
@@ -42,23 +42,16 @@ func records(token []byte, into []record) []record {
 		if first && len(token) == 0 {
 			return append(into, record{parseTime(l.time), l.stream, l.text})
 		}
-		a := &assembled[l.stream]
-		switch {
-		case !a.there:
-			a.there, a.record = true, record{parseTime(l.time), l.stream, bytes.Clone(l.text)}
-			if !assembled[1-l.stream].there {
-				order = [2]stream{l.stream, 1 - l.stream}
-			}
-		case a.partial:
-			a.text = append(a.text, l.text...)
-		default:
-			a.text = append(append(a.text, '\n'), l.text...)
-		}
-		a.partial = l.partial
-	}
-	for _, s := range order {
-		if assembled[s].there {
-			into = append(into, assembled[s].record)
+		s := &streams[l.stream]
+		switch s.add(l) {
+		case begins:
+			s.last = len(into)
+			// What is appended must not be to the file's own bytes.
+			into = append(into, record{parseTime(l.time), l.stream, l.text[:len(l.text):len(l.text)]})
+		case continues:
+			into[s.last].text = append(into[s.last].text, l.text...)
+		case follows:
+			into[s.last].text = append(append(into[s.last].text, '\n'), l.text...)
 		}
 	}
 	return into

@@ -11,7 +11,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-const at = "2026-08-20T10:00:00.123456789Z"
+const (
+	at    = "2026-08-20T10:00:00.123456789Z"
+	later = "2026-08-20T10:00:01.223456789Z"
+)
 
 // file makes a log file of lines such as "stdout F text".
 func file(lines ...string) string {
@@ -31,7 +34,8 @@ func TestSplit(t *testing.T) {
 		want []string
 	}{
 		{"an object needs nothing after it", file(`stdout F {"a":1}`), []string{`stdout {"a":1}`}},
-		{"plain text waits for what follows", file("stdout F a"), nil},
+		{"plain text needs nothing after it", file("stdout F a"), []string{"stdout a"}},
+		{"what may begin a trace waits for what follows", file("stdout F Error: a"), nil},
 		{"plain text", file("stdout F a", "stdout F b", `stdout F {"c":1}`), []string{"stdout a", "stdout b", `stdout {"c":1}`}},
 		{"a line of two streams each", file("stdout F a", "stderr F b", "stdout F c", "stderr F {}"), []string{"stdout a", "stderr b", "stdout c", "stderr {}"}},
 		{"blanks stay", file("stdout F   a  ", "stdout F {}"), []string{"stdout   a  ", "stdout {}"}},
@@ -40,7 +44,7 @@ func TestSplit(t *testing.T) {
 		{"parts of an object", file(`stdout P {"a":`, `stdout F 1}`), []string{`stdout {"a":1}`}},
 		{"parts without an end wait", file(`stdout P {"a":1}`), nil},
 		{"another stream between parts", file("stdout P a", "stderr F x", "stdout P b", "stderr P y", "stdout F c", "stderr F z", "stdout F {}"),
-			[]string{"stdout abc", "stderr x\nyz", "stdout {}"}},
+			[]string{"stdout abc", "stderr x", "stderr yz", "stdout {}"}},
 		{"tags", file("stdout F:x a", "stdout P:y:z b", "stdout F c", "stdout F {}"), []string{"stdout a", "stdout bc", "stdout {}"}},
 		{"not the runtime's", "what is this\n" + file("stdout F a", "stdout X b", "stdout F {}"), []string{"stdout what is this", "stdout a", "stdout " + at + " stdout X b", "stdout {}"}},
 
@@ -54,8 +58,27 @@ func TestSplit(t *testing.T) {
 			[]string{"stdout Exception in thread \"main\" a.B: no\n\tat a.B.c(B.java:1)\nCaused by: a.C\n\t... 1 more", "stdout {}"}},
 		{"Python", file("stderr F Traceback (most recent call last):", "stderr F   File \"a.py\", line 1", "stderr F KeyError: 'k'", "stderr F next", "stderr F {}"),
 			[]string{"stderr Traceback (most recent call last):\n  File \"a.py\", line 1\nKeyError: 'k'", "stderr next", "stderr {}"}},
+		{"indented lines", file("stdout F a", "stdout F   b", "stdout F \tc", "stdout F   2026-08-20 ERROR d"), []string{"stdout a", "stdout   b", "stdout \tc", "stdout   2026-08-20 ERROR d"}},
+		{"indented lines after an error", file("stdout F Error: a", "stdout F   b", "stdout F {}"), []string{"stdout Error: a", "stdout   b", "stdout {}"}},
+		{"Java, in a log", file("stdout F 2026-08-20 ERROR a.B - no", "stdout F java.lang.IllegalStateException: no", "stdout F \tat a.B.c(B.java:1)", "stdout F \tSuppressed: a.C", "stdout F \t\tat a.D", "stdout F 2026-08-20 INFO next", "stdout F {}"),
+			[]string{"stdout 2026-08-20 ERROR a.B - no", "stdout java.lang.IllegalStateException: no\n\tat a.B.c(B.java:1)\n\tSuppressed: a.C\n\t\tat a.D", "stdout 2026-08-20 INFO next", "stdout {}"}},
+		{"JavaScript", file("stderr F failed TypeError: no", "stderr F     at f (/a.js:1:2)", "stderr F     at g (/a.js:3:4) {", "stderr F   code: 'E_NO',", "stderr F }", "stderr F next"),
+			[]string{"stderr failed TypeError: no\n    at f (/a.js:1:2)\n    at g (/a.js:3:4) {\n  code: 'E_NO',\n}", "stderr next"}},
+		{"Node, uncaught", file("stderr F /app/a.js:3", "stderr F     throw new Error('no');", "stderr F     ^", "stderr F ", "stderr F Error: no", "stderr F     at f (/app/a.js:3:9)", "stderr F ", "stderr F Node.js v22.1.0", "stderr F next"),
+			[]string{"stderr /app/a.js:3\n    throw new Error('no');\n    ^\n\nError: no\n    at f (/app/a.js:3:9)\n\nNode.js v22.1.0", "stderr next"}},
+		{"Node, a rejection", file("stderr F node:internal/process/promises:288", "stderr F             triggerUncaughtException(err, true);", "stderr F             ^", "stderr F ", "stderr F [UnhandledPromiseRejection: no] {", "stderr F   code: 'X'", "stderr F }", "stderr F ", "stderr F Node.js v22.1.0", "stderr F {}"),
+			[]string{"stderr node:internal/process/promises:288\n            triggerUncaughtException(err, true);\n            ^\n\n[UnhandledPromiseRejection: no] {\n  code: 'X'\n}\n\nNode.js v22.1.0", "stderr {}"}},
+		{"Python, SyntaxError", file("stderr F   File \"a.py\", line 1", "stderr F     x = = 1", "stderr F         ^", "stderr F SyntaxError: invalid syntax", "stderr F next", "stderr F {}"),
+			[]string{"stderr   File \"a.py\", line 1\n    x = = 1\n        ^\nSyntaxError: invalid syntax", "stderr next", "stderr {}"}},
+		{"Python, SQLAlchemy", file("stderr F Traceback (most recent call last):", "stderr F   File \"a.py\", line 1", "stderr F sqlalchemy.exc.IntegrityError: (UniqueViolation) no", "stderr F DETAIL:  Key (a)=(b) already exists.", "stderr F ",
+			"stderr F [SQL: INSERT", "stderr F INTO a]", "stderr F [parameters: {'a': 1}]", "stderr F (Background on this error at: https://sqlalche.me/e/20/gkpj)", "stderr F next", "stderr F {}"),
+			[]string{"stderr Traceback (most recent call last):\n  File \"a.py\", line 1\nsqlalchemy.exc.IntegrityError: (UniqueViolation) no\nDETAIL:  Key (a)=(b) already exists.\n\n[SQL: INSERT\nINTO a]\n[parameters: {'a': 1}]\n(Background on this error at: https://sqlalche.me/e/20/gkpj)", "stderr next", "stderr {}"}},
+		{"Ruby", file("stderr F a.rb:1:in 'f': no (RuntimeError)", "stderr F \tfrom a.rb:3:in '<main>'", "stderr F next"), []string{"stderr a.rb:1:in 'f': no (RuntimeError)\n\tfrom a.rb:3:in '<main>'", "stderr next"}},
+		{"a private key", file("stdout F -----BEGIN RSA PRIVATE KEY-----", "stdout F MIIEvQ==", "stdout F -----END RSA PRIVATE KEY-----", "stdout F next"), []string{"stdout -----BEGIN RSA PRIVATE KEY-----\nMIIEvQ==\n-----END RSA PRIVATE KEY-----", "stdout next"}},
+		{"a stream that does not end", file("stdout P 10 %", "stderr F no", "stderr F no, too") + later + " stderr F later\n", []string{"stdout 10 %", "stderr no", "stderr no, too", "stderr later"}},
+		{"a line between those of a trace", file("stderr F panic: no", "stdout F a", "stderr F \t/a.go:8", "stdout F b", "stderr F next", "stderr F {}"), []string{"stderr panic: no\n\t/a.go:8", "stdout a", "stdout b", "stderr next", "stderr {}"}},
 		{"a trace whose lines have parts", file("stderr F panic: no", "stderr P \t/a", "stderr F .go:8", "stderr F {}"), []string{"stderr panic: no\n\t/a.go:8", "stderr {}"}},
-		{"a trace is of one stream", file("stderr F panic: no", "stdout F  indented", "stdout F {}"), []string{"stderr panic: no", "stdout  indented", "stdout {}"}},
+		{"a trace is of one stream", file("stderr F panic: no", "stdout F  indented") + later + " stdout F {}\n", []string{"stderr panic: no", "stdout  indented", "stdout {}"}},
 		{"an object is no beginning of a trace", file("stdout F {}", "stdout F  indented", "stdout F {}"), []string{"stdout {}", "stdout  indented", "stdout {}"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -128,7 +151,8 @@ func TestSplitIsBounded(t *testing.T) {
 		if all.String() != text {
 			t.Errorf("%s: %d bytes came of %d", name, all.Len(), len(text))
 		}
-		if count < 3 || count > 10 {
+		// Of a trace, the lines beyond the bound are records of their own.
+		if count < 3 || count > 10 && name != "trace" {
 			t.Errorf("%s: it came in %d pieces", name, count)
 		}
 	}
@@ -142,8 +166,8 @@ func TestRunsAreCutBetweenRecords(t *testing.T) {
 		lines = append(lines, fmt.Sprintf("stdout F plain %d", i), "stderr F panic: no", "stderr F ", "stderr F \t/a.go:8", fmt.Sprintf(`stdout P {"a":%d`, i), "stdout F }")
 		want = append(want, fmt.Sprintf("stdout plain %d", i), "stderr panic: no\n\n\t/a.go:8", fmt.Sprintf(`stdout {"a":%d}`, i))
 	}
-	text := file(lines...)
-	if diff := cmp.Diff(want, read(t, text, 1<<20)); diff != "" {
+	text := file(append(lines, "stderr F {}")...)
+	if diff := cmp.Diff(append(want, "stderr {}"), read(t, text, 1<<20)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	runs := 0

@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"berth/collector/structure"
+	"berth/logline"
 )
 
 // Encoder writes lines as Timber's schema has them, in JSON: dt, level and message
@@ -17,7 +17,7 @@ import (
 // and fields are the members of the line itself.
 type Encoder struct {
 	context []byte
-	parser  structure.Parser
+	parser  logline.Parser
 	frame   []byte
 }
 
@@ -72,14 +72,14 @@ func (e *Encoder) Encode(record plog.LogRecord, most int) []byte {
 // part is what of a line is encoded.
 type part struct{ context, fields, truncated bool }
 
-func (e *Encoder) encode(record plog.LogRecord, l structure.Line, part part) {
+func (e *Encoder) encode(record plog.LogRecord, l logline.Line, part part) {
 	to := append(e.frame[:0], `{"dt":"`...)
 	to = record.Timestamp().AsTime().AppendFormat(to, time.RFC3339Nano)
 	to = append(to, '"')
 	if l.Level != "" {
-		to = structure.AppendString(append(to, `,"level":`...), strings.ToLower(l.Level))
+		to = logline.AppendString(append(to, `,"level":`...), strings.ToLower(l.Level))
 	}
-	to = structure.AppendString(append(to, `,"message":`...), l.Message)
+	to = logline.AppendString(append(to, `,"message":`...), l.Message)
 	if part.fields {
 		to = append(to, `,"fields":{`...)
 		before := len(to)
@@ -88,8 +88,8 @@ func (e *Encoder) encode(record plog.LogRecord, l structure.Line, part part) {
 			if len(to) > before {
 				to = append(to, ',')
 			}
-			to = append(structure.AppendString(to, key), ':')
-			to = structure.AppendString(to, value.AsString())
+			to = append(logline.AppendString(to, key), ':')
+			to = logline.AppendString(to, value.AsString())
 		}
 		to = append(to, '}')
 	}

@@ -1,10 +1,11 @@
 // Package redact takes secrets and e-mail addresses out of text: values whose
-// name says that they are secret, credentials of HTTP's authorization schemes,
-// JSON web tokens, passwords in URLs.
+// name says that they are secret in the syntaxes in which programs print them,
+// credentials of HTTP's authorization schemes, JSON web tokens, the tokens of
+// well-known services, private keys, card numbers, and passwords in URLs.
 //
-// It is on the way of every line, so it has no regular expression: it looks for
-// the few characters that these have in common, which the processor finds
-// quickly, and reads on from there.
+// It is on the way of every line, so it has no regular expression. One pass goes
+// from word to word, and what a word may be is told by its last or its first
+// letter. The other passes begin with a character that most lines do not have.
 package redact
 
 import "strings"
@@ -12,38 +13,89 @@ import "strings"
 // Mark stands where a secret was.
 const Mark = "[redacted]"
 
-// marks are what every secret that is found has one of: in or around it, or in
-// its beginning.
-var marks = [256]bool{'=': true, ':': true, '@': true, '%': true, ' ': true, 'J': true}
+// marks are kinds of characters that secrets have: in or around them, or in their
+// beginning.
+type marks uint8
 
-// Possible reports whether there may be a secret in a text, quickly.
-func Possible[T string | []byte](text T) bool {
-	for i := range len(text) {
-		if marks[text[i]] {
-			return true
+const (
+	// behindName are between a name and its value.
+	behindName marks = 1 << iota
+	// inToken are in the beginnings of tokens that need no name.
+	inToken
+	inAddress
+	inURL
+	inEscape
+	inPercent
+)
+
+var marksOf = func() (of [256]marks) {
+	for characters, m := range map[string]marks{"= >,": behindName, ":": behindName | inURL, "-_.Jz": inToken, "@": inAddress, "\x1b\xef&\\": inEscape, "%+": inPercent} {
+		for i := range len(characters) {
+			of[characters[i]] |= m
 		}
 	}
-	return false
+	return of
+}()
+
+func marksIn[T string | []byte](text T) (m marks) {
+	for i := range len(text) {
+		m |= marksOf[text[i]]
+	}
+	return m
 }
 
+// Possible reports whether there may be a secret in a text, quickly.
+func Possible[T string | []byte](text T) bool { return marksIn(text) != 0 }
+
 // Text returns the text without its secrets, which is the same string when it
-// had none.
+// had none. Colours and needless escapes are gone from a text that had some.
 func Text(text string) string {
-	if !Possible(text) {
+	m := marksIn(text)
+	if m == 0 {
 		return text
 	}
-	if strings.IndexByte(text, '=') >= 0 || strings.IndexByte(text, ':') >= 0 {
-		text = values(text)
+	const least = 64 << 10
+	e := effort{deepest: 8, bytes: least + 16*len(text)}
+	return e.redact(text, m)
+}
+
+// effort bounds how many encodings around a secret are seen through, and how many
+// bytes are looked at for that.
+type effort struct{ deepest, bytes int }
+
+// within redacts a text that was decoded.
+func (e *effort) within(text string) string {
+	if e.deepest == 0 || e.bytes < len(text) {
+		return text
 	}
-	if strings.Contains(text, "://") {
+	e.bytes -= len(text)
+	e.deepest--
+	defer func() { e.deepest++ }()
+	return e.redact(text, marksIn(text))
+}
+
+func (e *effort) redact(text string, m marks) string {
+	if m&inEscape != 0 {
+		if plain := plain(text); plain != text {
+			if without := e.within(plain); without != plain {
+				return without
+			}
+		}
+	}
+	if m&behindName != 0 {
+		text = keys(text)
+	}
+	if m&inURL != 0 {
 		text = userinfo(text)
 	}
-	text = schemes(text)
-	if strings.Contains(text, "eyJ") {
-		text = tokens(text)
+	if m&(behindName|inToken) != 0 {
+		text = words(text, m&behindName != 0)
 	}
-	if strings.IndexByte(text, '@') >= 0 || strings.Contains(text, "%40") {
-		text = addresses(text)
+	if m&inAddress != 0 {
+		text = addresses(sourceNames(text))
+	}
+	if m&inPercent != 0 {
+		text = e.escaped(text)
 	}
 	return text
 }
@@ -57,7 +109,8 @@ type cuts struct {
 
 // cut replaces text[from:to], unless it is marked already.
 func (c *cuts) cut(from, to int) {
-	if from < c.done || from >= to || strings.HasPrefix(c.text[from:], Mark) {
+	from = max(from, c.done)
+	if from >= to || strings.HasPrefix(c.text[from:], Mark) {
 		return
 	}
 	c.b.WriteString(c.text[c.done:from])
@@ -73,124 +126,126 @@ func (c *cuts) String() string {
 	return c.b.String()
 }
 
-// userinfo redacts the user and password of URLs: "postgres://app:x@db/app".
-func userinfo(text string) string {
-	c := cuts{text: text}
-	for at := 0; ; {
-		found := strings.Index(text[at:], "://")
-		if found < 0 {
-			return c.String()
-		}
-		begin := at + found + len("://")
-		end := begin
-		for end < len(text) && !strings.ContainsRune("/?#\"'\\<> \t\r\n", rune(text[end])) {
-			end++
-		}
-		if last := strings.LastIndexByte(text[begin:end], '@'); last > 0 && strings.IndexByte(text[begin:begin+last], ':') >= 0 {
-			c.cut(begin, begin+last)
-		}
-		at = begin
-	}
-}
+// Kinds of characters.
+const (
+	letter = 1 << iota
+	digit
+	// inWord are those between letters of a name: DB_PASSWORD, user.password.
+	inWord
+	// other is what is not ASCII.
+	other
+)
 
-// schemes redacts what follows the names of HTTP's authorization schemes, where
-// it looks like a credential.
-func schemes(text string) string {
-	for _, scheme := range []string{"earer ", "asic ", "oken "} {
-		if strings.Contains(text, scheme) {
-			text = credentials(text, scheme)
-		}
-	}
-	return text
-}
-
-// credentials redacts after a scheme, whose first letter may be of either case.
-func credentials(text, scheme string) string {
-	c := cuts{text: text}
-	for at := 0; ; {
-		found := strings.Index(text[at:], scheme)
-		if found < 0 {
-			return c.String()
-		}
-		begin := at + found + len(scheme)
-		end := begin
-		for end < len(text) && isCredential(text[end]) {
-			end++
-		}
-		if looksSecret(text[begin:end]) {
-			c.cut(begin, end)
-		}
-		at = begin
-	}
-}
-
-// looksSecret tells credentials from the words of a sentence.
-func looksSecret(word string) bool {
-	return len(word) >= 16 || len(word) >= 6 && strings.ContainsAny(word, "0123456789=")
-}
-
-// isCredential reports the characters of RFC 7235's token68.
-func isCredential(c byte) bool {
-	return isAlphanumeric(c) || strings.IndexByte("-._~+/=", c) >= 0
-}
-
-// tokens redacts JSON web tokens (RFC 7519). Their header begins with {" and so,
-// in base64, with eyJ.
-func tokens(text string) string {
-	c := cuts{text: text}
-	for at := 0; ; {
-		found := strings.Index(text[at:], "eyJ")
-		if found < 0 {
-			return c.String()
-		}
-		begin := at + found
-		end, dots := begin, 0
-		for end < len(text) && (isAlphanumeric(text[end]) || text[end] == '-' || text[end] == '_' || text[end] == '.') {
-			if text[end] == '.' {
-				dots++
-			}
-			end++
-		}
-		if dots >= 1 && end-begin >= 16 {
-			c.cut(begin, end)
-		}
-		at = max(end, begin+3)
-	}
-}
-
-// addresses redacts e-mail addresses, also with the @ that a query escapes.
-func addresses(text string) string {
-	c := cuts{text: text}
-	for at := 0; at < len(text); at++ {
-		width := 1
+var kinds = func() (k [256]uint8) {
+	for c := range k {
 		switch {
-		case text[at] == '@':
-		case strings.HasPrefix(text[at:], "%40"):
-			width = 3
-		default:
+		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z':
+			k[c] = letter
+		case c >= '0' && c <= '9':
+			k[c] = digit
+		case c == '_' || c == '-' || c == '.':
+			k[c] = inWord
+		case c >= 0x80:
+			k[c] = other
+		}
+	}
+	return k
+}()
+
+func is(c byte, kind uint8) bool { return kinds[c]&kind != 0 }
+
+func isAlphanumeric(c byte) bool { return is(c, letter|digit) }
+
+// isWord reports the characters of names and of tokens.
+func isWord(c byte) bool { return kinds[c] != 0 }
+
+// words goes from word to word, and redacts what follows a secret's name, what
+// follows an authorization scheme, and what is a token by itself. Without a
+// character that stands behind a name there are only tokens.
+func words(text string, names bool) string {
+	c := cuts{text: text}
+	for i := 0; i < len(text); {
+		if !isWord(text[i]) {
+			i++
 			continue
 		}
-		begin := at
-		for begin > c.done && (isAlphanumeric(text[begin-1]) || strings.IndexByte("._%+-", text[begin-1]) >= 0) {
-			begin--
+		begin := i
+		for i < len(text) && isWord(text[i]) {
+			i++
 		}
-		end, dot := at+width, 0
-		for end < len(text) && (isAlphanumeric(text[end]) || text[end] == '-' || text[end] == '.') {
-			if text[end] == '.' && end+1 < len(text) && isAlphanumeric(text[end+1]) {
-				dot = end
-			} else if text[end] == '.' {
-				break
-			}
-			end++
+		if begin < c.done {
+			continue
 		}
-		if begin < at && dot > 0 && end-dot > 2 {
-			c.cut(begin, end)
-			at = end - 1
+		if begin > 0 && text[begin-1] == '\\' && i-begin > 1 && strings.IndexByte("nrt", text[begin]) >= 0 {
+			begin++ // the escape of a line's end
+		}
+		if n := token(text[begin:i]); n > 0 {
+			c.cut(begin, begin+n)
+		} else if names {
+			from, to := secretAt(text, begin, i)
+			c.cut(from, to)
+			i = max(i, to)
 		}
 	}
 	return c.String()
 }
 
-func isAlphanumeric(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+// secretAt returns where the secret stands that a word begins, or announces.
+func secretAt(text string, begin, end int) (from, to int) {
+	if is(text[begin], digit) {
+		if n := card(text[begin:]); n > 0 && (begin == 0 || text[begin-1] != '/') {
+			return begin, begin + n
+		}
+	}
+	if kind := kindOf(text[:end], end-begin); kind != notSecret {
+		if from, to := valueOf(text, begin, end, kind); from < to {
+			return from, to
+		}
+	}
+	if from, to := credentials(text, begin, end); from < to {
+		return from, to
+	}
+	return option(text, begin, end)
+}
+
+// escaped redacts within what is escaped as in a URL's query: the secret may be
+// that of another URL.
+func (e *effort) escaped(text string) string {
+	const ends = " \t\r\n\"'<>\\"
+	var b strings.Builder
+	done := 0
+	for at := strings.IndexAny(text, "%+"); at >= 0 && at < len(text); {
+		begin := strings.LastIndexAny(text[done:at], ends) + 1 + done
+		end := len(text)
+		if n := strings.IndexAny(text[at:], ends); n >= 0 {
+			end = at + n
+		}
+		decoded := unescape(text[begin:end])
+		without := decoded
+		if decoded != text[begin:end] {
+			without = e.within(decoded)
+		}
+		if strings.IndexByte(without, '+') >= 0 {
+			// In a form it is a blank.
+			blanks := strings.ReplaceAll(without, "+", " ")
+			if again := e.within(blanks); again != blanks {
+				without = again
+			}
+		}
+		if without != decoded {
+			b.WriteString(text[done:begin])
+			b.WriteString(without)
+			done = end
+		}
+		next := strings.IndexAny(text[end:], "%+")
+		if next < 0 {
+			break
+		}
+		at = end + next
+	}
+	if done == 0 {
+		return text
+	}
+	b.WriteString(text[done:])
+	return b.String()
 }

@@ -2,163 +2,301 @@ package redact
 
 import "strings"
 
-// words end the names of what is secret: password, user.password, DB_PASSWORD,
-// accessToken. They are in lower case without separators.
-var words = []string{
-	"password", "passwd", "pwd", "passphrase", "secret", "token", "jwt",
-	"authorization", "cookie", "apikey", "accesskey", "secretkey", "privatekey", "signingkey",
-	"credential", "credentials",
+// separator is what stands between a name and its value.
+type separator uint8
+
+const (
+	noSeparator separator = iota
+	equals                // password=x, "password" => "x", password := x
+	colon                 // password: x
+	element               // <password>x</password>
+	pair                  // ('password', 'x')
+	blank                 // --password x
+	sentence              // password is x
+	attribute             // name="password" value="x"
+)
+
+// valueOf returns where the value of a name stands that is at text[begin:end], in
+// whichever syntax the two are written.
+func valueOf(text string, begin, end int, k kind) (from, to int) {
+	at, by := separatorAfter(text, begin, end)
+	switch {
+	case by == noSeparator, k == assigned && by != equals:
+		return 0, 0
+	case by == colon && text[begin:end] == "PASS":
+		return 0, 0 // a test's
+	}
+	from, to = value(text, begin, at, by, k)
+	if from >= to {
+		return 0, 0
+	}
+	found := text[from:to]
+	switch {
+	case k == assigned:
+		asked := begin > 0 && (text[begin-1] == '?' || text[begin-1] == '&')
+		if !looksRandom(found, 8) || !asked && (to-from < 10 || end-begin < len("signature")) {
+			return 0, 0
+		}
+	case by == sentence:
+		if !looksRandom(found, 6) && !strings.ContainsAny(text[from-1:from], `"'`) || isVerdict(found) {
+			return 0, 0
+		}
+	case by == pair && text[max(0, begin-2)] != '(' && !Announces(text[begin:end], found):
+		return 0, 0
+	case harmless(found, k):
+		return 0, 0
+	case by == colon && from == at:
+		// What is said of it may go on where a value would not.
+		line, _, _ := strings.Cut(text[from:], "\n")
+		word, _, _ := strings.Cut(line, " ")
+		if harmless(word, k) || isDiagnosis(line) {
+			return 0, 0
+		}
+	}
+	return from, to
 }
 
-// longest is how much of a name's end is looked at.
-const longest = 24
+// Harmless reports whether a value can be shown although its name is one of a
+// secret: a count of tokens, a working directory, what is wrong with a password.
+func Harmless(name, value string) bool {
+	return harmless(value, kindOf(name, len(name)))
+}
 
-// IsSecret reports whether what has this name is to be kept secret.
-func IsSecret(name string) bool {
-	if len(name) < 3 {
-		return false
+func harmless(value string, k kind) bool {
+	switch value {
+	case "", "null", "nil", "true", "false", "<nil>", "None", "True", "False", "undefined":
+		return true
 	}
-	// Nearly every name is told by its last letter.
-	switch name[len(name)-1] | 0x20 {
-	case 'd', 'e', 't', 'n', 'y', 'l', 's':
-	default:
-		return false
-	}
-	var end [longest]byte
-	n := len(end)
-	for i := len(name) - 1; i >= 0 && n > 0; i-- {
-		switch c := name[i]; {
-		case c == '_' || c == '-' || c == '.' || c == ' ':
-		case c >= 'A' && c <= 'Z':
-			n--
-			end[n] = c | 0x20
-		default:
-			n--
-			end[n] = c
-		}
-	}
-	for _, word := range words {
-		if len(end)-n >= len(word) && string(end[len(end)-len(word):]) == word {
+	switch k {
+	case several:
+		if strings.Trim(value, "0123456789.,+- \t\r\n") == "" {
 			return true
 		}
+	case directory:
+		if value[0] == '/' || value[0] == '~' {
+			return true
+		}
+	}
+	return isDiagnosis(value)
+}
+
+// Announces reports whether in a list, of headers or of arguments, the text
+// before another one is a name, and the other its secret. In a list of names it
+// is not.
+func Announces(name, value string) bool {
+	return name != "" && IsSecret(name) && (isHeaderLike(name) || !isIdentifier(value)) && !Harmless(name, value)
+}
+
+// Counts reports whether a name is one of several secrets, which as a number is
+// how many there are.
+func Counts(name string) bool { return kindOf(name, len(name)) == several }
+
+// separators are in the order in which they are looked for.
+var separators = []struct {
+	text string
+	is   separator
+}{
+	{"===", equals}, {"==", equals}, {"=>", equals}, {"->", equals}, {":=", equals}, {"=", equals}, {"::", colon}, {":", colon},
+}
+
+// separatorAfter returns what follows a name, and where the value begins behind
+// it and behind blanks.
+func separatorAfter(text string, begin, end int) (at int, by separator) {
+	at = end
+	if at < len(text) && text[at] == '>' {
+		if text[at-1] == '-' {
+			return skip(text, at+1, " \t"), equals
+		}
+		if isElement(text, begin) {
+			return at + 1, element
+		}
+	}
+	for at < len(text) {
+		c := text[at]
+		if c == '"' || c == '\'' || c == '`' || c == ']' || c == '\\' && at+1 < len(text) && strings.IndexByte(`"'\`, text[at+1]) >= 0 {
+			at++
+		} else if strings.HasPrefix(text[at:], "%5D") || strings.HasPrefix(text[at:], "%5d") || strings.HasPrefix(text[at:], "%22") {
+			at += 3
+		} else {
+			break
+		}
+	}
+	closed := at > end && (text[at-1] == '"' || text[at-1] == '\'')
+	after := skip(text, at, " \t")
+	rest := text[after:]
+	for _, s := range separators {
+		if !strings.HasPrefix(rest, s.text) {
+			continue
+		}
+		if s.text == ":" && strings.HasPrefix(rest, "://") {
+			return 0, noSeparator
+		}
+		return nextLine(text, skip(text, after+len(s.text), " \t+"), s.is), s.is
+	}
+	switch {
+	case closed && begin > 0 && text[begin-1] == text[at-1]:
+		if isNamed(text, begin-1) {
+			if at, ok := attributeValue(text, at); ok {
+				return at, attribute
+			}
+		}
+		if strings.HasPrefix(rest, ",") {
+			if at := literal(text, skip(text, after+1, " \t\r\n")); at >= 0 {
+				return at, pair
+			}
+		}
+		// PHP's serialize: s:8:"password";s:1:"x";
+		if php, ok := strings.CutPrefix(rest, ";s:"); ok {
+			if digits := skip(php, 0, "0123456789"); strings.HasPrefix(php[digits:], ":\"") || strings.HasPrefix(php[digits:], ":\\") {
+				return after + len(";s:") + digits + 1, equals
+			}
+		}
+	case isElement(text, begin) && at == end && after > end:
+		// <password type="text">
+		if close := strings.IndexAny(rest, "<>"); close >= 0 && rest[close] == '>' && !strings.HasSuffix(rest[:close], "/") {
+			return after + close + 1, element
+		}
+	case at == end && after > end && len(rest) > 0:
+		if text[begin] == '-' || strings.Contains(text[begin:end], "--") {
+			if rest[0] != '-' {
+				return after, blank
+			}
+			break
+		}
+		if at, ok := verbs(text, after); ok {
+			return at, sentence
+		}
+	}
+	return 0, noSeparator
+}
+
+// nextLine goes on to an indented line where nothing else follows a separator, as
+// YAML has it, with or without a sign of a block, and PHP's dumps.
+func nextLine(text string, at int, by separator) int {
+	sign := at
+	if by == colon && sign < len(text) && (text[sign] == '|' || text[sign] == '>') {
+		sign = skip(text, sign+1, "+-0123456789")
+	}
+	line := skip(text, sign, "\r")
+	if line < len(text) && text[line] == '\n' {
+		if next := skip(text, line+1, " \t"); next > line+1 && next < len(text) {
+			return next
+		}
+	}
+	return at
+}
+
+// isElement reports whether a name begins an element of XML, maybe behind a prefix.
+func isElement(text string, begin int) bool {
+	if begin > 0 && text[begin-1] == ':' {
+		begin--
+		for begin > 0 && isWord(text[begin-1]) {
+			begin--
+		}
+	}
+	return begin > 0 && text[begin-1] == '<'
+}
+
+// isNamed reports whether a quoted word is the value of an attribute that names
+// something: name="password".
+func isNamed(text string, quote int) bool {
+	end := len(strings.TrimRight(text[:quote], " \\"))
+	if end == 0 || text[end-1] != '=' && text[end-1] != ':' {
+		return false
+	}
+	end = len(strings.TrimRight(text[:end-1], " \\\"'"))
+	begin := end
+	for begin > 0 && isAlphanumeric(text[begin-1]) {
+		begin--
+	}
+	return IsNaming(text[begin:end])
+}
+
+// IsNaming reports whether a member's value is the name of something whose value
+// is in another member: {"name":"password","value":"x"}.
+func IsNaming(member string) bool {
+	switch strings.ToLower(member) {
+	case "name", "key", "field", "header", "id", "k":
+		return true
 	}
 	return false
 }
 
-// values redacts what stands behind a secret's name and a colon or an equals
-// sign, in whatever way the two are quoted: password=x, "token": "x",
-// {\"secret\":\"x\"}, Authorization: Token x.
-func values(text string) string {
-	c := cuts{text: text}
-	for i := 0; i < len(text); i++ {
-		if text[i] != ':' && text[i] != '=' {
+// attributeValue finds the value of what was named: in another attribute, in the
+// element, or behind the empty line of a form's part.
+func attributeValue(text string, at int) (int, bool) {
+	for _, line := range []string{"\r\n\r\n", "\n\n", `\r\n\r\n`, `\n\n`, `\\r\\n\\r\\n`} {
+		if strings.HasPrefix(text[at:], line) {
+			return at + len(line), true
+		}
+	}
+	const near = 80
+	rest := text[at:min(len(text), at+near)]
+	for _, name := range []string{"value", "Value", "content", "val", "v"} {
+		found := strings.Index(rest, name)
+		if found < 0 || strings.ContainsAny(rest[:found], "<>{}") {
 			continue
 		}
-		name := nameBefore(text, i)
-		if !IsSecret(name) {
-			continue
-		}
-		begin, end := valueAfter(text, i+1, endsWith(name, "authorization"), endsWith(name, "cookie"))
-		c.cut(begin, end)
-		i = max(i, end-1)
-	}
-	return c.String()
-}
-
-// nameBefore returns the name that ends before a separator.
-func nameBefore(text string, separator int) string {
-	end := separator
-	for end > 0 && strings.IndexByte(" \t\"'\\", text[end-1]) >= 0 {
-		end--
-	}
-	begin := end
-	for begin > 0 && end-begin < longest && (isAlphanumeric(text[begin-1]) || text[begin-1] == '_' || text[begin-1] == '-' || text[begin-1] == '.') {
-		begin--
-	}
-	return text[begin:end]
-}
-
-// valueAfter returns where the value behind a separator begins and ends. A
-// header goes on to the end of the line, or the first of its words is a scheme.
-func valueAfter(text string, from int, scheme, line bool) (begin, end int) {
-	begin = from
-	for begin < len(text) && (text[begin] == ' ' || text[begin] == '\t') {
-		begin++
-	}
-	// Lists and objects: Go prints and marshals headers as such, and its %#v has
-	// the type before them.
-	begin += len(goType(text[begin:]))
-	if begin < len(text) && !strings.HasPrefix(text[begin:], Mark) {
-		if close := strings.IndexByte("[{", text[begin]); close >= 0 {
-			if end := strings.IndexByte(text[begin:], "]}"[close]); end >= 0 {
-				return begin + 1, begin + end
-			}
+		after := skip(text, skip(text, at+found+len(name), `"'\`), " ")
+		if after < len(text) && (text[after] == '=' || text[after] == ':') {
+			return skip(text, after+1, " "), true
 		}
 	}
-	escapes := begin
-	for escapes < len(text) && text[escapes] == '\\' {
-		escapes++
+	if end := strings.IndexAny(rest, "<>"); end >= 0 && rest[end] == '>' && !strings.HasSuffix(strings.TrimRight(rest[:end], " "), "/") {
+		return at + end + 1, true
 	}
-	if escapes < len(text) && (text[escapes] == '"' || text[escapes] == '\'') {
-		quote := text[begin : escapes+1]
-		begin = escapes + 1
-		return begin, begin + quoted(text[begin:], quote)
+	return 0, false
+}
+
+// literal returns where a quoted text begins, behind the letter of Python's and of
+// Rust's bytes, or -1.
+func literal(text string, at int) int {
+	start := skip(text, at, "ubrUBR")
+	if start-at > 2 {
+		return -1
 	}
-	stop := " \t\r\n,;&\"'\\<>)}]"
-	if line {
-		stop = "\r\n\"'\\"
+	quote := skip(text, start, `\`)
+	if quote < len(text) && (text[quote] == '"' || text[quote] == '\'') {
+		return start
 	}
-	end = begin
-	word := func() {
-		for end < len(text) && strings.IndexByte(stop, text[end]) < 0 {
+	return -1
+}
+
+// verbs skips what a sentence has between a name and its value: is, changed to.
+func verbs(text string, at int) (int, bool) {
+	some := false
+	for {
+		end := at
+		for end < len(text) && is(text[end], letter) {
 			end++
 		}
-	}
-	word()
-	if scheme && end < len(text) && text[end] == ' ' {
-		end++
-		word()
-	}
-	switch text[begin:end] {
-	case "null", "nil", "true", "false", "<nil>":
-		return begin, begin
-	}
-	return begin, end
-}
-
-// goType returns the type that a value in Go's syntax begins with, which is one
-// of those that headers and forms have.
-func goType(text string) string {
-	for _, of := range []string{"[]string", "[]interface {}", "map[string]string", "map[string]interface {}"} {
-		if strings.HasPrefix(text, of+"{") {
-			return of
+		switch text[at:end] {
+		case "is", "was", "are", "to", "now", "has", "been", "changed", "set", "reset", "updated", "set-to":
+			some = true
+			at = skip(text, skip(text, end, ":"), " ")
+			if at == end {
+				return 0, false
+			}
+		default:
+			return at, some && at < len(text)
 		}
-	}
-	return ""
-}
-
-// quoted returns how long a value is that ends with the same quote as it began.
-// Each level of quoting doubles the backslashes of the one below it and adds one
-// before a quote, so that their number tells an end from a quote in the value.
-func quoted(text, quote string) int {
-	level := len(quote) - 1
-	for at := 0; ; {
-		found := strings.IndexByte(text[at:], quote[level])
-		if found < 0 {
-			return len(text)
-		}
-		end := at + found
-		backslashes := 0
-		for backslashes < end && text[end-backslashes-1] == '\\' {
-			backslashes++
-		}
-		if backslashes%(2*(level+1)) == level {
-			return end - level
-		}
-		at = end + 1
 	}
 }
 
-func endsWith(name, word string) bool {
-	return len(name) >= len(word) && strings.EqualFold(name[len(name)-len(word):], word)
+// skip returns where characters of a set end.
+func skip(text string, at int, set string) int {
+	for at < len(text) && strings.IndexByte(set, text[at]) >= 0 {
+		at++
+	}
+	return at
+}
+
+// isHeaderLike tells a header's name from any other: it has a capital.
+func isHeaderLike(name string) bool {
+	return name != "" && (name[0] >= 'A' && name[0] <= 'Z' || name[0] == '-')
+}
+
+// isIdentifier reports whether a text may be the name of a field.
+func isIdentifier(text string) bool {
+	return strings.Trim(text, "abcdefghijklmnopqrstuvwxyz_") == ""
 }

@@ -97,7 +97,13 @@ type roundTripper struct{ next http.RoundTripper }
 
 func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := r.next.RoundTrip(request)
-	if err != nil || response.StatusCode/100 == 2 {
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode/100 == 2 {
+		if part, ok := request.Context().Value(rejectionKey{}).(*rejection); ok {
+			err = part.note(response)
+		}
 		return response, err
 	}
 	const most = 4 << 10

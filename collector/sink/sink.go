@@ -116,6 +116,13 @@ func (s *Sink) deliver(ctx context.Context, logs plog.Logs) (plog.Logs, error) {
 		s.status.sent(count)
 		return plog.Logs{}, nil
 	}
+	if part, ok := errors.AsType[*rejection](err); ok {
+		rejected := min(part.lines, count)
+		s.status.sent(count - rejected)
+		s.status.rejected(rejected, part.text)
+		s.log.Error("the sink refuses lines of a request that it takes; they are dropped", zap.Int("lines", rejected), zap.String("answer", part.text))
+		return plog.Logs{}, nil
+	}
 	if part, ok := errors.AsType[consumererror.Logs](err); ok {
 		logs = part.Data()
 		s.status.sent(count - logs.LogRecordCount())

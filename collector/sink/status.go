@@ -65,7 +65,11 @@ func (s *status) update(change func(*SinkStatus)) {
 	change(&s.now)
 }
 
+// sent counts lines that the sink took. None say nothing of the sink.
 func (s *status) sent(lines int) {
+	if lines == 0 {
+		return
+	}
 	at := time.Now().UTC()
 	s.update(func(n *SinkStatus) {
 		n.State, n.Answer, n.Since = ok, "", nil

@@ -7,6 +7,8 @@ import (
 	"github.com/valyala/fastjson"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+
+	"berth/logline"
 )
 
 // Records returns log records whose bodies are texts of lines as OpenTelemetry
@@ -37,11 +39,12 @@ func (p *Parser) fill(to, from plog.LogRecord) {
 	to.Body().SetStr(l.Message)
 	if l.Level != "" {
 		to.SetSeverityText(l.Level)
-		to.SetSeverityNumber(severityOf(l.Level))
+		// The numbers are the same.
+		to.SetSeverityNumber(plog.SeverityNumber(logline.SeverityOf(l.Level)))
 	}
 	attributes := to.Attributes()
-	attributes.EnsureCapacity(l.length() + from.Attributes().Len())
-	l.members(func(key []byte, v *fastjson.Value) { put(attributes.PutEmpty(string(key)), v) })
+	attributes.EnsureCapacity(l.Length() + from.Attributes().Len())
+	l.Members(func(key []byte, v *fastjson.Value) { put(attributes.PutEmpty(string(key)), v) })
 	for key, value := range from.Attributes().All() {
 		value.CopyTo(attributes.PutEmpty(key))
 	}
@@ -50,7 +53,7 @@ func (p *Parser) fill(to, from plog.LogRecord) {
 func put(to pcommon.Value, v *fastjson.Value) {
 	switch v.Type() {
 	case fastjson.TypeString:
-		to.SetStr(stringOf(v))
+		to.SetStr(strings.ToValidUTF8(string(v.GetStringBytes()), "\uFFFD"))
 	case fastjson.TypeNumber:
 		number(to, string(v.MarshalTo(nil)))
 	case fastjson.TypeTrue:

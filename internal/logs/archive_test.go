@@ -86,6 +86,26 @@ func TestSearchBringsLinesIntoTheOrderOfTime(t *testing.T) {
 	wantTexts(t, got, "one two three four five")
 }
 
+// TestManyLinesOfOneTimeComeOnce has more lines with the same time than are few, all
+// of them delivered twice.
+func TestManyLinesOfOneTimeComeOnce(t *testing.T) {
+	a := open(t, bucketOf(t))
+	var lines []written
+	var want []string
+	for i := range 300 {
+		lines = append(lines, written{"shop-a", fmt.Sprintf("line%03d", i), noon})
+		want = append(want, lines[i].text)
+	}
+	a.write(t, "node-1", noon, lines...)
+	a.write(t, "node-1", noon.Add(time.Minute), lines...)
+	got, err := a.search(t, Query{From: noon}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(got)
+	wantTexts(t, got, strings.Join(want, " "))
+}
+
 func TestSearchTakesWhatIsAskedFor(t *testing.T) {
 	a := open(t, bucketOf(t))
 	at := func(seconds int) time.Time { return noon.Add(time.Duration(seconds) * time.Second) }

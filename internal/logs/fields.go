@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+
+	"berth/logline"
 )
 
 // Field is a member of a line in JSON.
@@ -34,20 +36,9 @@ func (f Field) text() string {
 	return string(inner)
 }
 
-// quote writes a text in JSON as the log agent does: with no more escapes than JSON
-// needs, and letters only for three of them. What is searched for in the archive
-// before it is decoded depends on that.
-func quote(text string) json.RawMessage {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	// A string can always be encoded, and a buffer always written to.
-	_ = encoder.Encode(text)
-	return json.RawMessage(escapes.Replace(strings.TrimSuffix(b.String(), "\n")))
-}
-
-// escapes turns those of encoding/json into the agent's.
-var escapes = strings.NewReplacer(`\\`, `\\`, `\b`, `\u0008`, `\f`, `\u000c`, `\u2028`, "\u2028", `\u2029`, "\u2029")
+// quote writes a text in JSON as the log agent does. What is searched for in the
+// archive before it is decoded depends on that.
+func quote(text string) json.RawMessage { return logline.AppendString(nil, text) }
 
 // Fields is an object in JSON that keeps its members' order.
 type Fields []Field

@@ -89,6 +89,40 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestLinesThatTwoParsersTookApart has what the agent and the reader once read each
+// in its own way. The archive's line is what package logline makes of it.
+func TestLinesThatTwoParsersTookApart(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"level":"error","msg":"division failed","value":NaN}`: `ERROR division failed value=NaN`,
+		`{"level":"error","msg":"x","value":Infinity}`:          `{"level":"error","msg":"x","value":Infinity}`,
+		`{"level":"error","msg":"x","n":01}`:                    `ERROR x n=01`,
+		`{"level":"error","msg":"x"} trailing`:                  `{"level":"error","msg":"x"} trailing`,
+		`{"level":30.0,"msg":"x"}`:                              `INFO  x`,
+		"{\"level\":\"error\",\"msg\":\"tab\tinside\"}":         "ERROR tab\tinside",
+		`{"level":"information+1","msg":"x"}`:                   `INFORMATION+1 x`,
+		`{"level":"error","msg":"x","a":{"b":1,}}`:              `{"level":"error","msg":"x","a":{"b":1,}}`,
+		`{"level":"error","msg":null,"a":1}`:                    `{"level":"error","msg":null,"a":1}`,
+		`{"level":"error","level":"info","msg":"x","msg":"y"}`:  `ERROR x level=info msg=y`,
+		`{"\u006cevel":"error","\u006dsg":"x"}`:                 `ERROR x`,
+		"plain\r":                                               "plain\r",
+		`{"@t":"x","@mt":"boom","@l":"Error"}`:                  `ERROR boom @t=x`,
+	} {
+		live := Line{Time: noon, Pod: "shop-a", Container: "web", Node: "node-1"}
+		live.Level, live.Message, live.Fields = Parse(text)
+		for kept, err := range unpack(archived(live), Query{}.needles(), all) {
+			if err != nil {
+				t.Fatalf("%s: %v", text, err)
+			}
+			if diff := cmp.Diff(live.Text(), kept.Text()); diff != "" || live.Level != kept.Level {
+				t.Errorf("%s is live %q and archived %q", text, live.Text(), kept.Text())
+			}
+		}
+		if got := live.Text(); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+}
+
 func TestText(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"time":"x","level":"INFO","msg":"m","b":1,"a":"x","c":"x y","d":"","e":"=","f":null,"g":{"x":[1]}}`: `INFO  m b=1 a=x c="x y" d="" e="=" f=null g={"x":[1]}`,

@@ -3,14 +3,14 @@
 // the archive in the bucket, which is this one's.
 //
 // A [Line] is the same from both, as the log agent and [Parse] take a container's
-// text apart by the same rules. [Query] says which lines are wanted, [Merge] brings
+// text apart by package logline. [Query] says which lines are wanted, [Merge] brings
 // several logs into the order of time, and [Archive] reads what docs/logs.md says
 // of the objects in the bucket.
 package logs
 
 import (
-	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"regexp"
 	"slices"
@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"berth/internal/fault"
+	"berth/logline"
 )
 
 // Line is one line of a container's log; a stack trace in the archive is one, too.
@@ -88,7 +89,7 @@ func Pattern(text string) (*regexp.Regexp, error) {
 
 // Validate reports whether the query can be meant.
 func (q Query) Validate() error {
-	if _, known := levelOf(q.Level); q.Level != "" && !known {
+	if q.Level != "" && logline.SeverityOf(q.Level) == logline.Unknown {
 		return fault.Usage("there is no level %q; there are debug, info, warn and error", q.Level)
 	}
 	if !q.Until.IsZero() && q.Until.Before(q.From) {
@@ -110,9 +111,8 @@ func (q Query) takesLevel(name string) bool {
 	if q.Level == "" {
 		return true
 	}
-	least, _ := levelOf(q.Level)
-	level, known := levelOf(name)
-	return !known || level >= least
+	level := logline.SeverityOf(name)
+	return level == logline.Unknown || level >= logline.SeverityOf(q.Level)
 }
 
 // word is a run of characters that stand in JSON as they do in [Line.Text].
@@ -150,7 +150,7 @@ func (l Line) Parts() (level, text string) {
 	if strings.HasPrefix(l.Message, "{") && l.Fields.whole(l.Message) {
 		return "", l.Message
 	}
-	if level = l.Level; len(l.Fields) == 0 && levelOfText(l.Message) == level {
+	if level = l.Level; len(l.Fields) == 0 && logline.LevelOf(l.Message) == level {
 		level = ""
 	}
 	var b strings.Builder
@@ -164,8 +164,17 @@ func (l Line) Parts() (level, text string) {
 	return level, b.String()
 }
 
-// same reports whether two lines are one that was delivered twice.
-func (l Line) same(o Line) bool {
-	return l.Time.Equal(o.Time) && l.Of() == o.Of() && l.Node == o.Node && l.Level == o.Level && l.Message == o.Message &&
-		slices.EqualFunc(l.Fields, o.Fields, func(a, b Field) bool { return a.Name == b.Name && bytes.Equal(a.Value, b.Value) })
+// sum tells lines of one container and time apart.
+func (l Line) sum() [sha256.Size]byte {
+	h := sha256.New()
+	add := func(texts ...string) {
+		for _, text := range texts {
+			fmt.Fprintf(h, "%d:%s", len(text), text) // A hash takes everything.
+		}
+	}
+	add(l.Node, l.Level, l.Message)
+	for _, f := range l.Fields {
+		add(f.Name, string(f.Value))
+	}
+	return [sha256.Size]byte(h.Sum(nil))
 }

@@ -1,38 +1,16 @@
 package logs
 
 import (
-	"encoding/json"
 	"strings"
+
+	"berth/logline"
 )
 
 // Parse takes the text of a container's line apart, as the log agent does before
-// a line reaches the archive (docs/logs.md): an object in JSON into its message,
-// its level and the other members; any other text is the message, and its level is
-// looked for where programs write it.
+// a line reaches the archive: both do it by package logline.
 func Parse(text string) (level, message string, fields Fields) {
-	text = strings.ToValidUTF8(text, "\uFFFD")
-	if !strings.HasPrefix(text, "{") || json.Unmarshal([]byte(text), &fields) != nil {
-		return levelOfText(text), text, nil
-	}
-	hasMessage := false
-	rest := fields[:0]
-	for _, f := range fields {
-		switch f.Name {
-		case "msg", "message":
-			if !hasMessage && json.Unmarshal(f.Value, &message) == nil && string(f.Value) != "null" {
-				hasMessage = true
-				continue
-			}
-		case "level", "severity", "lvl":
-			if name := levelOfValue(f.Value); level == "" && name != "" {
-				level = name
-				continue
-			}
-		}
-		rest = append(rest, f)
-	}
-	if !hasMessage {
-		message = text
-	}
-	return level, message, rest
+	var p logline.Parser
+	l := p.Parse(strings.ToValidUTF8(text, "\uFFFD"))
+	l.Each(func(name string, value []byte) { fields = append(fields, Field{name, value}) })
+	return strings.ToUpper(l.Level), l.Message, fields
 }

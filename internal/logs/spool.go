@@ -3,6 +3,7 @@ package logs
 import (
 	"bufio"
 	"cmp"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -137,26 +138,23 @@ func (s *spool) close() error {
 	return s.file.Close()
 }
 
-// mostAtOnce is how many lines of a container with the same time, which counts in
-// nanoseconds, are compared with each other.
-const mostAtOnce = 64
-
 // once leaves out what was delivered again: lines that are the same as another one
 // of the same container and time.
 func once(lines iter.Seq2[Line, error]) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
-		var group []Line
+		var group Line // whose time and container those in seen have
+		seen := map[[sha256.Size]byte]bool{}
 		for l, err := range lines {
 			if err == nil {
-				if len(group) > 0 && order(group[0], l) != 0 {
-					group = group[:0]
+				if order(group, l) != 0 {
+					clear(seen)
+					group = l
 				}
-				if slices.ContainsFunc(group, l.same) {
+				sum := l.sum()
+				if seen[sum] {
 					continue
 				}
-				if len(group) < mostAtOnce {
-					group = append(group, l)
-				}
+				seen[sum] = true
 			}
 			if !yield(l, err) {
 				return

@@ -25,7 +25,7 @@ type arrival struct {
 // broke off for as long as its pod is there.
 func (t *tail) follow(ctx context.Context) error {
 	arrivals := make(chan arrival)
-	open, done := map[string]bool{}, map[string]bool{}
+	open := map[string]bool{} // by instance
 	begin := func() {
 		sources, err := t.sources(ctx)
 		if err != nil {
@@ -33,10 +33,11 @@ func (t *tail) follow(ctx context.Context) error {
 			return
 		}
 		for _, s := range sources {
-			if s.previous || open[s.key()] || !s.running && done[s.instance] {
+			// The instance before a restart may have come and gone since the last look.
+			if open[s.instance] || !s.running && t.done[s.instance] || s.previous && s.instance == "" {
 				continue
 			}
-			open[s.key()] = true
+			open[s.instance] = true
 			go t.stream(ctx, s, t.latest(s), arrivals)
 		}
 	}
@@ -54,11 +55,13 @@ func (t *tail) follow(ctx context.Context) error {
 			begin()
 		case a := <-arrivals:
 			if a.ended {
-				delete(open, a.source.key())
-				done[a.source.instance] = a.err == nil
+				delete(open, a.source.instance)
+				t.done[a.source.instance] = a.err == nil
 				continue
 			}
-			t.read[a.source.key()] = a.line.Time
+			if a.line.Time.After(t.read[a.source.key()]) {
+				t.read[a.source.key()] = a.line.Time
+			}
 			waiting = append(waiting, a)
 		case now := <-flush.C:
 			slices.SortStableFunc(waiting, func(a, b arrival) int { return a.line.Time.Compare(b.line.Time) })
@@ -91,7 +94,7 @@ func (t *tail) stream(ctx context.Context, s source, after time.Time, arrivals c
 		}
 	}
 	end := arrival{source: s, ended: true}
-	stream, err := t.open(ctx, s, after, true)
+	stream, err := t.open(ctx, s, after, !s.previous)
 	if err == nil {
 		err = scan(stream, s, after, func(l logs.Line) error {
 			return send(arrival{source: s, line: l, at: time.Now()})

@@ -58,7 +58,7 @@ func (c *Client) Logs(ctx context.Context, environment string, o LogOptions, eac
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	t := &tail{client: c, namespace: environment, past: o.Past, read: map[string]time.Time{}, each: func(l logs.Line) error {
+	t := &tail{client: c, namespace: environment, past: o.Past, read: map[string]time.Time{}, done: map[string]bool{}, each: func(l logs.Line) error {
 		if !o.Takes(l) {
 			return nil
 		}
@@ -94,6 +94,8 @@ type tail struct {
 	each  func(logs.Line) error
 	// read is the time of the last line read, by pod and container.
 	read map[string]time.Time
+	// done are the instances that were read before a restart, to their end.
+	done map[string]bool
 }
 
 // source is one container whose log can be read.
@@ -124,10 +126,10 @@ func (t *tail) sources(ctx context.Context) ([]source, error) {
 		}
 		for _, c := range rollout.Statuses(pod) {
 			from := source{pod: pod.Name, container: c.Name, node: pod.Spec.NodeName, uid: string(pod.UID), instance: c.ContainerID, running: c.State.Running != nil}
-			if c.LastTerminationState.Terminated != nil {
-				from.previous = true
-				sources = append(sources, from)
-				from.previous = false
+			if last := c.LastTerminationState.Terminated; last != nil {
+				before := from
+				before.previous, before.running, before.instance = true, false, last.ContainerID
+				sources = append(sources, before)
 			}
 			if c.State.Running != nil || c.State.Terminated != nil {
 				sources = append(sources, from)
@@ -156,7 +158,7 @@ func scan(stream io.Reader, s source, after time.Time, each func(logs.Line) erro
 		text, err := reader.ReadString('\n')
 		if text != "" {
 			line := logs.Line{Pod: s.pod, Container: s.container, Node: s.node}
-			text = strings.TrimRight(text, "\r\n")
+			text = strings.TrimSuffix(text, "\n")
 			stamp, rest, _ := strings.Cut(text, " ")
 			if at, bad := time.Parse(time.RFC3339Nano, stamp); bad == nil {
 				line.Time, text = at, rest
@@ -201,6 +203,7 @@ func (t *tail) written(ctx context.Context) error {
 			continue
 		}
 		defer stream.Close()
+		t.done[s.instance] = s.previous
 		all = append(all, t.lines(stream, s, held))
 	}
 	if t.past != nil {

@@ -283,3 +283,35 @@ func FuzzScan(f *testing.F) {
 		}
 	})
 }
+
+// TestFollowReadsWhatCameAndWent has a container that was restarted twice between two
+// looks at the pods: the instance in the middle is there only as the one before.
+func TestFollowReadsWhatCameAndWent(t *testing.T) {
+	api, c := logged(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	api.more["shop-a"] = make(chan string)
+	api.add("shop-a", "2026-01-01T00:00:01Z one\n")
+	var got []string
+	err := c.Logs(ctx, "production", LogOptions{Follow: true}, func(l logs.Line) error {
+		got = append(got, l.Message)
+		switch l.Message {
+		case "one":
+			api.mu.Lock()
+			first := api.more["shop-a"]
+			api.more["shop-a"] = nil
+			api.logs["shop-a"], api.logs["shop-a/previous"] = "2026-01-01T00:00:03Z three\n", "2026-01-01T00:00:02Z two\n"
+			status := &api.pods[0].Status.ContainerStatuses[0]
+			status.ContainerID = "third"
+			status.LastTerminationState.Terminated = &core.ContainerStateTerminated{ContainerID: "second"}
+			api.mu.Unlock()
+			close(first)
+		case "three":
+			time.AfterFunc(100*time.Millisecond, cancel) // should a line come twice
+		}
+		return nil
+	})
+	if want := []string{"one", "two", "three"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+}

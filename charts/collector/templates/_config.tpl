@@ -83,7 +83,7 @@ exporters:
 extensions:
   file_storage:
     directory: /var/lib/collector
-    # A file that a power failure has left damaged is begun anew: better than an
+    # What a power failure has left damaged is set aside: better than an
     # agent that does not start.
     recreate: true
     compaction:

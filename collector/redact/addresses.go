@@ -1,0 +1,178 @@
+package redact
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// userinfo redacts the user and password of URLs: "postgres://app:x@db/app".
+func userinfo(text string) string {
+	c := cuts{text: text}
+	for at := 0; ; {
+		found := strings.Index(text[at:], "://")
+		if found < 0 {
+			return c.String()
+		}
+		begin := at + found + len("://")
+		scheme := begin - len("://")
+		for scheme > 0 && isWord(text[scheme-1]) {
+			scheme--
+		}
+		web := strings.HasPrefix(strings.ToLower(text[scheme:]), "http")
+		if end := userEnd(text[begin:], web); end > 0 {
+			c.cut(begin, begin+end)
+		}
+		at = begin
+	}
+}
+
+// userEnd returns where the user and password of an authority end, or none. A
+// password ought to escape what separates the parts of a URL, and often does not.
+func userEnd(text string, web bool) int {
+	authority := strings.IndexAny(text, "/?#\"'\\<>` \t\r\n")
+	if authority < 0 {
+		authority = len(text)
+	}
+	whole := strings.IndexAny(text, "\"<>` \t\r\n")
+	if whole < 0 {
+		whole = len(text)
+	}
+	at := strings.LastIndexByte(text[:authority], '@')
+	host, port, ported := strings.Cut(text[:authority], ":")
+	switch {
+	case at < 0 && (!ported || host != "" && strings.Trim(port, "0123456789") == ""):
+		// There is a host, and at most a port.
+		return 0
+	case at < 0 || !web:
+		at = lastUser(text[:whole], at)
+	}
+	if at <= 0 {
+		return 0
+	}
+	user := text[:at]
+	if strings.HasPrefix(user, Mark) {
+		return 0
+	}
+	if strings.IndexByte(user, ':') >= 0 || web && user != "git" || looksRandom(user, 8) {
+		return at
+	}
+	return 0
+}
+
+// lastUser returns the last @ that a host follows, unless another URL begins
+// before it.
+func lastUser(text string, from int) int {
+	if next := strings.Index(text, "://"); next >= 0 {
+		text = text[:next]
+	}
+	for at := len(text); ; {
+		if at = strings.LastIndexByte(text[:at], '@'); at <= from {
+			return from
+		}
+		if at+1 < len(text) && (isAlphanumeric(text[at+1]) || text[at+1] == '[') {
+			return at
+		}
+	}
+}
+
+// sourceNames redacts the passwords of two more ways to name a database: Go's for
+// MySQL, app:x@tcp(db)/app, and Oracle's, jdbc:oracle:thin:app/x@//db/app.
+func sourceNames(text string) string {
+	for _, network := range []string{"@tcp(", "@unix(", "@tcp6(", "@udp("} {
+		at := strings.Index(text, network)
+		if at < 0 {
+			continue
+		}
+		begin := at
+		for begin > 0 && strings.IndexByte(" \t\r\n\"'`=", text[begin-1]) < 0 {
+			begin--
+		}
+		if user := strings.IndexByte(text[begin:at], ':'); user >= 0 {
+			c := cuts{text: text}
+			c.cut(begin+user+1, at)
+			text = c.String()
+		}
+	}
+	for _, driver := range []string{"jdbc:oracle:thin:", "jdbc:oracle:oci:"} {
+		begin := strings.Index(text, driver)
+		if begin < 0 {
+			continue
+		}
+		begin += len(driver)
+		end := strings.IndexAny(text[begin:], " \t\r\n\"'")
+		if end < 0 {
+			end = len(text) - begin
+		}
+		user, at := strings.IndexByte(text[begin:begin+end], '/'), strings.LastIndexByte(text[begin:begin+end], '@')
+		if user >= 0 && user < at {
+			c := cuts{text: text}
+			c.cut(begin+user+1, begin+at)
+			text = c.String()
+		}
+	}
+	return text
+}
+
+// addresses redacts e-mail addresses (RFC 6531: in any script).
+func addresses(text string) string {
+	c := cuts{text: text}
+	for at := 0; at < len(text); at++ {
+		found := strings.IndexByte(text[at:], '@')
+		if found < 0 {
+			break
+		}
+		at += found
+		begin := at
+		for begin > c.done {
+			r, width := utf8.DecodeLastRuneInString(text[c.done:begin])
+			quote := r == '\'' && begin < at && begin >= 2 && is(text[begin-2], letter)
+			if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) && !strings.ContainsRune("._%+-!#$*~&", r) && !quote {
+				break
+			}
+			begin -= width
+		}
+		end := at + 1
+		for end < len(text) {
+			r, width := utf8.DecodeRuneInString(text[end:])
+			if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) && r != '-' && r != '.' || r == utf8.RuneError {
+				break
+			}
+			end += width
+		}
+		end -= len(text[at+1:end]) - len(strings.TrimRight(text[at+1:end], ".-"))
+		if begin < at && end > at+1 && isAddress(text[begin:at], text[at+1:end], text[end:]) {
+			c.cut(begin, end)
+			at = end - 1
+		}
+	}
+	return c.String()
+}
+
+// notDomains are last parts of what has an @ and is no address: systemd's units
+// and files.
+var notDomains = set(`service socket timer target mount slice scope png jpg jpeg gif svg webp js mjs cjs ts tsx jsx css map json go py rb rs java
+	php html md txt yaml yml toml lock gz tgz zip tar log conf sh so`)
+
+// isAddress tells an address from a version (react@18.2.0, chi@v5.0.1), an
+// object in Java (Object@5acf9800), a unit (getty@tty1.service) and a place that
+// git and ssh name.
+func isAddress(local, domain, after string) bool {
+	if domain == "localhost" {
+		return !strings.HasPrefix(after, ":") && !strings.HasPrefix(after, "/")
+	}
+	first, rest, dotted := strings.Cut(domain, ".")
+	if !dotted || first == "" || strings.Contains(domain, "..") || local == "git" {
+		return false
+	}
+	last := rest[strings.LastIndexByte(rest, '.')+1:]
+	if utf8.RuneCountInString(last) < 2 || notDomains[strings.ToLower(last)] || strings.Trim(last, "0123456789") == "" {
+		return false
+	}
+	if version := strings.TrimPrefix(first, "v"); strings.Trim(version, "0123456789") == "" && is(rest[0], digit) {
+		return false
+	}
+	class := local[strings.LastIndexAny(local, ".$")+1:]
+	object := class != "" && class[0] >= 'A' && class[0] <= 'Z' && len(first) <= 8 && strings.Trim(first, "0123456789abcdef") == "" && strings.ContainsAny(first, "0123456789")
+	return !object
+}

@@ -1,0 +1,71 @@
+package redact
+
+import "strings"
+
+// set is words of English.
+func set(words string) map[string]bool {
+	s := map[string]bool{}
+	for _, w := range strings.Fields(words) {
+		s[w] = true
+	}
+	return s
+}
+
+// verdicts are words that say what is wrong, or right, with something.
+var verdicts = set(`must should cannot can't could couldn't can not no is isn't are aren't was wasn't were has hasn't have had
+	does doesn't did didn't do invalid expired missing required unknown unexpected unsupported malformed incorrect wrong mismatch
+	mismatched failed failure fails error errors denied refused rejected forbidden unauthorized unauthenticated empty blank too
+	already exceeded timeout timed eof illegal bad contains lacks needs cancelled canceled unavailable unable revoked found closed
+	exists changed updated deleted created rotated removed accepted verified validated valid ok present absent disabled enabled
+	loaded unset unreadable reset broken optional deprecated ignored stale`)
+
+// subjects are what verdicts are about, and the operations that fail.
+var subjects = set(`token tokens session secret secrets cookie cookies signature key keys password passwords credential credentials
+	certificate value values header field request response context connection file user permission access authentication
+	authorization login named the a an this that your it in of for at deadline length format number jwt claim claims audience
+	issuer algorithm nonce hash input output data parse get dial read open lookup decode decrypt encrypt verify validation
+	unmarshal json base64 tcp http https i/o server client service account database config variable environment and or method
+	asn1 x509 tls rpc grpc oauth2 aes rsa ecdsa pq sql bcrypt crypto/bcrypt crypto/rsa strconv.parseint strconv.atoi such`)
+
+// joining words go on with a sentence behind a value.
+var joining = set(`for in at from on with by to of as and or but after before because while when if then than via`)
+
+// plainWord is a word without the signs around it, in small letters.
+func plainWord(word string) string {
+	return strings.ToLower(strings.Trim(word, ".,;:!?()[]{}"))
+}
+
+func isVerdict(word string) bool { return verdicts[plainWord(word)] }
+func isJoining(word string) bool { return joining[word] }
+
+// isDiagnosis tells what is said about a secret, "token is expired", from the
+// secret itself: it begins with a verdict, or with what one is about.
+func isDiagnosis(text string) bool {
+	const most = 10
+	for range most {
+		text = strings.TrimLeft(text, " \t")
+		if text == "" {
+			return false
+		}
+		if text[0] == '"' || text[0] == '\'' {
+			end := strings.IndexByte(text[1:], text[0])
+			if end < 0 {
+				return false
+			}
+			text = strings.TrimLeft(text[end+2:], ",:")
+			continue
+		}
+		end := strings.IndexAny(text, " \t\r\n")
+		if end < 0 {
+			end = len(text)
+		}
+		switch word := plainWord(text[:end]); {
+		case verdicts[word]:
+			return true
+		case !subjects[word]:
+			return false
+		}
+		text = text[end:]
+	}
+	return false
+}

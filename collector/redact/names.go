@@ -1,0 +1,142 @@
+package redact
+
+// kind is what a name says of its value.
+type kind uint8
+
+const (
+	notSecret kind = iota
+	// secret is a password, a key or a token.
+	secret
+	// several are more than one: as a number, they are counted.
+	several
+	// header is a whole line of secrets: Authorization and cookies.
+	header
+	// assigned is secret only behind an equals sign, as in a URL's query or an
+	// authorization.
+	assigned
+	// directory is pwd, which is also a folder.
+	directory
+)
+
+// A word ends the names of what is secret: password, user.password, DB_PASSWORD,
+// accessToken. It is in lower case without separators.
+type word struct {
+	text string
+	kind kind
+	// whole says that it does not end a longer word: otp, but not laptop.
+	whole bool
+}
+
+var secretWords = []word{
+	{text: "password", kind: secret}, {text: "passwd", kind: secret}, {text: "pwd", kind: secret}, {text: "passphrase", kind: secret},
+	{text: "passcode", kind: secret}, {text: "secret", kind: secret}, {text: "token", kind: secret}, {text: "jwt", kind: secret, whole: true},
+	{text: "authorization", kind: header}, {text: "cookie", kind: header}, {text: "credential", kind: secret},
+	{text: "apikey", kind: secret}, {text: "accesskey", kind: secret}, {text: "secretkey", kind: secret}, {text: "privatekey", kind: secret},
+	{text: "signingkey", kind: secret}, {text: "encryptionkey", kind: secret}, {text: "accountkey", kind: secret}, {text: "masterkey", kind: secret},
+	{text: "authkey", kind: secret}, {text: "sharedkey", kind: secret}, {text: "secretkeybase", kind: secret},
+	{text: "sessionid", kind: secret}, {text: "sessid", kind: secret}, {text: "connect.sid", kind: secret}, {text: "csrf", kind: secret, whole: true},
+	{text: "pass", kind: several, whole: true}, {text: "dbpass", kind: secret}, {text: "userpass", kind: secret}, {text: "pgpass", kind: secret},
+	{text: "otp", kind: secret, whole: true}, {text: "totp", kind: secret, whole: true}, {text: "pincode", kind: secret},
+	{text: "cardnumber", kind: secret}, {text: "creditcard", kind: secret}, {text: "cvv", kind: secret, whole: true}, {text: "cvc", kind: secret, whole: true},
+	{text: "signature", kind: assigned}, {text: "sig", kind: assigned, whole: true}, {text: "code", kind: assigned, whole: true},
+	{text: "accesskeyid", kind: notSecret},
+	// In other languages.
+	{text: "passwort", kind: secret}, {text: "kennwort", kind: secret}, {text: "motdepasse", kind: secret}, {text: "contrasena", kind: secret},
+	{text: "contraseña", kind: secret}, {text: "senha", kind: secret, whole: true}, {text: "wachtwoord", kind: secret}, {text: "пароль", kind: secret},
+	{text: "密码", kind: secret}, {text: "密碼", kind: secret}, {text: "パスワード", kind: secret}, {text: "비밀번호", kind: secret},
+}
+
+// byLast has the words by their last byte.
+var byLast = func() (by [256][]word) {
+	for _, w := range secretWords {
+		last := w.text[len(w.text)-1]
+		by[last] = append(by[last], w)
+	}
+	return by
+}()
+
+// IsSecret reports whether what has this name in JSON is to be kept secret.
+// Counts, as of tokens, are not.
+func IsSecret(name string) bool {
+	switch kindOf(name, len(name)) {
+	case notSecret, assigned:
+		return false
+	}
+	return true
+}
+
+// kindOf tells the kind of the name that a text ends with, whose last word is so
+// long. A name may have blanks: "API key".
+func kindOf(text string, last int) kind {
+	end := len(text)
+	for end > 0 && last > 0 && is(text[end-1], inWord) {
+		end--
+		last--
+	}
+	if last < 2 {
+		return notSecret
+	}
+	if k := ending(text[:end]); k != notSecret {
+		return k
+	}
+	if c := text[end-1] | 0x20; c != 's' || last < 4 {
+		return notSecret
+	}
+	switch k := ending(text[:end-1]); k {
+	case secret, directory:
+		return several
+	case header:
+		return header
+	}
+	return notSecret
+}
+
+func ending(text string) kind {
+	c := text[len(text)-1]
+	if is(c, letter) {
+		c |= 0x20
+	}
+	for _, w := range byLast[c] {
+		begin, ok := endsWith(text, w.text)
+		if !ok || w.whole && !beginsWord(text, begin) {
+			continue
+		}
+		if w.text == "pwd" && (text[begin:] == "pwd" || text[begin:] == "PWD") && (beginsWord(text, begin) || begin >= 3 && text[begin-3:begin] == "OLD") {
+			return directory
+		}
+		return w.kind
+	}
+	return notSecret
+}
+
+// endsWith compares without regard to case and to separators. It returns where in
+// the text the word begins.
+func endsWith(text, word string) (begin int, ok bool) {
+	i := len(text)
+	for w := len(word) - 1; w >= 0; w-- {
+		for first := w == len(word)-1; ; {
+			if i == 0 {
+				return 0, false
+			}
+			i--
+			c := text[i]
+			if c == word[w] || is(c, letter) && c|0x20 == word[w] {
+				break
+			}
+			if first || c != ' ' && !is(c, inWord) {
+				return 0, false
+			}
+		}
+	}
+	return i, true
+}
+
+// beginsWord reports whether a word begins there: behind a separator, or with a
+// capital behind a small letter.
+func beginsWord(text string, at int) bool {
+	if at == 0 || !isAlphanumeric(text[at-1]) {
+		return true
+	}
+	small := func(c byte) bool { return c >= 'a' && c <= 'z' }
+	return small(text[at-1]) && !small(text[at])
+}

@@ -1,0 +1,221 @@
+package logline
+
+import (
+	"strings"
+
+	"github.com/valyala/fastjson"
+)
+
+// Severity is a level as a number, by which lines are compared: OpenTelemetry's,
+// from 1 for the least trace to 24 for the worst that is fatal.
+// https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber
+type Severity int
+
+// The least of each level.
+const (
+	Unknown Severity = 0
+	Trace   Severity = 1
+	Debug   Severity = 5
+	Info    Severity = 9
+	Warn    Severity = 13
+	Error   Severity = 17
+	Fatal   Severity = 21
+)
+
+// severities are what programs call their levels, in upper case. LOG is PostgreSQL's
+// word for info.
+var severities = map[string]Severity{
+	"TRACE": Trace, "TRC": Trace, "TRCE": Trace, "VERBOSE": Trace, "VRB": Trace, "FINEST": Trace, "FINER": Trace,
+	"DEBUG": Debug, "DBG": Debug, "DBUG": Debug, "FINE": Debug, "DEBUG1": Debug, "DEBUG2": Debug, "DEBUG3": Debug, "DEBUG4": Debug, "DEBUG5": Debug,
+	"INFO": Info, "INF": Info, "INFORMATION": Info, "INFORMATIONAL": Info, "LOG": Info, "CONFIG": Info,
+	"NOTICE": Info + 1, "HINT": Info + 1,
+	"WARN": Warn, "WARNING": Warn, "WRN": Warn,
+	"ERROR": Error, "ERR": Error, "EROR": Error, "FAIL": Error, "SEVERE": Error,
+	"CRITICAL": Error + 1, "CRIT": Error + 1, "CRT": Error + 1, "ALERT": Error + 2,
+	"FATAL": Fatal, "FTL": Fatal, "PANIC": Fatal, "DPANIC": Fatal, "EMERG": Fatal, "EMERGENCY": Fatal,
+}
+
+// numbers are the levels of Pino and Bunyan, and of Monolog.
+var numbers = map[int]string{
+	10: "TRACE", 20: "DEBUG", 30: "INFO", 40: "WARN", 50: "ERROR", 60: "FATAL",
+	100: "DEBUG", 200: "INFO", 250: "NOTICE", 300: "WARNING", 400: "ERROR", 500: "CRITICAL", 550: "ALERT", 600: "EMERGENCY",
+}
+
+// syslogLevels are RFC 5424's, which GELF has, and mysqlLevels those of MySQL's log
+// in JSON.
+var (
+	syslogLevels = []string{"EMERGENCY", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG"}
+	mysqlLevels  = []string{"INFO", "ERROR", "WARNING", "NOTICE"}
+)
+
+// SeverityOf returns the number of a level, in any case, and none for a word that
+// is not one. slog writes the levels between its own as INFO+2.
+func SeverityOf(level string) Severity {
+	if n, ok := severities[level]; ok {
+		return n
+	}
+	name, _, _ := strings.Cut(strings.ToUpper(level), "+")
+	name, _, _ = strings.Cut(name, "-")
+	return severities[name]
+}
+
+// levelOfValue returns the level that a member names, and "" for what is none.
+func levelOfValue(v *fastjson.Value) string {
+	if v == nil {
+		return ""
+	}
+	switch v.Type() {
+	case fastjson.TypeString:
+		if level := stringOf(v); SeverityOf(level) != Unknown {
+			return level
+		}
+	case fastjson.TypeNumber:
+		if n := v.GetFloat64(); n == float64(int(n)) {
+			return numbers[int(n)]
+		}
+	}
+	return ""
+}
+
+// LevelOf finds the level in the beginning of a plain line, in capitals, where
+// programs write it: "[error]", "ERROR:", "level=warn", "2026-08-20 error: ".
+func LevelOf(text string) string {
+	switch {
+	case strings.HasPrefix(text, "panic: "), strings.HasPrefix(text, "fatal error: "):
+		return "FATAL"
+	case strings.HasPrefix(text, "Traceback (most recent call last)"), strings.HasPrefix(text, "Exception in thread "),
+		strings.Contains(text, "\n\tat "), strings.Contains(text, "\n    at "):
+		return "ERROR"
+	}
+	if level := klogLevel(text); level != "" {
+		return level
+	}
+	const beginning = 100
+	head := text[:min(len(text), beginning)]
+	if strings.IndexByte(head, '\x1b') >= 0 {
+		head = plain(text[:min(len(text), 2*beginning)])
+		head = head[:min(len(head), beginning)]
+	}
+	h := heading{text: head}
+	for h.next() {
+		if level := h.level(); level != "" {
+			return level
+		}
+	}
+	return ""
+}
+
+// klogLevel reads the head of Kubernetes' lines: "E0101 00:00:00.000000 1 a.go:1] ".
+func klogLevel(text string) string {
+	if len(text) < len("E0101 00:00:00") || text[5] != ' ' || text[8] != ':' || strings.Trim(text[1:5], "0123456789") != "" {
+		return ""
+	}
+	switch text[0] {
+	case 'I':
+		return "INFO"
+	case 'W':
+		return "WARNING"
+	case 'E':
+		return "ERROR"
+	case 'F':
+		return "FATAL"
+	}
+	return ""
+}
+
+// heading goes through the words in the beginning of a line.
+type heading struct {
+	text       string
+	begin, end int
+	// letters are how many words stand before that are of small letters alone, as
+	// those of a sentence, and marked whether there was any word.
+	sentence int
+	marked   bool
+}
+
+// next goes on to the next word of letters and digits that begins with a letter.
+func (h *heading) next() bool {
+	if h.end > 0 {
+		word := h.text[h.begin:h.end]
+		if word != "T" && word != "Z" && word != "UTC" && word != "GMT" {
+			h.marked = true
+		}
+		if strings.Trim(word, "abcdefghijklmnopqrstuvwxyz") == "" && len(word) > 1 && !strings.HasPrefix(h.text[h.end:], "]") {
+			h.sentence++
+		}
+	}
+	at := h.end
+	for at < len(h.text) && !isLetter(h.text[at]) {
+		at++
+	}
+	h.begin = at
+	for at < len(h.text) && (isLetter(h.text[at]) || h.text[at] >= '0' && h.text[at] <= '9') {
+		at++
+	}
+	h.end = at
+	return h.begin < len(h.text)
+}
+
+// level returns what level the word says, if that is what it is there for.
+func (h *heading) level() string {
+	word := h.text[h.begin:h.end]
+	if len(word) > len("INFORMATIONAL") {
+		return ""
+	}
+	level := strings.ToUpper(word)
+	if severities[level] == Unknown {
+		return ""
+	}
+	before, after := byte(' '), byte(' ')
+	if h.begin > 0 {
+		before = h.text[h.begin-1]
+	}
+	if h.end < len(h.text) {
+		after = h.text[h.end]
+	}
+	switch {
+	case before == '[' && (after == ']' || after == ' ') || before == '<' && after == '>':
+		return level
+	case isAssigned(h.text[:h.begin]):
+		return level
+	case after == ':' && !h.marked:
+		// At the beginning, or behind a time, it may be of small letters.
+		return level
+	case word != level || strings.IndexByte(" \t[(|\"'", before) < 0:
+		return ""
+	case after == ':':
+		return level
+	case strings.IndexByte(" \t])|\"',", after) >= 0 && h.sentence <= 1:
+		return level
+	}
+	return ""
+}
+
+// isAssigned reports whether a word is the value of a level in the way of logfmt. In
+// a URL it says something else.
+func isAssigned(before string) bool {
+	before = strings.TrimSuffix(before, `"`)
+	for _, name := range []string{"level=", "lvl=", "severity=", "levelname=", "loglevel="} {
+		if rest, ok := strings.CutSuffix(before, name); ok {
+			return rest == "" || strings.IndexByte(" \t[{(,", rest[len(rest)-1]) >= 0
+		}
+	}
+	return false
+}
+
+// plain takes colours out.
+func plain(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\x1b' {
+			b.WriteByte(text[i])
+			continue
+		}
+		for i+1 < len(text) && !isLetter(text[i]) {
+			i++
+		}
+	}
+	return b.String()
+}
+
+func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }

@@ -1,0 +1,186 @@
+// Package logline takes apart what a program wrote in one go, a line or a stack
+// trace. A JSON object has a message, a level and other members; any other text
+// is a message as it is, and its level is looked for where programs write it.
+//
+// It is the one grammar of lines: the log agent (collector) reads them by it on
+// their way to a sink, and `berth logs` (internal/logs) those that are still in
+// the cluster, so that a line is the same from both. A module of its own, it brings
+// neither of them what the other needs.
+package logline
+
+import (
+	"strings"
+
+	"github.com/valyala/fastjson"
+)
+
+// A Parser reads lines, one at a time: it uses its memory again.
+type Parser struct {
+	json fastjson.Parser
+}
+
+// Line is what a program wrote. It is good until its parser reads the next one.
+type Line struct {
+	Message string
+	// Level is what the program calls it, and "" where that is not known.
+	Level string
+
+	object *fastjson.Object
+	// message and level are where in the object they stand, or -1.
+	message, level int
+}
+
+// Parse understands any text that is UTF-8.
+func (p *Parser) Parse(text string) Line {
+	l := Line{Message: text, object: p.Object(text), message: -1, level: -1}
+	if l.object == nil {
+		l.Level = LevelOf(text)
+		return l
+	}
+	l.read()
+	return l
+}
+
+// Object returns nil for text that is not a JSON object. The parser is generous:
+// it takes NaN, numbers with leading zeros, and tabs in strings, as programs write
+// them.
+func (p *Parser) Object(text string) *fastjson.Object {
+	if !strings.HasPrefix(text, "{") {
+		return nil
+	}
+	value, err := p.json.Parse(text)
+	if err != nil {
+		return nil
+	}
+	return value.GetObject()
+}
+
+// source is the member that a message is from, the better ones first.
+type source uint8
+
+const (
+	fromMessage source = iota
+	fromGELF
+	fromSerilog
+	fromTemplate
+	fromEvent
+	fromFields
+	fromNothing
+)
+
+// read finds message and level among the members. Of several messages the one
+// whose name comes first here is taken, and of several of that name the first.
+func (l *Line) read() {
+	best, at := fromNothing, -1
+	gelf, gelfAt := -1, -1 // a level of GELF, which is one of syslog's
+	var caller, verbosity, failure bool
+	l.object.Visit(func(key []byte, v *fastjson.Value) {
+		at++
+		var small [longestName]byte
+		switch name := lower(key, &small); string(name) {
+		case "msg", "message":
+			l.takeMessage(v, at, fromMessage, &best)
+		case "short_message":
+			l.takeMessage(v, at, fromGELF, &best)
+		case "@m", "renderedmessage":
+			l.takeMessage(v, at, fromSerilog, &best)
+		case "@mt", "messagetemplate":
+			l.takeMessage(v, at, fromTemplate, &best)
+		case "event":
+			l.takeMessage(v, at, fromEvent, &best)
+		case "fields": // Rust's tracing
+			if nested := v.Get("message"); nested != nil {
+				l.takeMessage(nested, -1, fromFields, &best)
+			}
+		case "level", "severity", "lvl", "log.level", "levelname", "level_name", "loglevel", "@l", "error_severity", "severity_text", "severitytext":
+			if l.Level != "" {
+				return
+			}
+			if l.Level = levelOfValue(v); l.Level != "" {
+				l.level = at
+			} else if v.Type() == fastjson.TypeNumber && string(name) == "level" {
+				gelf, gelfAt = v.GetInt(), at
+			} else if v.Type() == fastjson.TypeObject {
+				l.Level = levelOfValue(v.Get("name"))
+			}
+		case "log": // the Elastic Common Schema, nested
+			if l.Level == "" && v.Type() == fastjson.TypeObject {
+				l.Level = levelOfValue(v.Get("level"))
+			}
+		case "caller":
+			caller = true
+		case "v":
+			verbosity = v.Type() == fastjson.TypeNumber
+		case "err":
+			failure = true
+		case "prio": // MySQL's
+			if n := v.GetInt(); l.Level == "" && v.Type() == fastjson.TypeNumber && n >= 0 && n < len(mysqlLevels) {
+				l.Level, l.level = mysqlLevels[n], at
+			}
+		}
+	})
+	switch {
+	case l.Level != "":
+	case best == fromGELF && gelf >= 0 && gelf < len(syslogLevels):
+		l.Level, l.level = syslogLevels[gelf], gelfAt
+	case best == fromSerilog || best == fromTemplate:
+		l.Level = "Information" // which Serilog leaves out
+	case caller && failure:
+		l.Level = "ERROR" // Kubernetes' components name no level
+	case caller && verbosity:
+		l.Level = "INFO"
+	}
+}
+
+// takeMessage takes a text that is better than what was found before.
+func (l *Line) takeMessage(v *fastjson.Value, at int, rank source, best *source) {
+	if v.Type() == fastjson.TypeString && rank < *best {
+		*best, l.message, l.Message = rank, at, stringOf(v)
+	}
+}
+
+// longestName is that of a member that is looked for.
+const longestName = 15
+
+// lower returns a name in small letters, or nothing for one that is too long.
+func lower(name []byte, into *[longestName]byte) []byte {
+	if len(name) > len(into) {
+		return nil
+	}
+	for i, c := range name {
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		into[i] = c
+	}
+	return into[:len(name)]
+}
+
+// Members visits what is neither message nor level, in the order in which the
+// program wrote it. A value is good as long as the line.
+func (l *Line) Members(visit func(key []byte, v *fastjson.Value)) {
+	if l.object == nil {
+		return
+	}
+	at := 0
+	l.object.Visit(func(key []byte, v *fastjson.Value) {
+		if at != l.message && at != l.level {
+			visit(key, v)
+		}
+		at++
+	})
+}
+
+// Length is how many members there are at most.
+func (l *Line) Length() int {
+	if l.object == nil {
+		return 0
+	}
+	return l.object.Len()
+}
+
+// stringOf copies, as the parser's memory is used again, and mends what an
+// escape may have brought in.
+func stringOf(v *fastjson.Value) string {
+	return strings.ToValidUTF8(string(v.GetStringBytes()), "\uFFFD")
+}
