@@ -123,6 +123,9 @@ func TestDestroyInACloudBacksUpFirstAndKeepsTheBucket(t *testing.T) {
 	w.scheduled = time.Now()
 	got := w.inCloud(t, nil, "destroy", "--yes")
 	got.wants(t, succeeded, "It keeps the Space tiny-backups with the backups")
+	if strings.Contains(got.out, "managed PostgreSQL") {
+		t.Errorf("there is none: %s", got.out)
+	}
 	w.wantCalls(t, "safety backup of production", "unschedule backups of staging", "remove staging",
 		"unschedule backups of production", "remove production", "remove log agent", "remove platform", "destroy")
 }
@@ -156,4 +159,35 @@ func TestDestroyGoesOnWithAClusterThatIsHalfGone(t *testing.T) {
 	w.cluster = nil
 	w.inCloud(t, nil, "destroy", "--yes").wants(t, succeeded, "from cluster tiny")
 	w.wantCalls(t, "destroy")
+}
+
+func TestDestroyNamesTheDatabaseThatItKeeps(t *testing.T) {
+	w := newWorld()
+	w.project = strings.Replace(cloudy, "{bucket:", "{database: db-s-1vcpu-1gb, bucket:", 1)
+	for _, also := range []string{"--verbose", "--delete-backups"} {
+		status, seen := w.inTerminal(t, "local\ntiny-backups", cloud{fakeProvider{w}, nil}, "destroy", also)
+		if status != succeeded || !strings.Contains(seen, "It keeps the managed PostgreSQL tiny-postgres with its databases, and its network.") {
+			t.Errorf("%s: status %d: %s", also, status, seen)
+		}
+	}
+}
+
+// Who removes the backups too says so by their Space's own name.
+func TestDestroyOfTheBackupsAsksForTheSpacesName(t *testing.T) {
+	w := newWorld()
+	w.project = cloudy
+	status, seen := w.inTerminal(t, "local\nlocal", cloud{fakeProvider{w}, nil}, "destroy", "--delete-backups")
+	if status != failed || !strings.Contains(seen, "nothing was removed") {
+		t.Errorf("status %d: %s", status, seen)
+	}
+	w.wantCalls(t)
+}
+
+// A cluster takes along what others have in it, which is named.
+func TestDestroyNamesTheVolumesOfOthers(t *testing.T) {
+	w := newWorld()
+	w.otherClaims = []string{"wiki/pages"}
+	w.inCloud(t, nil, "destroy", "--yes").wants(t, succeeded, "  the volume of wiki/pages with all files in it, which berth.yaml does not name\n")
+	w.fail["claims"] = errors.New("the API server is away")
+	w.inCloud(t, nil, "destroy", "--yes").wants(t, succeeded, "whatever other volumes are in it, which could not be listed: the API server is away")
 }

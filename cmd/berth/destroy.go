@@ -28,7 +28,7 @@ the cluster where berth made it. Lists what goes and what stays, and asks for
 the cluster's name first. Without a terminal it needs --yes.
 
 Databases that are backed up are so once more before, into the bucket, which
-stays.`,
+stays. A managed database outside of the cluster stays too.`,
 		Args: arguments(0),
 		RunE: func(command *cobra.Command, _ []string) error { return a.destroy(command.Context(), o) },
 	}
@@ -59,8 +59,15 @@ func (a *app) destroy(ctx context.Context, o destroyOptions) error {
 		return err
 	}
 	name := clusterName(c, cluster)
-	a.printPlan(c, name, o)
-	if !a.yes {
+	a.printPlan(c, name, a.otherClaims(ctx, c, cluster), o)
+	names := []string{name}
+	if o.deleteBackups {
+		names = append(names, c.DigitalOcean.Bucket)
+	}
+	for _, name := range names {
+		if a.yes {
+			break
+		}
 		sure, err := a.console.Type(ctx, name)
 		if err != nil {
 			return err
@@ -104,6 +111,22 @@ func clusterName(c *config.Config, cluster *provider.Cluster) string {
 		return c.DigitalOcean.Cluster
 	}
 	return c.Provider
+}
+
+// otherClaims are the volumes of a cluster that goes as a whole which berth.yaml
+// does not name, in words. One that does not answer keeps them to itself.
+func (a *app) otherClaims(ctx context.Context, c *config.Config, cluster *provider.Cluster) []string {
+	if cluster == nil || c.Provider == "existing" {
+		return nil
+	}
+	claims, err := a.parts.otherClaims(ctx, cluster, c)
+	if err != nil {
+		return []string{"and whatever other volumes are in it, which could not be listed: " + err.Error()}
+	}
+	for i, claim := range claims {
+		claims[i] = "the volume of " + claim + " with all files in it, which berth.yaml does not name"
+	}
+	return claims
 }
 
 // lastBackups backs up once more what is backed up, where the bucket stays.
@@ -166,7 +189,7 @@ func (a *app) printKept(kept []string) {
 }
 
 // printPlan says before the question what the answer would mean.
-func (a *app) printPlan(c *config.Config, cluster string, o destroyOptions) {
+func (a *app) printPlan(c *config.Config, cluster string, others []string, o destroyOptions) {
 	a.console.Print("This removes for good from cluster %s:", cluster)
 	for _, environment := range c.EnvironmentNames() {
 		what := "its revisions and secrets"
@@ -181,6 +204,9 @@ func (a *app) printPlan(c *config.Config, cluster string, o destroyOptions) {
 			a.console.Print("    its %s %s with all that it stores, which no backup has", c.Services[name], name)
 		}
 	}
+	for _, other := range others {
+		a.console.Print("  %s", other)
+	}
 	a.console.Print("  what berth installed beside them")
 	switch c.Provider {
 	case "local":
@@ -191,8 +217,12 @@ func (a *app) printPlan(c *config.Config, cluster string, o destroyOptions) {
 		if o.deleteBackups {
 			a.console.Print("  the Space %s with ALL BACKUPS and logs", c.DigitalOcean.Bucket)
 		} else {
-			a.console.Print("It keeps the Space %s with the backups, and container registries.", c.DigitalOcean.Bucket)
+			a.console.Print("It keeps the Space %s with the backups.", c.DigitalOcean.Bucket)
 		}
+		if c.DigitalOcean.Database != "" {
+			a.console.Print("It keeps the managed PostgreSQL %s-postgres with its databases, and its network.", c.DigitalOcean.Cluster)
+		}
+		a.console.Print("It keeps container registries.")
 	default:
 		a.console.Print("It keeps the cluster, its nodes, everything else in it, the bucket and the images.")
 	}

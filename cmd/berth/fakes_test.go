@@ -53,6 +53,8 @@ type world struct {
 	// scheduled is since when backups are, and archived what there is.
 	scheduled time.Time
 	archived  []backup.Entry
+	// otherClaims are the volumes of other applications.
+	otherClaims []string
 	// agents are the log agents.
 	agents []platform.AgentStatus
 }
@@ -83,6 +85,9 @@ func (w *world) parts() parts {
 		},
 		remove: func(context.Context, *provider.Cluster, *config.Config, progress.Reporter) error {
 			return w.call("remove platform")
+		},
+		otherClaims: func(context.Context, *provider.Cluster, *config.Config) ([]string, error) {
+			return slices.Clone(w.otherClaims), w.fail["claims"]
 		},
 		reach: func(_ context.Context, _ *provider.Cluster, hosts []string, health config.Health, _ progress.Reporter) error {
 			return w.call("reach " + strings.Join(hosts, " ") + health.Path)

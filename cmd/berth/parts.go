@@ -33,6 +33,8 @@ type parts struct {
 	sudo func(args, also, environ []string, terminal bool) error
 	// install puts the platform on a cluster, and remove takes it away.
 	install, remove func(context.Context, *provider.Cluster, *config.Config, progress.Reporter) error
+	// otherClaims names the volume claims on a cluster that berth.yaml does not.
+	otherClaims func(context.Context, *provider.Cluster, *config.Config) ([]string, error)
 	// reach waits until every host says that it is healthy.
 	reach func(ctx context.Context, cluster *provider.Cluster, hosts []string, health config.Health, r progress.Reporter) error
 	// releases opens the application's releases on a cluster.
@@ -110,7 +112,9 @@ var realParts = parts{
 	install:  platform.Install,
 	remove:   platform.Remove,
 	reach:    platform.Reach,
-	releases: func(cluster *provider.Cluster, c *config.Config) (releases, error) { return release.New(cluster, c) },
+
+	otherClaims: platform.OtherClaims,
+	releases:    func(cluster *provider.Cluster, c *config.Config) (releases, error) { return release.New(cluster, c) },
 	sessions: func(cluster *provider.Cluster, application, environment string) (sessions, error) {
 		return session.New(cluster, application, environment)
 	},

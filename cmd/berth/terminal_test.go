@@ -45,7 +45,7 @@ func terminal(t *testing.T) (person, command *os.File) {
 func (w *world) inTerminal(t *testing.T, answer string, p provider.Provider, args ...string) (status int, seen string) {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, config.File), []byte(tiny), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, config.File), []byte(w.project), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	person, command := terminal(t)

@@ -55,7 +55,7 @@ func TestWrongVariablesAreRefused(t *testing.T) {
 		"maintenance_day": `"Sunday"`, "maintenance_start": `"25:00"`, "node_size": `"big"`, "node_count": "0", "max_nodes": "1.5",
 		"tags": `["terraform:default-node-pool"]`, "bucket": `"Backups"`, "bucket_region": `"nowhere"`, "bucket_undelete_days": "0",
 		"logs_prefix": `"/logs"`, "logs_days": "0", "project_environment": `"production"`, "domain": `"localhost"`, "hosts": `["*"]`,
-		"ingress_ip": `"300.1.1.1"`, "registry": `"-"`, "registry_tier": `"gold"`, "postgres_size": `"huge"`, "postgres_version": `"17.2"`,
+		"ingress_ip": `"300.1.1.1"`, "registry": `"-"`, "registry_tier": `"Gold"`, "postgres_size": `"huge"`, "postgres_version": `"17.2"`,
 		"postgres_nodes": "4", "postgres_databases": `["Production"]`,
 	}
 	var lines []string
@@ -331,15 +331,15 @@ func TestBucketKeepsItsContent(t *testing.T) {
 // Another name replaces nothing that holds data.
 func TestRenaming(t *testing.T) {
 	s := newStage(t, fake.Options{}, configuration(t))
-	s.variables(`postgres_size = "db-s-1vcpu-1gb"`)
+	s.variables(`postgres_size = "db-s-1vcpu-1gb"`, `maintenance_day = "sunday"`)
 	s.apply()
-	s.variables(`postgres_size = "db-s-1vcpu-1gb"`, `name = "other"`)
+	s.variables(`postgres_size = "db-s-1vcpu-1gb"`, `maintenance_day = "sunday"`, `name = "other"`)
 	for address, change := range s.plan() {
 		if change != "update" {
 			t.Errorf("%s would %s", address, change)
 		}
 	}
-	s.variables(`postgres_size = "db-s-1vcpu-1gb"`, `bucket = "another-bucket"`)
+	s.variables(`postgres_size = "db-s-1vcpu-1gb"`, `maintenance_day = "sunday"`, `bucket = "another-bucket"`)
 	_, err := s.Plan(t.Context())
 	failed(t, err, "A Space cannot be renamed")
 }

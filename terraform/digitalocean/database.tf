@@ -9,19 +9,20 @@ resource "digitalocean_database_cluster" "main" {
   region               = var.region
   private_network_uuid = digitalocean_vpc.main.id
 
-  dynamic "maintenance_window" {
-    # There is no "any day" for databases.
-    for_each = var.maintenance_day == "any" ? [] : [1]
-
-    content {
-      day  = var.maintenance_day
-      hour = var.maintenance_start
-    }
+  # Without a window here the plugin crashes over the one that the API has.
+  maintenance_window {
+    day  = var.maintenance_day
+    hour = var.maintenance_start
   }
 
   lifecycle {
     # Another name would replace the database by an empty one.
     ignore_changes = [name]
+
+    precondition {
+      condition     = var.maintenance_day != "any"
+      error_message = "A managed PostgreSQL is maintained on a certain day: maintenance_day must name one."
+    }
   }
 }
 

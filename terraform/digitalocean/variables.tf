@@ -260,14 +260,14 @@ variable "registry" {
 }
 
 variable "registry_tier" {
-  description = "Subscription of the container registry: starter, basic or professional."
+  description = "Subscription of the account to container registries, as starter, basic or professional."
   type        = string
   default     = "basic"
   nullable    = false
 
   validation {
-    condition     = contains(["starter", "basic", "professional"], var.registry_tier)
-    error_message = "The tier must be starter, basic or professional."
+    condition     = can(regex("^[a-z][a-z0-9_-]*$", var.registry_tier))
+    error_message = "The tier must be one of DigitalOcean's, as starter, basic or professional."
   }
 }
 

@@ -1,10 +1,13 @@
 package fake
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+
+	"berth/internal/provider/digitalocean/scope"
 )
 
 // LackScope takes a scope from a token, as "kubernetes:create". A token has all
@@ -15,11 +18,24 @@ func (f *Fake) LackScope(token, scope string) {
 	f.lacking[token] = append(f.lacking[token], scope)
 }
 
-// allowed reports whether a token has the scope that a request needs.
+// Grant leaves a token these scopes alone.
+func (f *Fake) Grant(token string, scopes ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.granted[token] = scopes
+}
+
+// has reports whether a token has a scope. The account is locked.
+func (f *Fake) has(token, scope string) bool {
+	granted, custom := f.granted[token]
+	return !slices.Contains(f.lacking[token], scope) && (!custom || slices.Contains(granted, scope))
+}
+
+// allowed reports whether a token has the scopes that a request needs.
 func (f *Fake) allowed(token string, r *http.Request) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return !slices.Contains(f.lacking[token], scopeOf(r))
+	return !slices.ContainsFunc(scope.Of(r.Method, r.URL.Path), func(needed string) bool { return !f.has(token, needed) })
 }
 
 // bearer returns the request's token.
@@ -28,39 +44,44 @@ func bearer(r *http.Request) (string, bool) {
 	return token, ok && token != ""
 }
 
-// scopeOf names the scope that a request needs, by the rule of the API's
-// reference: the kind of resource and what the method does to it.
-// https://docs.digitalocean.com/reference/api/scopes/
-func scopeOf(r *http.Request) string {
-	first, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v2/"), "/")
-	resource := strings.TrimSuffix(first, "s")
-	switch {
-	case first == "kubernetes":
-		resource = first
-		if strings.HasSuffix(rest, "/credentials") || strings.HasSuffix(rest, "/kubeconfig") {
-			return "kubernetes:access_cluster"
+// conceal leaves out of an answer what the request's token may not see: tags, and
+// the credentials of databases. The account is locked.
+func (f *Fake) conceal(r *http.Request, answer []byte) ([]byte, error) {
+	token, _ := bearer(r)
+	hidden := map[string]any{}
+	if !f.has(token, scope.SeeTags) {
+		hidden["tags"] = []any{}
+	}
+	if !f.has(token, scope.SeeCredentials) && strings.HasPrefix(r.URL.Path, "/v2/databases") {
+		hidden["password"], hidden["uri"] = "", ""
+	}
+	if len(hidden) == 0 || len(answer) == 0 {
+		return answer, nil
+	}
+	var body any
+	if err := json.Unmarshal(answer, &body); err != nil {
+		return nil, err
+	}
+	replace(body, hidden)
+	return json.Marshal(body)
+}
+
+// replace puts other values under names, wherever in a body they are.
+func replace(body any, values map[string]any) {
+	switch body := body.(type) {
+	case map[string]any:
+		for name, value := range body {
+			if other, ok := values[name]; ok {
+				body[name] = other
+				continue
+			}
+			replace(value, values)
 		}
-	case first == "spaces":
-		resource = "spaces_key"
-	case first == "volumes":
-		resource = "block_storage"
-	case first == "registries":
-		resource = "registry"
-	case first == "sizes", first == "regions", first == "actions":
-		resource = first
+	case []any:
+		for _, one := range body {
+			replace(one, values)
+		}
 	}
-	if first == "projects" && strings.HasSuffix(rest, "/resources") && r.Method == http.MethodPost {
-		return "project:update"
-	}
-	switch r.Method {
-	case http.MethodPost:
-		return resource + ":create"
-	case http.MethodPut, http.MethodPatch:
-		return resource + ":update"
-	case http.MethodDelete:
-		return resource + ":delete"
-	}
-	return resource + ":read"
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

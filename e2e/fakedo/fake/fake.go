@@ -63,6 +63,8 @@ type Fake struct {
 	requests []Request
 	// lacking holds the scopes that tokens lack.
 	lacking map[string][]string
+	// granted holds all the scopes of tokens that have custom ones.
+	granted map[string][]string
 	limiter limiter
 	// released wakes requests that hang.
 	released chan struct{}
@@ -85,6 +87,7 @@ func New(o Options) (*Fake, error) {
 		api:      http.NewServeMux(),
 		admin:    http.NewServeMux(),
 		lacking:  map[string][]string{},
+		granted:  map[string][]string{},
 		limiter:  limiter{limit: o.RateLimit, window: o.RateWindow},
 		released: make(chan struct{}),
 	}
@@ -246,6 +249,9 @@ func (f *Fake) handle(pattern string, e endpoint) {
 			return
 		}
 		encoded, err := json.Marshal(body)
+		if err == nil && body != nil {
+			encoded, err = f.conceal(r, encoded)
+		}
 		if err != nil {
 			asAPIError(err).write(w, w.Header().Get("X-Request-Id"))
 			return

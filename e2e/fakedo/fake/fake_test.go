@@ -71,6 +71,9 @@ func TestClusterLife(t *testing.T) {
 	if cluster.Status.State != godo.KubernetesClusterStatusProvisioning {
 		t.Errorf("a new cluster is %s", cluster.Status.State)
 	}
+	if cluster.Endpoint != "" || cluster.IPv4 != "" || cluster.NodePools[0].Nodes[0].Name != "" {
+		t.Errorf("a new cluster has an address already, or its nodes names: %+v", cluster)
+	}
 	if !cluster.HA {
 		t.Error("a cluster of Kubernetes 1.36 that says nothing about it is not highly available")
 	}
@@ -97,7 +100,7 @@ func TestClusterLife(t *testing.T) {
 	// Another pool takes over, and the first one goes.
 	second := must[*godo.KubernetesNodePool](t)(api.Kubernetes.CreateNodePool(ctx, cluster.ID,
 		&godo.KubernetesNodePoolCreateRequest{Name: "second", Size: "s-4vcpu-8gb", Count: 1, Tags: []string{"terraform:default-node-pool"}}))
-	if !slices.Contains(second.Tags, "terraform:default-node-pool") || second.Nodes[0].Status.State != "provisioning" {
+	if !slices.Contains(second.Tags, "terraform:default-node-pool") || second.Nodes[0].Status.State != "provisioning" || second.Nodes[0].Name != "" {
 		t.Errorf("the second pool is %+v", second)
 	}
 	if resp, err := api.Kubernetes.DeleteNodePool(ctx, cluster.ID, cluster.NodePools[0].ID); err != nil || resp.StatusCode != http.StatusAccepted {
@@ -106,15 +109,23 @@ func TestClusterLife(t *testing.T) {
 	_, err = api.Kubernetes.DeleteNodePool(ctx, cluster.ID, second.ID)
 	wantStatus(t, err, http.StatusUnprocessableEntity)
 
-	// A deleted cluster is unknown at once, but its network stays occupied.
+	// A deleted cluster shows as one for a while, in a state that makes godo refuse
+	// the whole answer. Its network stays occupied.
 	if resp, err := api.Kubernetes.Delete(ctx, cluster.ID); err != nil || resp.StatusCode != http.StatusAccepted {
 		t.Errorf("deleting a cluster answers %v, %v", resp, err)
 	}
-	_, _, err = api.Kubernetes.Get(ctx, cluster.ID)
-	wantStatus(t, err, http.StatusNotFound)
+	if _, _, err = api.Kubernetes.List(ctx, nil); err == nil || !strings.Contains(err.Error(), `unknown cluster state "deleting"`) {
+		t.Errorf("the list is %v", err)
+	}
+	_, _, err = api.Kubernetes.GetCredentials(ctx, cluster.ID, nil)
+	wantStatus(t, err, http.StatusPreconditionFailed)
+	_, _, err = api.Kubernetes.Create(ctx, clusterRequest(vpc.ID)) // its name is taken
+	wantStatus(t, err, http.StatusUnprocessableEntity)
 	_, err = api.VPCs.Delete(ctx, vpc.ID)
 	wantStatus(t, err, http.StatusForbidden)
 	clock.now = clock.now.Add(4 * time.Minute)
+	_, _, err = api.Kubernetes.Get(ctx, cluster.ID)
+	wantStatus(t, err, http.StatusNotFound)
 	if _, err = api.VPCs.Delete(ctx, vpc.ID); err != nil {
 		t.Error(err)
 	}
@@ -124,7 +135,7 @@ func TestNodePoolCountsAndNodes(t *testing.T) {
 	server := fake.Start(t, fake.Options{NodeNames: func(context.Context) ([]string, error) { return []string{"real-1", "real-2"}, nil }})
 	api, ctx := client(t, server.URL, "token"), t.Context()
 	cluster := must[*godo.KubernetesCluster](t)(api.Kubernetes.Create(ctx, clusterRequest("")))
-	pool := cluster.NodePools[0]
+	pool := must[*godo.KubernetesNodePool](t)(api.Kubernetes.GetNodePool(ctx, cluster.ID, cluster.NodePools[0].ID))
 	if pool.Nodes[0].Name != "real-1" || pool.Nodes[1].Name != "real-2" {
 		t.Errorf("the nodes are %s and %s, not named after the real ones", pool.Nodes[0].Name, pool.Nodes[1].Name)
 	}
@@ -182,7 +193,7 @@ func TestAssociatedResources(t *testing.T) {
 	balancer := must[*godo.LoadBalancer](t)(api.LoadBalancers.Create(ctx, &godo.LoadBalancerRequest{
 		Name: "ingress", Region: "fra1", Tags: []string{tag}, ForwardingRules: []godo.ForwardingRule{{EntryProtocol: "tcp", EntryPort: 443, TargetProtocol: "tcp", TargetPort: 30443}},
 	}))
-	if balancer.Type != godo.LoadBalancerTypeRegionalNetwork || balancer.Status != "active" || balancer.IP == "" {
+	if balancer.Type != godo.LoadBalancerTypeRegional || balancer.Status != "active" || balancer.IP == "" {
 		t.Errorf("the load balancer is %+v", balancer)
 	}
 	must[*godo.Snapshot](t)(api.Storage.CreateSnapshot(ctx, &godo.SnapshotCreateRequest{VolumeID: own.ID, Name: "before", Tags: []string{tag}}))

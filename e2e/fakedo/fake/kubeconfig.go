@@ -16,10 +16,11 @@ const lifetime = 7 * 24 * time.Hour
 
 // credentials hands out how to reach a cluster: the real one of the options, or
 // made-up ones that reach nothing. Like the API's, they cannot be had while the
-// cluster is being made.
+// cluster is being made or deleted, or is broken.
 func (f *Fake) credentials(r *http.Request, c *Cluster) (int, any, error) {
-	if c.Status.State == godo.KubernetesClusterStatusProvisioning {
-		return 0, nil, &apiError{http.StatusPreconditionFailed, "precondition_failed", "the cluster is still being provisioned"}
+	switch c.Status.State {
+	case godo.KubernetesClusterStatusProvisioning, godo.KubernetesClusterStatusError, deleting:
+		return 0, nil, &apiError{http.StatusPreconditionFailed, "precondition_failed", "the cluster is " + string(c.Status.State)}
 	}
 	expires := lifetime
 	if text := r.URL.Query().Get("expiry_seconds"); text != "" {

@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"encoding/json"
 	"net/http"
 	"regexp"
 	"slices"
@@ -15,15 +16,32 @@ type Cluster struct {
 	godo.KubernetesCluster
 	// Changed is when its making or upgrading began.
 	Changed time.Time `json:"fake_changed"`
-	// Deleted is when it was deleted. The API knows it no more, but its nodes
-	// still occupy the network for a while.
+	// Deleted is when it was deleted. For a while the API still knows it as one
+	// that is being deleted, and its nodes occupy the network.
 	Deleted *time.Time `json:"fake_deleted,omitempty"`
+}
+
+// UnmarshalJSON reads a cluster in any state: godo's own type knows not all.
+func (c *Cluster) UnmarshalJSON(data []byte) error {
+	type cluster Cluster
+	read := struct {
+		*cluster
+		Status *struct{ State, Message string } `json:"status"`
+	}{cluster: (*cluster)(c)}
+	if err := json.Unmarshal(data, &read); err != nil || read.Status == nil {
+		return err
+	}
+	c.Status = &godo.KubernetesClusterStatus{State: godo.KubernetesClusterStatusState(read.Status.State), Message: read.Status.Message}
+	return nil
 }
 
 // advance brings a cluster and its nodes to the present.
 func (c *Cluster) advance(now time.Time, delay time.Duration) {
-	if c.Status.State != godo.KubernetesClusterStatusRunning && !now.Before(c.Changed.Add(delay)) {
-		c.Status.State = godo.KubernetesClusterStatusRunning
+	switch c.Status.State {
+	case godo.KubernetesClusterStatusProvisioning, godo.KubernetesClusterStatusUpgrading:
+		if !now.Before(c.Changed.Add(delay)) {
+			c.Status.State = godo.KubernetesClusterStatusRunning
+		}
 	}
 	for _, pool := range c.NodePools {
 		pool.Nodes = slices.DeleteFunc(pool.Nodes, func(n *godo.KubernetesNode) bool {
@@ -50,7 +68,11 @@ var clusterName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*[a-z0-9]$`)
 
 // cluster finds the cluster of the request's path.
 func (f *Fake) cluster(r *http.Request) (*Cluster, error) {
-	return find(f.account.Clusters, func(c *Cluster) bool { return c.ID == r.PathValue("cluster") && c.Deleted == nil })
+	c, err := find(f.account.Clusters, func(c *Cluster) bool { return c.ID == r.PathValue("cluster") })
+	if err == nil && c.Deleted != nil && r.Method != http.MethodGet && r.Method != http.MethodDelete {
+		return nil, unprocessable("the cluster is being deleted")
+	}
+	return c, err
 }
 
 func (f *Fake) routeKubernetes() {
@@ -60,9 +82,7 @@ func (f *Fake) routeKubernetes() {
 	f.handle("GET "+clusters, list("kubernetes_clusters", func(*http.Request) []*godo.KubernetesCluster {
 		var all []*godo.KubernetesCluster
 		for _, c := range f.account.Clusters {
-			if c.Deleted == nil {
-				all = append(all, &c.KubernetesCluster)
-			}
+			all = append(all, &c.KubernetesCluster)
 		}
 		return all
 	}))
@@ -149,7 +169,7 @@ func (f *Fake) createCluster(r *http.Request) (int, any, error) {
 	switch {
 	case !clusterName.MatchString(request.Name):
 		return 0, nil, unprocessable("validation error: name is invalid")
-	case slices.ContainsFunc(f.account.Clusters, func(c *Cluster) bool { return c.Name == request.Name && c.Deleted == nil }):
+	case slices.ContainsFunc(f.account.Clusters, func(c *Cluster) bool { return c.Name == request.Name }):
 		return 0, nil, unprocessable("a cluster with this name already exists")
 	case !knownRegion(request.RegionSlug):
 		return 0, nil, unprocessable("validation error: region %q is not available", request.RegionSlug)
@@ -185,8 +205,32 @@ func (f *Fake) createCluster(r *http.Request) (int, any, error) {
 	f.account.tagged(c.Tags)
 	f.assignToDefault(c.URN())
 	f.account.action("create", "kubernetes", now)
-	c.advance(now, f.options.Delay)
-	return http.StatusCreated, map[string]any{"kubernetes_cluster": c.KubernetesCluster}, nil
+	c.advance(f.options.Now(), f.options.Delay)
+	young := c.KubernetesCluster
+	if young.Status.State == godo.KubernetesClusterStatusProvisioning {
+		// Where it is shows later.
+		young.Endpoint, young.IPv4 = "", ""
+	}
+	young.NodePools = nil
+	for _, pool := range c.NodePools {
+		young.NodePools = append(young.NodePools, nameless(pool))
+	}
+	return http.StatusCreated, map[string]any{"kubernetes_cluster": young}, nil
+}
+
+// nameless is a pool as it is answered to who has just made it: its nodes have
+// neither names nor Droplets yet.
+func nameless(pool *godo.KubernetesNodePool) *godo.KubernetesNodePool {
+	young := *pool
+	young.Nodes = nil
+	for _, node := range pool.Nodes {
+		shown := *node
+		if shown.Status.State == "provisioning" {
+			shown.Name, shown.DropletID = "", ""
+		}
+		young.Nodes = append(young.Nodes, &shown)
+	}
+	return &young
 }
 
 func (f *Fake) updateCluster(r *http.Request, c *Cluster) (int, any, error) {
@@ -231,11 +275,17 @@ func (f *Fake) upgradeCluster(r *http.Request, c *Cluster) (int, any, error) {
 	return http.StatusAccepted, nil, nil
 }
 
-// deleteCluster deletes a cluster as the API does: at once for whoever asks, while
-// its nodes go in their own time. What Kubernetes made stays behind.
+// deleting is a state that godo has no name for.
+const deleting = godo.KubernetesClusterStatusState("deleting")
+
+// deleteCluster deletes a cluster as the API does: in its own time, together with
+// its nodes. What Kubernetes made stays behind.
 func (f *Fake) deleteCluster(c *Cluster) {
+	if c.Deleted != nil {
+		return
+	}
 	now := f.options.Now().UTC()
-	c.Deleted = &now
+	c.Deleted, c.Status.State = &now, deleting
 	f.unassign(c.URN())
 	f.account.action("destroy", "kubernetes", now)
 }

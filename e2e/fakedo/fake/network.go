@@ -173,7 +173,7 @@ func (f *Fake) createLoadBalancer(r *http.Request) (int, any, error) {
 	if err := decode(r, &request); err != nil {
 		return 0, nil, err
 	}
-	kind := orElse(request.Type, godo.LoadBalancerTypeRegionalNetwork)
+	kind := orElse(request.Type, godo.LoadBalancerTypeRegional)
 	switch {
 	case !knownRegion(request.Region):
 		return 0, nil, unprocessable("validation error: region %q is not available", request.Region)

@@ -27,7 +27,7 @@ func (f *Fake) routeNodePools() {
 			return 0, nil, err
 		}
 		c.advance(f.options.Now(), f.options.Delay)
-		return http.StatusCreated, map[string]any{"node_pool": pool}, nil
+		return http.StatusCreated, map[string]any{"node_pool": nameless(pool)}, nil
 	}))
 	f.handle("GET "+single, f.withPool(func(_ *http.Request, _ *Cluster, pool *godo.KubernetesNodePool) (int, any, error) {
 		return http.StatusOK, map[string]any{"node_pool": pool}, nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/digitalocean/godo"
 )
@@ -119,10 +120,14 @@ func (f *Fake) subscription(registry *Registry) (int, any, error) {
 	}}, nil
 }
 
-// withRegistry finds the registry of the path, or the only one.
+// withRegistry finds the registry of the path, or the only one: where there are
+// several, a path without a name means none.
 func (f *Fake) withRegistry(work func(*Registry) (int, any, error)) endpoint {
 	return func(r *http.Request) (int, any, error) {
 		name := r.PathValue("registry")
+		if strings.HasPrefix(r.URL.Path, "/v2/registry") && len(f.account.Registries) > 1 {
+			return 0, nil, &apiError{http.StatusPreconditionFailed, "precondition_failed", "the account has several registries: use /v2/registries"}
+		}
 		registry, err := find(f.account.Registries, func(o *Registry) bool { return name == "" || name == o.Name })
 		if err != nil {
 			return 0, nil, err

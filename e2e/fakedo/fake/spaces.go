@@ -22,6 +22,8 @@ type Bucket struct {
 	Created time.Time `json:"created"`
 	// Versioning is Enabled, Suspended, or empty where it never was on.
 	Versioning string `json:"versioning,omitempty"`
+	// ACL is the canned access control list; empty is private.
+	ACL string `json:"acl,omitempty"`
 	// Lifecycle is the document that a client put there.
 	Lifecycle string `json:"lifecycle,omitempty"`
 }
@@ -87,7 +89,7 @@ func (f *Fake) serveSpaces(w http.ResponseWriter, r *http.Request) {
 		writeS3Error(w, err)
 		return
 	}
-	if s.bucket != "" && (s.has("lifecycle") || s.has("versioning") || s.has("location")) {
+	if s.bucket != "" && (s.has("lifecycle") || s.has("versioning") || s.has("location") || s.has("acl")) {
 		if err := f.serveBucketSettings(w, s); err != nil {
 			writeS3Error(w, err)
 		}
@@ -189,6 +191,8 @@ func (f *Fake) serveBucketSettings(w http.ResponseWriter, s s3Request) *s3Error 
 			status = "<Status>" + bucket.Versioning + "</Status>"
 		}
 		document = fmt.Sprintf("<VersioningConfiguration xmlns=%q>%s</VersioningConfiguration>", namespace, status)
+	case s.has("acl"):
+		document = bucket.accessControl(namespace)
 	case bucket.Lifecycle == "":
 		return &s3Error{http.StatusNotFound, "NoSuchLifecycleConfiguration", "the bucket has no lifecycle configuration"}
 	default:
@@ -203,6 +207,14 @@ func (f *Fake) serveBucketSettings(w http.ResponseWriter, s s3Request) *s3Error 
 func (b *Bucket) set(s s3Request) error {
 	if s.Method == http.MethodDelete {
 		b.Lifecycle = ""
+		return nil
+	}
+	if s.has("acl") {
+		acl := s.Header.Get("X-Amz-Acl")
+		if acl != "private" && acl != "public-read" {
+			return fmt.Errorf("the access control list cannot be %q", acl)
+		}
+		b.ACL = acl
 		return nil
 	}
 	body, err := readPayload(s.Request)
@@ -222,6 +234,20 @@ func (b *Bucket) set(s s3Request) error {
 	}
 	b.Versioning = document.Status
 	return nil
+}
+
+// accessControl is the document of a bucket's access control list.
+func (b *Bucket) accessControl(namespace string) string {
+	const owner = "<ID>1</ID><DisplayName>1</DisplayName>"
+	grant := func(grantee, kind, permission string) string {
+		return fmt.Sprintf("<Grant><Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=%q>%s</Grantee><Permission>%s</Permission></Grant>",
+			kind, grantee, permission)
+	}
+	grants := grant(owner, "CanonicalUser", "FULL_CONTROL")
+	if b.ACL == "public-read" {
+		grants += grant("<URI>http://acs.amazonaws.com/groups/global/AllUsers</URI>", "Group", "READ")
+	}
+	return fmt.Sprintf("<AccessControlPolicy xmlns=%q><Owner>%s</Owner><AccessControlList>%s</AccessControlList></AccessControlPolicy>", namespace, owner, grants)
 }
 
 // spacesTransport passes answers on as they are.

@@ -15,6 +15,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	"github.com/minio/minio-go/v7/pkg/lifecycle"
+	"github.com/minio/minio-go/v7/pkg/signer"
 
 	"berth/e2e/fakedo/fake"
 	"berth/internal/s3test"
@@ -209,5 +210,46 @@ func TestBucketInTheHost(t *testing.T) {
 	account, err := server.Account()
 	if err != nil || len(account.Buckets) != 1 || account.Buckets[0].Region != "fra1" {
 		t.Errorf("the buckets are %+v, %v", account.Buckets, err)
+	}
+}
+
+// Terraform's plugin sets the list of every bucket that it makes.
+func TestAccessControlLists(t *testing.T) {
+	server := startSpaces(t)
+	access, secret := server.NewSpacesKey("first")
+	if err := spacesClient(t, server, access, secret).MakeBucket(t.Context(), "acl-mine", minio.MakeBucketOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(method, acl string) (status int, body string) {
+		request, err := http.NewRequestWithContext(t.Context(), method, server.URL+"/acl-mine?acl=", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")
+		if acl != "" {
+			request.Header.Set("X-Amz-Acl", acl)
+		}
+		answer, err := http.DefaultClient.Do(signer.SignV4(*request, access, secret, "", "us-east-1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.StatusCode, string(text)
+	}
+	for _, c := range []struct {
+		acl    string
+		status int
+		public bool
+	}{{"private", 200, false}, {"public-read", 200, true}, {"bucket-owner-read", 400, true}, {"private", 200, false}} {
+		if status, body := ask(http.MethodPut, c.acl); status != c.status {
+			t.Errorf("%s is answered %d %s, not %d", c.acl, status, body, c.status)
+		}
+		if status, body := ask(http.MethodGet, ""); status != http.StatusOK || strings.Contains(body, "AllUsers") != c.public || !strings.Contains(body, "FULL_CONTROL") {
+			t.Errorf("after %s the list is %d %s", c.acl, status, body)
+		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"berth/internal/config"
 	"berth/internal/fault"
+	"berth/internal/provider/digitalocean/scope"
 )
 
 const (
@@ -74,6 +75,9 @@ func backoff(least, most time.Duration, attempt int, response *http.Response) ti
 }
 
 func shouldRetry(ctx context.Context, response *http.Response, err error) (bool, error) {
+	if ctx.Value(once{}) != nil && response != nil && response.StatusCode >= http.StatusInternalServerError {
+		return false, nil
+	}
 	if response != nil && response.StatusCode == http.StatusTooManyRequests && backoff(0, 0, 0, response) > patience {
 		return false, nil
 	}
@@ -96,51 +100,13 @@ func explainStatus(err error, status int, method string, address *url.URL) error
 		return fault.WithHint(fmt.Errorf("DigitalOcean does not accept the token: %w", err),
 			"make a new one at https://cloud.digitalocean.com/account/api/tokens and set %s in .env", config.DigitalOceanToken)
 	case http.StatusForbidden:
-		if scope := scopeOf(method, address.Path); scope != "" {
-			return fault.WithHint(fmt.Errorf("the token lacks the scope %s: %w", scope, err),
-				"add it to the token at https://cloud.digitalocean.com/account/api/tokens; docs/digitalocean.md lists all that berth needs")
+		if scopes := scope.Of(method, address.Path); len(scopes) > 0 {
+			return scopesLack(strings.Join(scopes, " "), err)
 		}
 	case http.StatusTooManyRequests:
 		return fault.WithHint(err, "the account's limit of requests is used up for this hour; run the command again later")
 	}
 	return err
-}
-
-// resources are the scopes' names by what a path of the API begins with, the
-// longer ones first: https://docs.digitalocean.com/reference/api/scopes.
-var resources = []struct{ path, scope string }{
-	{"/v2/kubernetes", "kubernetes"},
-	{"/v2/load_balancers", "load_balancer"},
-	{"/v2/volumes", "block_storage"},
-	{"/v2/snapshots", "block_storage_snapshot"},
-	{"/v2/spaces/keys", "spaces_key"},
-	{"/v2/projects", "project"},
-	{"/v2/domains", "domain"},
-	{"/v2/registr", "registry"},
-	{"/v2/databases", "database"},
-	{"/v2/vpcs", "vpc"},
-	{"/v2/tags", "tag"},
-	{"/v2/account", "account"},
-	{"/v2/sizes", "sizes"},
-	{"/v2/regions", "regions"},
-	{"/v2/actions", "actions"},
-}
-
-var verbs = map[string]string{
-	http.MethodGet: "read", http.MethodPost: "create", http.MethodPut: "update", http.MethodPatch: "update", http.MethodDelete: "delete",
-}
-
-// scopeOf names the scope that a request needs, or "".
-func scopeOf(method, path string) string {
-	if strings.HasPrefix(path, "/v2/kubernetes") && (strings.HasSuffix(path, "/kubeconfig") || strings.HasSuffix(path, "/credentials")) {
-		return "kubernetes:access_cluster"
-	}
-	for _, resource := range resources {
-		if strings.HasPrefix(path, resource.path) {
-			return resource.scope + ":" + verbs[method]
-		}
-	}
-	return ""
 }
 
 // apiError finds in Terraform's words the request that failed, as godo writes

@@ -85,24 +85,6 @@ func TestATokenThatIsNoneIsNamed(t *testing.T) {
 	wantError(t, err, "does not accept the token", "DIGITALOCEAN_TOKEN")
 }
 
-func TestScopesOfRequests(t *testing.T) {
-	for _, c := range []struct{ method, path, want string }{
-		{"GET", "/v2/kubernetes/clusters", "kubernetes:read"},
-		{"POST", "/v2/kubernetes/clusters", "kubernetes:create"},
-		{"GET", "/v2/kubernetes/clusters/1/kubeconfig", "kubernetes:access_cluster"},
-		{"PUT", "/v2/kubernetes/clusters/1/node_pools/2", "kubernetes:update"},
-		{"DELETE", "/v2/load_balancers/1", "load_balancer:delete"},
-		{"GET", "/v2/volumes", "block_storage:read"},
-		{"POST", "/v2/spaces/keys", "spaces_key:create"},
-		{"GET", "/v2/registry", "registry:read"},
-		{"GET", "/v2/elsewhere", ""},
-	} {
-		if got := scopeOf(c.method, c.path); got != c.want {
-			t.Errorf("%s %s needs %q, not %q", c.method, c.path, c.want, got)
-		}
-	}
-}
-
 func TestTerraformsWordsAreExplained(t *testing.T) {
 	text := `Error creating Kubernetes cluster: POST https://api.digitalocean.com/v2/kubernetes/clusters: 403 (request "1") You are not authorized`
 	wantError(t, explainText(errors.New(text), text), "lacks the scope kubernetes:create", "add it to the token")

@@ -35,8 +35,18 @@ func (p *Provider) Check(ctx context.Context) []provider.Check {
 		if d.Version != "" {
 			verdict("Kubernetes "+d.Version, offers("version", d.Version, options.Versions, func(v *godo.KubernetesVersion) string { return minorOf(v.KubernetesVersion) }))
 		}
-		_, err := p.findCluster(ctx)
+		cluster, err := p.findCluster(ctx)
 		verdict("cluster's name "+d.Cluster, err)
+		if cluster != nil && isBroken(cluster) {
+			verdict("cluster "+d.Cluster, notUsable(cluster))
+		}
+	}
+	if err == nil {
+		lacking, doubtful, err := p.tryScopes(ctx)
+		if lacking = append(lacking, doubtful...); err == nil && len(lacking) > 0 {
+			err = scopesLack(strings.Join(lacking, " "), errors.New("DigitalOcean refuses to try it"))
+		}
+		verdict("scopes of the token", err)
 	}
 	_, err = p.bucketExists(ctx, d.Bucket)
 	verdict("Space "+d.Bucket, err)

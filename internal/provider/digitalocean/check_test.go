@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"berth/e2e/fakedo/fake"
 )
 
@@ -51,5 +53,20 @@ func TestDoctorNamesABadToken(t *testing.T) {
 	w.do.Inject(fake.Fault{Path: "/v2/*/*", Status: http.StatusUnauthorized, Times: -1})
 	if got := w.remedies(t)["token"]; !strings.Contains(got, "does not accept the token") {
 		t.Errorf("it says %q", got)
+	}
+}
+
+func TestDoctorNamesTheScopesThatLack(t *testing.T) {
+	w := start(t)
+	w.config.DigitalOcean.Domain = "example.com"
+	for _, one := range []string{"vpc:create", "kubernetes:update", "domain:create"} {
+		w.do.LackScope(secretToken, one)
+	}
+	before := w.account(t)
+	if got := w.remedies(t)["scopes of the token"]; !strings.Contains(got, "lacks some of the scopes domain:create, vpc:create, kubernetes:update") {
+		t.Errorf("it says %q", got)
+	}
+	if diff := cmp.Diff(before, w.account(t)); diff != "" {
+		t.Errorf("it changed the account:\n%s", diff)
 	}
 }

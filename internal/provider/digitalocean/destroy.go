@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/digitalocean/godo"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,8 +23,9 @@ import (
 // balancers itself. What it does not, the sweep removes.
 const letGoTime = 3 * time.Minute
 
-// Destroy implements provider.Provider. It keeps the Space, and a container
-// registry: what is in them cannot be made again.
+// Destroy implements provider.Provider. It keeps the Space, a container registry
+// and a managed PostgreSQL with the network that it is in: what is in them cannot
+// be made again.
 func (p *Provider) Destroy(ctx context.Context, r progress.Reporter) (kept []string, err error) {
 	unlock, err := p.lock()
 	if err != nil {
@@ -37,14 +41,25 @@ func (p *Provider) Destroy(ctx context.Context, r progress.Reporter) (kept []str
 	if err != nil {
 		return nil, err
 	}
+	if !in.ownsDatabase() {
+		in.found.database = nil
+	}
 	orphans, err := p.recordOrphans(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	if in.found.cluster != nil {
-		if err := p.letGo(ctx, r); err != nil {
-			return nil, err
-		}
+	switch {
+	case in.found.cluster == nil:
+	case isUsable(in.found.cluster):
+		err = p.letGo(ctx, r)
+	default:
+		err = p.discard(ctx, w, in, r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := p.fence(ctx, in, r); err != nil {
+		return nil, err
 	}
 	if err := p.takeOver(ctx, w, in, r); err != nil {
 		return nil, err
@@ -52,14 +67,14 @@ func (p *Provider) Destroy(ctx context.Context, r progress.Reporter) (kept []str
 	// The cluster goes before its network, which cannot go with all that is in
 	// it, and the project before the cluster: it cannot give back what is gone.
 	for _, target := range []string{projectAddress, clusterAddress} {
-		if err := p.removeAll(ctx, w, r, target); err != nil {
+		if err := p.removeAll(ctx, w, in, r, target); err != nil {
 			return nil, err
 		}
 	}
 	if err := p.sweep(ctx, orphans, r); err != nil {
 		return nil, err
 	}
-	if err := p.removeAll(ctx, w, r); err != nil {
+	if err := p.removeAll(ctx, w, in, r); err != nil {
 		return nil, err
 	}
 	if err := p.dropLostKeys(ctx, in); err != nil {
@@ -83,6 +98,13 @@ func (p *Provider) kept(in *intent, o *orphans) []string {
 	if in.found.registry != nil {
 		kept = append(kept, "container registry "+in.found.registry.Name+" with its images; doctl registry delete removes it")
 	}
+	if database := in.found.database; database != nil {
+		kept = append(kept, fmt.Sprintf("managed PostgreSQL %s with all its databases, which is billed as before; doctl databases delete %s removes it, and DigitalOcean's backups of it",
+			database.Name, database.ID))
+		if vpc := in.found.vpc; vpc != nil {
+			kept = append(kept, fmt.Sprintf("network %s, which the managed PostgreSQL is in; doctl vpcs delete %s removes it afterwards", vpc.Name, vpc.ID))
+		}
+	}
 	if in.found.domain != nil && !in.variables.CreateDomain {
 		kept = append(kept, "domain "+in.found.domain.Name+", which was there before")
 	}
@@ -92,8 +114,39 @@ func (p *Provider) kept(in *intent, o *orphans) []string {
 	return kept
 }
 
-// kept are the addresses of what a destroy leaves.
-var keptAddresses = []string{bucketAddress, registryAddress}
+// keeps reports whether a destroy leaves what is at one of Terraform's
+// addresses: what holds data, and the network that a database is in.
+func (in *intent) keeps(address string) bool {
+	switch kind, _, _ := strings.Cut(address, "."); kind {
+	case bucketType, registryType, databaseType, databaseSchemaType, firewallType:
+		return true
+	case vpcType:
+		return in.found.database != nil
+	}
+	return false
+}
+
+// ownsDatabase reports whether a database of the right name is the cluster's: in
+// its network, or made by its Terraform.
+func (in *intent) ownsDatabase() bool {
+	database, vpc := in.found.database, in.found.vpc
+	return database != nil && (in.known.has(databaseAddress) || vpc != nil && database.PrivateNetworkUUID == vpc.ID)
+}
+
+// fence leaves a database that stays open to its own network alone. Its rule
+// names the cluster, and a database without any rule is open to everybody.
+func (p *Provider) fence(ctx context.Context, in *intent, r progress.Reporter) error {
+	database, vpc := in.found.database, in.found.vpc
+	if database == nil || vpc == nil {
+		return nil
+	}
+	return progress.Run(r, "Let only its network reach the PostgreSQL cluster", func(progress.Step) error {
+		_, err := p.api.Databases.UpdateFirewallRules(ctx, database.ID, &godo.DatabaseUpdateFirewallRulesRequest{
+			Rules: []*godo.DatabaseFirewallRule{{Type: "ip_addr", Value: vpc.IPRange}},
+		})
+		return wrap("change the firewall of "+database.Name, explain(err))
+	})
+}
 
 // takeOver has Terraform know exactly what it shall remove: also what a dead
 // run has left behind, and nothing that shall stay.
@@ -107,15 +160,15 @@ func (p *Provider) takeOver(ctx context.Context, w *workspace, in *intent, r pro
 		return err
 	}
 	for _, thing := range things {
-		if slices.Contains(keptAddresses, thing.address) {
+		if in.keeps(thing.address) {
 			continue
 		}
 		if err := progress.Run(r, "Take over "+title(thing.address), func(progress.Step) error { return w.add(ctx, thing.address, thing.id) }); err != nil {
 			return err
 		}
 	}
-	for _, address := range keptAddresses {
-		if in.known.has(address) {
+	for _, address := range slices.Sorted(maps.Keys(in.known.resources)) {
+		if in.keeps(address) {
 			if err := progress.Run(r, "Keep "+title(address), func(progress.Step) error { return w.forget(ctx, address) }); err != nil {
 				return err
 			}
@@ -126,13 +179,13 @@ func (p *Provider) takeOver(ctx context.Context, w *workspace, in *intent, r pro
 
 // removeAll removes what Terraform knows: only the targets and what depends on
 // them where there are any.
-func (p *Provider) removeAll(ctx context.Context, w *workspace, r progress.Reporter, targets ...string) error {
+func (p *Provider) removeAll(ctx context.Context, w *workspace, in *intent, r progress.Reporter, targets ...string) error {
 	plan, err := w.plan(ctx, true, targets...)
 	if err != nil {
 		return err
 	}
 	for _, one := range plan.ResourceChanges {
-		if slices.Contains(keptAddresses, one.Address) && one.Change.Actions.Delete() {
+		if in.keeps(one.Address) && one.Change.Actions.Delete() {
 			return errors.Join(fmt.Errorf("the plan would remove %s, which is to be kept: nothing was changed", title(one.Address)), w.dropPlan())
 		}
 	}

@@ -108,7 +108,7 @@ func (p *Provider) open(ctx context.Context, r progress.Reporter) (*workspace, e
 		if err := p.makeFolder(); err != nil {
 			return err
 		}
-		if w, err = openWorkspace(filepath.Join(p.folder(), "terraform"), program, p.config); err != nil {
+		if w, err = openWorkspace(filepath.Join(p.folder(), "terraform"), program, p.config, r); err != nil {
 			return err
 		}
 		var b *backend

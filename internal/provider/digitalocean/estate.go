@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,11 +31,15 @@ type estate struct {
 	bucket   bool
 	keys     []*godo.SpacesKey
 	registry *godo.Registry
-	domain   *godo.Domain
-	records  []godo.DomainRecord
-	database *godo.Database
-	schemas  []godo.DatabaseDB
-	ingress  *godo.LoadBalancer
+	// registries are the names of all, and tier is the account's subscription to
+	// them; nil without one.
+	registries []string
+	tier       *godo.RegistrySubscriptionTier
+	domain     *godo.Domain
+	records    []godo.DomainRecord // of every type
+	database   *godo.Database
+	schemas    []godo.DatabaseDB
+	ingress    *godo.LoadBalancer
 }
 
 // pool is the node pool that Terraform looks after; nil when there is none.
@@ -92,23 +97,12 @@ func (p *Provider) survey(ctx context.Context, v variables) (*estate, error) {
 		return wrap("look for the Space's key", err)
 	})
 	if v.Registry != nil {
-		group.Go(func() error {
-			registry, _, err := p.api.Registry.Get(ctx)
-			if err == nil && registry != nil && registry.Name == *v.Registry {
-				found.registry = registry
-			}
-			if isNotFound(err) || hasStatus(err, 412) { // an account without one
-				return nil
-			}
-			return wrap("look for the container registry", explain(err))
-		})
+		group.Go(func() error { return p.surveyRegistries(ctx, *v.Registry, found) })
 	}
 	if v.Domain != nil {
 		group.Go(func() error { return p.surveyDomain(ctx, *v.Domain, found) })
 	}
-	if v.PostgresSize != nil {
-		group.Go(func() error { return p.surveyDatabase(ctx, v.Name+"-postgres", found) })
-	}
+	group.Go(func() error { return p.surveyDatabase(ctx, v, found) })
 	return found, group.Wait()
 }
 
@@ -122,20 +116,53 @@ func (p *Provider) surveyDomain(ctx context.Context, name string, found *estate)
 	}
 	found.domain = domain
 	found.records, err = all(func(o *godo.ListOptions) ([]godo.DomainRecord, *godo.Response, error) {
-		return p.api.Domains.RecordsByType(ctx, name, "A", o)
+		return p.api.Domains.Records(ctx, name, o)
 	})
 	return wrap("look for DNS records", err)
 }
 
-func (p *Provider) surveyDatabase(ctx context.Context, name string, found *estate) error {
+func (p *Provider) surveyRegistries(ctx context.Context, name string, found *estate) error {
+	registries, _, err := p.api.Registries.List(ctx)
+	if isNone(err) || err == nil && len(registries) == 0 {
+		return nil
+	}
+	if err != nil {
+		return wrap("look for the container registry", explain(err))
+	}
+	for _, registry := range registries {
+		found.registries = append(found.registries, registry.Name)
+		if registry.Name == name {
+			found.registry = registry
+		}
+	}
+	subscription, _, err := p.api.Registries.GetSubscription(ctx)
+	if isNone(err) {
+		return nil
+	}
+	if err != nil {
+		return wrap("look for the subscription to container registries", explain(err))
+	}
+	found.tier = subscription.Tier
+	return nil
+}
+
+// isNone reports whether the API says that an account has no registry at all.
+func isNone(err error) bool { return isNotFound(err) || hasStatus(err, http.StatusPreconditionFailed) }
+
+// surveyDatabase looks for the database also where berth.yaml has none any more,
+// as far as the token lets it: it must not be taken for gone.
+func (p *Provider) surveyDatabase(ctx context.Context, v variables, found *estate) error {
 	databases, err := all(func(o *godo.ListOptions) ([]godo.Database, *godo.Response, error) {
 		return p.api.Databases.List(ctx, o)
 	})
+	if hasStatus(err, http.StatusForbidden) && v.PostgresSize == nil {
+		return nil
+	}
 	if err != nil {
 		return wrap("look for the PostgreSQL cluster", err)
 	}
 	for _, database := range databases {
-		if database.Name == name {
+		if database.Name == v.Name+"-postgres" {
 			found.database = &database
 		}
 	}
@@ -152,19 +179,30 @@ func (p *Provider) surveyDatabase(ctx context.Context, name string, found *estat
 // berth did not make.
 func (p *Provider) findCluster(ctx context.Context) (*godo.KubernetesCluster, error) {
 	name := p.config.DigitalOcean.Cluster
-	cluster, err := find(
-		func(o *godo.ListOptions) ([]*godo.KubernetesCluster, *godo.Response, error) {
-			return p.api.Kubernetes.List(ctx, o)
-		},
-		func(c *godo.KubernetesCluster) bool { return c.Name == name })
+	clusters, err := all(func(o *godo.ListOptions) ([]*godo.KubernetesCluster, *godo.Response, error) {
+		return p.listClusters(ctx, o)
+	})
 	if err != nil {
 		return nil, wrap("look for the Kubernetes cluster", err)
 	}
-	if cluster != nil && !slices.Contains(cluster.Tags, mark) {
+	var cluster *godo.KubernetesCluster
+	for _, one := range clusters {
+		switch {
+		case one.Name != name:
+		case isGoing(one) && !slices.Contains(one.Tags, mark): // somebody else's, and soon nobody's
+		case cluster == nil || isGoing(cluster):
+			cluster = one
+		}
+	}
+	switch {
+	case cluster == nil || slices.Contains(cluster.Tags, mark):
+		return cluster, nil
+	case len(cluster.Tags) == 0: // every cluster has tags of DigitalOcean's own
+		return nil, scopesLack("tag:read", fmt.Errorf("the tags of the Kubernetes cluster %s cannot be seen, so nobody knows whether berth made it", name))
+	default:
 		return nil, fault.WithHint(fmt.Errorf("berth did not make the Kubernetes cluster %s (%s): it has no tag %q", name, cluster.ID, mark),
 			"set another name under digitalocean.cluster in berth.yaml; or give the cluster the tag %s, which makes it berth's, to be destroyed too", mark)
 	}
-	return cluster, nil
 }
 
 // findIngress returns the load balancer of the ingress controller, or nil.
@@ -221,7 +259,7 @@ func (e *estate) unknown(v variables, s state) ([]foundThing, error) {
 	if e.registry != nil {
 		add(registryAddress, e.registry.Name)
 	}
-	if e.database != nil {
+	if e.database != nil && v.PostgresSize != nil {
 		add(databaseAddress, e.database.ID)
 		for _, schema := range e.schemas {
 			if slices.Contains(v.PostgresDatabases, schema.Name) {
@@ -241,16 +279,12 @@ func (e *estate) unknownRecords(v variables, s state) ([]foundThing, error) {
 	}
 	var things []foundThing
 	for _, host := range v.Hosts {
-		address := fmt.Sprintf("%s[%q]", recordAddress, host)
+		address := recordOf(host)
 		if s.has(address) {
 			continue
 		}
-		name := "@"
-		if host != *v.Domain {
-			name = strings.TrimSuffix(host, "."+*v.Domain)
-		}
 		for _, record := range e.records {
-			if record.Name != name {
+			if record.Type != "A" || record.Name != nameIn(host, *v.Domain) {
 				continue
 			}
 			if record.Data != *v.IngressIP {

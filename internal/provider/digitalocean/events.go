@@ -127,18 +127,18 @@ func activity(action, address string) string {
 
 // titles are what people call the things that the module makes.
 var titles = map[string]string{
-	"digitalocean_vpc":                "the network",
-	clusterType:                       "the Kubernetes cluster",
-	bucketType:                        "the Space for backups and logs",
-	"digitalocean_spaces_key":         "the Space's key",
-	"digitalocean_project":            "the project",
-	"digitalocean_project_resources":  "the project's list",
-	"digitalocean_domain":             "the domain",
-	"digitalocean_record":             "the DNS record",
-	"digitalocean_container_registry": "the container registry",
-	databaseType:                      "the PostgreSQL cluster",
-	"digitalocean_database_firewall":  "the PostgreSQL cluster's firewall",
-	databaseSchemaType:                "the database",
+	vpcType:                          "the network",
+	clusterType:                      "the Kubernetes cluster",
+	bucketType:                       "the Space for backups and logs",
+	"digitalocean_spaces_key":        "the Space's key",
+	"digitalocean_project":           "the project",
+	"digitalocean_project_resources": "the project's list",
+	"digitalocean_domain":            "the domain",
+	"digitalocean_record":            "the DNS record",
+	registryType:                     "the container registry",
+	databaseType:                     "the PostgreSQL cluster",
+	firewallType:                     "the PostgreSQL cluster's firewall",
+	databaseSchemaType:               "the database",
 }
 
 // title is what a resource's address stands for, in words.

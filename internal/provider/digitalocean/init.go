@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/digitalocean/godo"
 	tfjson "github.com/hashicorp/terraform-json"
 
 	"berth/internal/progress"
@@ -45,19 +44,20 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 // converge brings what there is to what the variables say, after change has had
 // its say in them, and waits until every node is ready.
 func (p *Provider) converge(ctx context.Context, w *workspace, r progress.Reporter, change func(*variables)) error {
+	if err := p.awaitSettled(ctx, r); err != nil {
+		return err
+	}
 	in, err := p.prepare(ctx, w, r, change)
 	if err != nil {
 		return err
 	}
-	if err := p.dropLostKeys(ctx, in); err != nil {
-		return err
-	}
-	if in.found.cluster != nil && !in.known.has(clusterAddress) {
-		if err := progress.Run(r, "Go on with the Kubernetes cluster", func(step progress.Step) error {
-			return p.awaitRunning(ctx, in.found.cluster.ID, step)
-		}); err != nil {
+	if in.found.cluster == nil {
+		if err := p.checkScopes(ctx, r); err != nil {
 			return err
 		}
+	}
+	if err := p.dropLostKeys(ctx, in); err != nil {
+		return err
 	}
 	if err := p.change(ctx, w, in, r); err != nil {
 		return err
@@ -147,6 +147,9 @@ func (p *Provider) dropLostKeys(ctx context.Context, in *intent) error {
 // change plans and applies. A plan that would lose data is refused before
 // anything is changed.
 func (p *Provider) change(ctx context.Context, w *workspace, in *intent, r progress.Reporter) error {
+	if err := in.impossible(); err != nil {
+		return err
+	}
 	var plan *tfjson.Plan
 	err := progress.Run(r, "Plan", func(progress.Step) (err error) {
 		if plan, err = w.plan(ctx, false); err != nil {
@@ -197,9 +200,15 @@ func (p *Provider) Plan(ctx context.Context, r progress.Reporter) (*provider.Pla
 	if err != nil {
 		return nil, err
 	}
+	if err := p.awaitSettled(ctx, r); err != nil {
+		return nil, err
+	}
 	in, err := p.prepare(ctx, w, r, func(*variables) {})
 	if err != nil {
 		return nil, err
+	}
+	if err := in.impossible(); err != nil {
+		return &provider.Plan{Changes: []provider.Change{}, Refused: why(err)}, nil
 	}
 	var planned *tfjson.Plan
 	if err := progress.Run(r, "Plan", func(progress.Step) (err error) {
@@ -213,7 +222,7 @@ func (p *Provider) Plan(ctx context.Context, r progress.Reporter) (*provider.Pla
 	}
 	plan := &provider.Plan{Changes: changes(planned), Notes: append(warnings(planned), p.oddities(in)...)}
 	if err := refuse(planned); err != nil {
-		plan.Refused = err.Error()
+		plan.Refused = why(err)
 	}
 	costs, notes, err := p.price(ctx, in.variables, in.found)
 	plan.Costs, plan.Notes = costs, append(plan.Notes, notes...)
@@ -235,22 +244,4 @@ func (p *Provider) oddities(in *intent) []string {
 		}
 	}
 	return lines
-}
-
-// awaitRunning waits until a cluster that is being made is there.
-func (p *Provider) awaitRunning(ctx context.Context, id string, step progress.Step) error {
-	return p.poll(ctx, createTime, func(ctx context.Context) (bool, error) {
-		cluster, _, err := p.api.Kubernetes.Get(ctx, id)
-		if err != nil {
-			return false, wrap("look at the Kubernetes cluster", explain(err))
-		}
-		switch status(cluster) {
-		case godo.KubernetesClusterStatusProvisioning:
-			step.Detail("waiting until it is made")
-			return false, nil
-		case godo.KubernetesClusterStatusError, godo.KubernetesClusterStatusDeleted:
-			return false, fmt.Errorf("the Kubernetes cluster is %s: %s", status(cluster), cluster.Status.Message)
-		}
-		return true, nil
-	})
 }

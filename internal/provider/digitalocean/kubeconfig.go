@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/digitalocean/godo"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -27,13 +26,11 @@ func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
 		return nil, err
 	}
 	d := p.config.DigitalOcean
-	switch {
-	case cluster == nil:
+	if cluster == nil {
 		return nil, fault.WithHint(fmt.Errorf("there is no cluster %s at DigitalOcean: %w", d.Cluster, provider.ErrNotUp), "berth init makes it")
-	case status(cluster) == godo.KubernetesClusterStatusProvisioning:
-		return nil, fault.WithHint(fmt.Errorf("cluster %s is being made: %w", d.Cluster, provider.ErrNotUp), "berth init goes on with it")
-	case status(cluster) == godo.KubernetesClusterStatusDeleted:
-		return nil, fault.WithHint(fmt.Errorf("cluster %s is being removed: %w", d.Cluster, provider.ErrNotUp), "berth destroy goes on with it")
+	}
+	if err := notUsable(cluster); err != nil {
+		return nil, err
 	}
 	reach, err := p.fetchKubeconfig(ctx, cluster.ID)
 	if err != nil {
@@ -54,14 +51,6 @@ func (p *Provider) client(ctx context.Context) (kubernetes.Interface, error) {
 		return nil, err
 	}
 	return kube.Connect(cluster.REST)
-}
-
-// status is a cluster's state, which young ones do not have yet.
-func status(cluster *godo.KubernetesCluster) godo.KubernetesClusterStatusState {
-	if cluster.Status == nil {
-		return godo.KubernetesClusterStatusProvisioning
-	}
-	return cluster.Status.State
 }
 
 // fetchKubeconfig writes the kubeconfig, with one context of the cluster's name.

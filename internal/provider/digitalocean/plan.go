@@ -17,7 +17,7 @@ import (
 
 // protected are the types of what holds data: no plan but that of Destroy may
 // remove one, not even to make it anew.
-var protected = []string{clusterType, bucketType, databaseType, databaseSchemaType, "digitalocean_container_registry"}
+var protected = []string{clusterType, bucketType, databaseType, databaseSchemaType, registryType}
 
 // changes are what a plan does, in words.
 func changes(plan *tfjson.Plan) []provider.Change {

@@ -68,7 +68,11 @@ func (p *Provider) price(ctx context.Context, v variables, found *estate) ([]pro
 	}
 	add("Spaces, up to 250 GiB in all the account's Spaces", 1, spacesSubscription, listed)
 	if v.Registry != nil {
-		add("container registry, basic", 1, basicRegistry, listed)
+		if found.tier != nil {
+			add("container registry, "+found.tier.Slug, 1, float64(found.tier.MonthlyPriceInCents)/100, "API")
+		} else {
+			add("container registry, basic", 1, basicRegistry, listed)
+		}
 	}
 	if v.PostgresSize != nil {
 		if each, ok := databasePrices[*v.PostgresSize]; ok {

@@ -100,7 +100,12 @@ func (p *Provider) resize(ctx context.Context, client kubernetes.Interface, want
 		if err := p.awaitPool(ctx, client, cluster.ID, target.ID, step); err != nil {
 			return err
 		}
-		return reopen(ctx, client, target.Nodes)
+		// A pool that was just made has told no names of its nodes.
+		pool, _, err := p.api.Kubernetes.GetNodePool(ctx, cluster.ID, target.ID)
+		if err != nil {
+			return wrap("look at node pool "+target.Name, explain(err))
+		}
+		return reopen(ctx, client, pool.Nodes)
 	})
 	if err != nil {
 		return err

@@ -81,16 +81,7 @@ func (p *Provider) sweep(ctx context.Context, o *orphans, r progress.Reporter) e
 	if o.ClusterID == "" {
 		return nil
 	}
-	err := progress.Run(r, "Wait until the cluster is gone", func(progress.Step) error {
-		return p.poll(ctx, removeTime, func(ctx context.Context) (bool, error) {
-			_, _, err := p.api.Kubernetes.Get(ctx, o.ClusterID)
-			if isNotFound(err) {
-				return true, nil
-			}
-			return false, wrap("look at the cluster", explain(err))
-		})
-	})
-	if err != nil {
+	if err := p.awaitGone(ctx, o.ClusterID, r); err != nil {
 		return err
 	}
 	return progress.Run(r, "Sweep up what the cluster left", func(step progress.Step) error {

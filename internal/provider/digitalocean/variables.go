@@ -9,7 +9,8 @@ import (
 
 // The addresses of what the module makes, and the types of what holds data.
 const (
-	vpcAddress         = "digitalocean_vpc.main"
+	vpcType            = "digitalocean_vpc"
+	vpcAddress         = vpcType + ".main"
 	clusterType        = "digitalocean_kubernetes_cluster"
 	clusterAddress     = clusterType + ".main"
 	bucketType         = "digitalocean_spaces_bucket"
@@ -18,10 +19,13 @@ const (
 	projectAddress     = "digitalocean_project.main"
 	domainAddress      = "digitalocean_domain.main[0]"
 	recordAddress      = "digitalocean_record.host"
-	registryAddress    = "digitalocean_container_registry.main[0]"
+	membersAddress     = "digitalocean_project_resources.main"
+	registryType       = "digitalocean_container_registry"
+	registryAddress    = registryType + ".main[0]"
 	databaseType       = "digitalocean_database_cluster"
 	databaseAddress    = databaseType + ".main[0]"
 	databaseSchemaType = "digitalocean_database_db"
+	firewallType       = "digitalocean_database_firewall"
 )
 
 // mark is the tag on every cluster and node pool that berth makes. One of the
@@ -47,6 +51,7 @@ type variables struct {
 	Hosts             []string `json:"hosts"`
 	IngressIP         *string  `json:"ingress_ip"`
 	Registry          *string  `json:"registry"`
+	RegistryTier      *string  `json:"registry_tier"`
 	PostgresSize      *string  `json:"postgres_size"`
 	PostgresDatabases []string `json:"postgres_databases"`
 }
@@ -78,8 +83,12 @@ func newVariables(c *config.Config) variables {
 }
 
 // follow takes over the nodes that were wanted last, else those that the
-// cluster has, so that berth.yaml's are only what a new cluster begins with.
+// cluster has, so that berth.yaml's are only what a new cluster begins with; and
+// the subscription to registries, which is the whole account's.
 func (v *variables) follow(s state, found *estate) {
+	if found.tier != nil {
+		v.RegistryTier = &found.tier.Slug
+	}
 	if pool := found.pool(); pool != nil {
 		v.NodeSize = pool.Size
 		// A pool that grows by itself has the least number in MinNodes.

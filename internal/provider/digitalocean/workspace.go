@@ -41,20 +41,21 @@ const (
 // its variables and, unless a Space keeps it, the state. The state holds
 // secrets, so nobody else reads the folder or a file in it.
 type workspace struct {
-	dir  string
-	exec *tfexec.Terraform
+	dir      string
+	exec     *tfexec.Terraform
+	reporter progress.Reporter
 }
 
 // openWorkspace writes the module into a folder. Terraform is the program's
 // path.
-func openWorkspace(dir, program string, c *config.Config) (*workspace, error) {
+func openWorkspace(dir, program string, c *config.Config, r progress.Reporter) (*workspace, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make Terraform's folder: %w", err)
 	}
 	if err := os.Chmod(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("close Terraform's folder to others: %w", err)
 	}
-	w := &workspace{dir: dir}
+	w := &workspace{dir: dir, reporter: r}
 	if err := w.writeModule(); err != nil {
 		return nil, fmt.Errorf("write Terraform's module: %w", err)
 	}
@@ -151,6 +152,7 @@ func (w *workspace) init(ctx context.Context, b *backend) error {
 			return err
 		}
 	}
+	defer w.sayInterrupted(ctx)()
 	if err := w.exec.Init(ctx, options...); err != nil {
 		return explainRun("initialize Terraform", err, nil)
 	}
@@ -291,6 +293,7 @@ func (w *workspace) untaint(ctx context.Context, known state) error {
 
 // add takes what exists into the state.
 func (w *workspace) add(ctx context.Context, address, id string) error {
+	defer w.sayInterrupted(ctx)()
 	err := w.exec.Import(ctx, address, id, tfexec.LockTimeout(lockTimeout))
 	return errors.Join(explainRun("import "+address, err, nil), w.close())
 }
@@ -307,6 +310,7 @@ func (w *workspace) plan(ctx context.Context, destroy bool, targets ...string) (
 	for _, target := range targets {
 		options = append(options, tfexec.Target(target))
 	}
+	defer w.sayInterrupted(ctx)()
 	said := &events{reporter: progress.Discard}
 	_, err := w.exec.PlanJSON(ctx, said, options...)
 	w.exec.SetStdout(io.Discard)
@@ -322,12 +326,22 @@ func (w *workspace) plan(ctx context.Context, destroy bool, targets ...string) (
 
 // apply does what plan has worked out, each resource as a step of r.
 func (w *workspace) apply(ctx context.Context, r progress.Reporter) error {
+	defer w.sayInterrupted(ctx)()
 	said := &events{reporter: r}
 	err := w.exec.ApplyJSON(ctx, said, tfexec.DirOrPlan(planFile), tfexec.LockTimeout(lockTimeout))
 	w.exec.SetStdout(io.Discard)
 	err = explainRun("apply the plan", err, said)
 	said.end(err)
 	return errors.Join(err, w.close(), w.dropPlan())
+}
+
+// sayInterrupted says at once that an interrupt was heard: Terraform ends what is
+// on its way, which takes its time. The caller calls stop when Terraform is done.
+func (w *workspace) sayInterrupted(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		w.reporter.Note(fmt.Sprintf("interrupted: Terraform finishes the requests that it has sent, which takes up to %s; "+
+			"Ctrl-C again ends it at once, and the same command goes on from there", endTime))
+	})
 }
 
 // dropPlan removes the plan, which holds secrets as the state does.

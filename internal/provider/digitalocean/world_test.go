@@ -135,7 +135,7 @@ func (w *world) makeCluster(t *testing.T, tags ...string) *godo.KubernetesCluste
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.awaitRunning(t.Context(), cluster.ID, progress.Discard.Step("")); err != nil {
+	if err := w.awaitUsable(t.Context(), cluster.ID, progress.Discard.Step("")); err != nil {
 		t.Fatal(err)
 	}
 	cluster, err = w.findCluster(t.Context())
@@ -155,6 +155,12 @@ func (j *journal) write(line string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.lines = append(j.lines, line)
+}
+
+func (j *journal) clear() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lines = nil
 }
 
 func (j *journal) String() string {
