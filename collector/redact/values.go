@@ -252,6 +252,9 @@ func isNamed(text string, quote int) bool {
 // IsNaming reports whether a member's value is the name of something whose value
 // is in another member: {"name":"password","value":"x"}.
 func IsNaming(member string) bool {
+	if len(member) > len("header") {
+		return false
+	}
 	switch strings.ToLower(member) {
 	case "name", "key", "field", "header", "id", "k":
 		return true
