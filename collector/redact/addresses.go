@@ -40,6 +40,10 @@ func userEnd(text string, web bool) int {
 	}
 	at := strings.LastIndexByte(text[:authority], '@')
 	host, port, ported := strings.Cut(text[:authority], ":")
+	if end := strings.IndexByte(host+":"+port, ']'); ported && strings.HasPrefix(host, "[") && end > 0 {
+		// An address of IPv6 has colons of its own.
+		host, port, ported = strings.Cut(text[end:authority], ":")
+	}
 	switch {
 	case at < 0 && (!ported || host != "" && strings.Trim(port, "0123456789") == ""):
 		// There is a host, and at most a port.

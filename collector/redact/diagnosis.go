@@ -35,6 +35,12 @@ func plainWord(word string) string {
 	return strings.ToLower(strings.Trim(word, ".,;:!?()[]{}"))
 }
 
+// isWrapping reports whether a word is what Go's packages put before an error: "oidc:".
+func isWrapping(word string) bool {
+	name, ok := strings.CutSuffix(word, ":")
+	return ok && isIdentifier(name)
+}
+
 func isVerdict(word string) bool { return verdicts[plainWord(word)] }
 func isJoining(word string) bool { return joining[word] }
 
@@ -62,7 +68,7 @@ func isDiagnosis(text string) bool {
 		switch word := plainWord(text[:end]); {
 		case verdicts[word]:
 			return true
-		case !subjects[word]:
+		case !subjects[word] && !isWrapping(text[:end]):
 			return false
 		}
 		text = text[end:]

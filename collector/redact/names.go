@@ -33,7 +33,7 @@ var secretWords = []word{
 	{text: "authorization", kind: header}, {text: "cookie", kind: header}, {text: "credential", kind: secret},
 	{text: "apikey", kind: secret}, {text: "accesskey", kind: secret}, {text: "secretkey", kind: secret}, {text: "privatekey", kind: secret},
 	{text: "signingkey", kind: secret}, {text: "encryptionkey", kind: secret}, {text: "accountkey", kind: secret}, {text: "masterkey", kind: secret},
-	{text: "authkey", kind: secret}, {text: "sharedkey", kind: secret}, {text: "secretkeybase", kind: secret},
+	{text: "subscriptionkey", kind: secret}, {text: "basicauth", kind: secret}, {text: "authkey", kind: secret}, {text: "sharedkey", kind: secret}, {text: "secretkeybase", kind: secret},
 	{text: "sessionid", kind: secret}, {text: "sessid", kind: secret}, {text: "connect.sid", kind: secret}, {text: "csrf", kind: secret, whole: true},
 	{text: "pass", kind: several, whole: true}, {text: "dbpass", kind: secret}, {text: "userpass", kind: secret}, {text: "pgpass", kind: secret},
 	{text: "otp", kind: secret, whole: true}, {text: "totp", kind: secret, whole: true}, {text: "pincode", kind: secret},

@@ -29,7 +29,7 @@ const (
 )
 
 var marksOf = func() (of [256]marks) {
-	for characters, m := range map[string]marks{"= >,": behindName, ":": behindName | inURL, "-_.Jz": inToken, "@": inAddress, "\x1b\xef&\\": inEscape, "%+": inPercent} {
+	for characters, m := range map[string]marks{"= >,([|\t": behindName, ":": behindName | inURL, "-_.Jz": inToken, "@": inAddress, "\x1b\xef&\\": inEscape, "%+": inPercent} {
 		for i := range len(characters) {
 			of[characters[i]] |= m
 		}

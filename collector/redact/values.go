@@ -14,6 +14,7 @@ const (
 	blank                 // --password x
 	sentence              // password is x
 	attribute             // name="password" value="x"
+	beside                // password[x], password "x"
 )
 
 // valueOf returns where the value of a name stands that is at text[begin:end], in
@@ -30,6 +31,13 @@ func valueOf(text string, begin, end int, k kind) (from, to int) {
 	if from >= to {
 		return 0, 0
 	}
+	if typed := strings.Index(text[from:], " = "); by == colon && typed > 0 && from+typed <= to+1 && isType(text[from:from+typed]) {
+		// password: String = "x"
+		from, to = value(text, begin, skip(text, from+typed+len(" = "), " "), equals, k)
+	}
+	if from >= to {
+		return 0, 0
+	}
 	found := text[from:to]
 	switch {
 	case k == assigned:
@@ -37,7 +45,16 @@ func valueOf(text string, begin, end int, k kind) (from, to int) {
 		if !looksRandom(found, 8) || !asked && (to-from < 10 || end-begin < len("signature")) {
 			return 0, 0
 		}
+	case by == blank && strings.EqualFold(found, strings.TrimLeft(text[begin:end], "-")):
+		return 0, 0 // --password PASSWORD
+	case by == beside:
+		if !looksRandom(found, 6) {
+			return 0, 0
+		}
 	case by == sentence:
+		if isOnce(text[begin:end]) && len(found) >= 4 && strings.Trim(found, "0123456789") == "" {
+			return from, to
+		}
 		if !looksRandom(found, 6) && !strings.ContainsAny(text[from-1:from], `"'`) || isVerdict(found) {
 			return 0, 0
 		}
@@ -64,12 +81,12 @@ func Harmless(name, value string) bool {
 
 func harmless(value string, k kind) bool {
 	switch value {
-	case "", "null", "nil", "true", "false", "<nil>", "None", "True", "False", "undefined":
+	case "", "null", "nil", "true", "false", "<nil>", "None", "True", "False", "undefined", "YES", "NO", "yes", "no":
 		return true
 	}
 	switch k {
 	case several:
-		if strings.Trim(value, "0123456789.,+- \t\r\n") == "" {
+		if strings.Trim(value, "0123456789.,+-/% \t\r\n") == "" {
 			return true
 		}
 	case directory:
@@ -78,6 +95,22 @@ func harmless(value string, k kind) bool {
 		}
 	}
 	return isDiagnosis(value)
+}
+
+// isPassword reports whether a name is one of a password, which has no name or number
+// of its own as tokens, secrets and cookies have.
+func isPassword(name string) bool {
+	for _, word := range []string{"password", "passwd", "passphrase", "passwort"} {
+		if _, ok := endsWith(name, word); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// isOnce reports whether a name is one of a password of digits.
+func isOnce(name string) bool {
+	return strings.EqualFold(name, "otp") || strings.EqualFold(name, "totp") || strings.EqualFold(name, "passcode")
 }
 
 // Announces reports whether in a list, of headers or of arguments, the text
@@ -156,6 +189,10 @@ func separatorAfter(text string, begin, end int) (at int, by separator) {
 		if close := strings.IndexAny(rest, "<>"); close >= 0 && rest[close] == '>' && !strings.HasSuffix(rest[:close], "/") {
 			return after + close + 1, element
 		}
+	case at == end && len(rest) > 0 && (rest[0] == '|' || after == end && (rest[0] == '(' || rest[0] == '[')):
+		return skip(text, after+1, " \t"), beside
+	case at == end && after > end && len(rest) > 0 && isPassword(text[:end]) && (text[end] == '\t' || literal(text, after) >= 0):
+		return after, beside
 	case at == end && after > end && len(rest) > 0:
 		if text[begin] == '-' || strings.Contains(text[begin:end], "--") {
 			if rest[0] != '-' {
@@ -215,6 +252,9 @@ func isNamed(text string, quote int) bool {
 // IsNaming reports whether a member's value is the name of something whose value
 // is in another member: {"name":"password","value":"x"}.
 func IsNaming(member string) bool {
+	if len(member) > len("header") {
+		return false
+	}
 	switch strings.ToLower(member) {
 	case "name", "key", "field", "header", "id", "k":
 		return true
@@ -271,6 +311,13 @@ func verbs(text string, at int) (int, bool) {
 			end++
 		}
 		switch text[at:end] {
+		case "for", "of":
+			// of whom
+			at = skip(text, end, " ")
+			for at < len(text) && text[at] != ' ' {
+				at++
+			}
+			at = skip(text, at, " ")
 		case "is", "was", "are", "to", "now", "has", "been", "changed", "set", "reset", "updated", "set-to":
 			some = true
 			at = skip(text, skip(text, end, ":"), " ")
@@ -289,6 +336,11 @@ func skip(text string, at int, set string) int {
 		at++
 	}
 	return at
+}
+
+// isType reports whether a text may be a type in a program's source.
+func isType(text string) bool {
+	return strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ<>[]&?'|") == ""
 }
 
 // isHeaderLike tells a header's name from any other: it has a capital.

@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
@@ -133,6 +134,12 @@ func examine(ctx context.Context, path string) error {
 	var exit *exec.ExitError
 	if err := process.Run(); !errors.As(err, &exit) || exit.ExitCode() == 1 {
 		return nil
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("it could not be read within %v", patience)
+	}
+	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
+		return nil // for want of memory, maybe
 	}
 	first, _, _ := strings.Cut(said.String(), "\n")
 	const longest = 200
