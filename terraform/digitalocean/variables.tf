@@ -57,7 +57,7 @@ variable "auto_upgrade" {
 }
 
 variable "maintenance_day" {
-  description = "Day of the maintenance window: any, or monday to sunday. Without auto_upgrade there is none."
+  description = "Day of the maintenance window: any, or monday to sunday; a managed PostgreSQL needs a day. Without auto_upgrade the cluster has none."
   type        = string
   default     = "any"
   nullable    = false

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/digitalocean/godo"
 	"github.com/google/go-cmp/cmp"
 
 	"berth/e2e/fakedo/fake"
@@ -68,5 +69,14 @@ func TestDoctorNamesTheScopesThatLack(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, w.account(t)); diff != "" {
 		t.Errorf("it changed the account:\n%s", diff)
+	}
+}
+
+func TestDoctorNamesABrokenCluster(t *testing.T) {
+	w := start(t)
+	w.makeCluster(t, mark)
+	w.setState(t, godo.KubernetesClusterStatusError, never)
+	if got := w.remedies(t)["cluster shop"]; !strings.Contains(got, `in state "error" (no room)`) || !strings.Contains(got, "berth destroy removes it") {
+		t.Errorf("it says %q", got)
 	}
 }

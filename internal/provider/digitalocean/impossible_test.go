@@ -115,3 +115,12 @@ func TestOneRegistryOfSeveral(t *testing.T) {
 		t.Errorf("it keeps %s", text)
 	}
 }
+
+// A scale ends where init does, so it does not begin what init would refuse.
+func TestAScaleThatCannotEndDoesNotBegin(t *testing.T) {
+	w := start(t)
+	initialized(t, w)
+	w.makeRecord(t, "staging", "CNAME", "elsewhere.example.net.")
+	wantError(t, w.Scale(t.Context(), provider.Scale{Size: "s-4vcpu-8gb"}, w.said), "staging.example.com has a DNS record of type CNAME", "remove that record")
+	w.wantShop(t, w.shop(t).ID, "s-2vcpu-4gb", 2)
+}

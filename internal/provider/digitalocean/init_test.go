@@ -90,11 +90,11 @@ func TestDomainRegistryAndDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, w.said)
 	}
-	if text := strings.Join(kept, "\n"); !strings.Contains(text, "container registry shop-images") || !strings.Contains(text, "Space") {
+	if text := strings.Join(kept, "\n"); !strings.Contains(text, "container registry shop-images") || !strings.Contains(text, "Space") || !strings.Contains(text, "PostgreSQL shop-postgres") {
 		t.Errorf("it keeps %q", kept)
 	}
 	account = w.account(t)
-	if len(account.Databases) != 0 || len(account.Domains) != 0 || len(account.Registries) != 1 {
+	if len(account.Databases) != 1 || len(account.Domains) != 0 || len(account.Registries) != 1 {
 		t.Errorf("there are %d databases, %d domains, %d registries", len(account.Databases), len(account.Domains), len(account.Registries))
 	}
 	// What was kept is taken over again.
@@ -204,6 +204,11 @@ func TestATokenThatSeesNoTags(t *testing.T) {
 	w.do.Grant(secretToken, "kubernetes:read", "kubernetes:access_cluster")
 	_, err := w.Cluster(t.Context())
 	wantError(t, err, "the token lacks the scope tag:read: the tags of the Kubernetes cluster shop cannot be seen", "add it to the token")
+
+	// None is made that could not be told either.
+	w = start(t)
+	w.do.LackScope(secretToken, scope.SeeTags)
+	wantError(t, w.Init(t.Context(), w.said), "the token lacks the scope tag:read: nothing was made", "docs/digitalocean.md")
 }
 
 // byOthers does something with a token of somebody else's.

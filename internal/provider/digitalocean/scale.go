@@ -39,15 +39,19 @@ func (p *Provider) Scale(ctx context.Context, wanted provider.Scale, r progress.
 	if err != nil {
 		return err
 	}
-	known, err := w.state(ctx)
+	// A new pool would be made for nothing if the rest cannot be.
+	in, err := p.look(ctx, w, func(*variables) {})
 	if err != nil {
+		return err
+	}
+	if err := in.impossible(); err != nil {
 		return err
 	}
 	if wanted.Size != "" {
 		if err := p.offered(ctx, wanted.Size); err != nil {
 			return err
 		}
-		if err := p.resize(ctx, client, wanted, known, r); err != nil {
+		if err := p.resize(ctx, client, wanted, in.known, r); err != nil {
 			return err
 		}
 	}

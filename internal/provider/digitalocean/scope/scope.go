@@ -22,8 +22,8 @@ const (
 	Deploy = "deploy"
 )
 
-// Of a token: to see the tags of a cluster, and the password of a database. No
-// request is refused without.
+// Without these an answer is not whole: it has no tags, or not the password of a
+// database.
 const (
 	SeeTags        = "tag:read"
 	SeeCredentials = "database:view_credentials"
