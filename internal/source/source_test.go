@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -35,6 +36,13 @@ func TestPackedSource(t *testing.T) {
 	}
 	if !isRoot(folder) {
 		t.Error("it is not taken for berth's source")
+	}
+	for module, program := range map[string]string{".": "./cmd/backup", "kube": ".", "collector": "."} {
+		command := exec.Command("go", "list", program)
+		command.Dir = filepath.Join(folder, module)
+		if output, err := command.CombinedOutput(); err != nil {
+			t.Errorf("%s of %s is not whole: %v\n%s", program, module, err, output)
+		}
 	}
 	var again bytes.Buffer
 	if err := Pack(folder, &again); err != nil {
