@@ -61,7 +61,7 @@ func broken(config object, mode string) {
 func source(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
-	for _, name := range []string{"go.mod", "go.sum", "cmd/realworld", "internal/fault", "internal/realworld"} {
+	for _, name := range []string{"go.mod", "go.sum", "cmd/realworld", "internal/fault", "internal/realworld", "logline"} {
 		from := filepath.Join(root, name)
 		err := filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil {
