@@ -88,7 +88,7 @@ doctor: bin/berth ## Say what is missing on this machine
 test: ## Run the tests against real PostgreSQL, NGINX, S3 and Terraform
 	.ci/need postgresql nginx libnginx-mod-http-lua buildah zstd s3cmd pgbouncer nftables iptables mmdebstrap
 	go run ./e2e/tofu
-	go test -timeout 40m ./...
+	go test -timeout 40m -p 3 -skip '^TestKilledAtEachStep$$' ./...
 	cd kube && CGO_ENABLED=0 go test -trimpath ./provisioner/... ./registry/...
 	cd collector && go test -timeout 40m ./...
 	cd logline && go test ./...
@@ -96,6 +96,11 @@ test: ## Run the tests against real PostgreSQL, NGINX, S3 and Terraform
 .PHONY: quick
 quick: ## Run the tests of the packages that you changed
 	.ci/quick
+
+.PHONY: test-kills
+test-kills: ## Kill init, scale and destroy of DigitalOcean after each of their changes
+	go run ./e2e/tofu
+	go test -timeout 40m -run '^TestKilledAtEachStep$$' ./internal/provider/digitalocean
 
 .PHONY: test-backup
 test-backup: ## Run the backup job's tests alone
