@@ -93,7 +93,7 @@ func (f *Fake) routeKubernetes() {
 	f.handle("PUT "+single, f.withCluster(f.updateCluster))
 	f.handle("DELETE "+single, f.withCluster(func(_ *http.Request, c *Cluster) (int, any, error) {
 		f.deleteCluster(c)
-		return http.StatusAccepted, nil, nil
+		return http.StatusNoContent, nil, nil
 	}))
 	f.handle("GET "+single+"/user", f.withCluster(func(*http.Request, *Cluster) (int, any, error) {
 		return http.StatusOK, map[string]any{"kubernetes_cluster_user": godo.KubernetesClusterUser{
@@ -136,13 +136,13 @@ func (f *Fake) routeKubernetes() {
 		}
 		f.deleteAssociated(request.LoadBalancers, request.Volumes, request.VolumeSnapshots)
 		f.deleteCluster(c)
-		return http.StatusAccepted, nil, nil
+		return http.StatusNoContent, nil, nil
 	}))
 	f.handle("DELETE "+associated+"/dangerous", f.withCluster(func(_ *http.Request, c *Cluster) (int, any, error) {
 		known := f.associated(c)
 		f.deleteAssociated(ids(known.LoadBalancers), ids(known.Volumes), ids(known.VolumeSnapshots))
 		f.deleteCluster(c)
-		return http.StatusAccepted, nil, nil
+		return http.StatusNoContent, nil, nil
 	}))
 }
 

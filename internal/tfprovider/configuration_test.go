@@ -13,7 +13,7 @@ import (
 
 	"github.com/digitalocean/godo"
 
-	"berth/e2e/fakedo/fake"
+	"berth/internal/fakedo/fake"
 )
 
 const clusterAddress = "digitalocean_kubernetes_cluster.main"

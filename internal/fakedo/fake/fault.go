@@ -26,8 +26,9 @@ type Fault struct {
 	Message    string `json:"message,omitempty"`
 	Hang       bool   `json:"hang,omitempty"`
 	LoseAnswer bool   `json:"lose_answer,omitempty"`
-	// RetryAfter is what an answer of status 429 asks the client to wait; in
-	// JSON it is in nanoseconds.
+	// RetryAfter is what an answer of status 429 asks the client to wait, as that
+	// of the burst limit does; 0 is the limit of the hour, which only names the
+	// time of its reset. In JSON it is in nanoseconds.
 	RetryAfter time.Duration `json:"retry_after,omitempty"`
 }
 
@@ -58,7 +59,7 @@ func (f *Fake) Release() {
 	f.released = make(chan struct{})
 }
 
-// fault returns what shall go wrong with a request; the zero value is nothing.
+// fault returns what is to go wrong with a request; the zero value is nothing.
 // The account is locked.
 func (f *Fake) fault(r *http.Request) Fault {
 	for _, fault := range f.faults {
@@ -101,10 +102,13 @@ func (l *limiter) take(now time.Time) (remaining int, reset time.Time) {
 	return l.limit - l.used, l.reset
 }
 
-// sayRetry tells in the headers of an answer of status 429 when to come again.
-func (f *Fake) sayRetry(w http.ResponseWriter, reset time.Time) {
-	seconds := int(reset.Sub(f.options.Now()).Round(time.Second) / time.Second)
+// sayRetry tells in the headers of an answer of status 429 when to come again. The
+// API has two limits: of the hour, whose answer names the reset, and of bursts,
+// whose answer says how many seconds to wait besides.
+func (f *Fake) sayRetry(w http.ResponseWriter, reset time.Time, burst time.Duration) {
 	w.Header().Set("RateLimit-Remaining", "0")
 	w.Header().Set("RateLimit-Reset", itoa(int(reset.Unix())))
-	w.Header().Set("Retry-After", itoa(max(seconds, 1)))
+	if burst > 0 {
+		w.Header().Set("Retry-After", itoa(max(int(burst.Round(time.Second)/time.Second), 1)))
+	}
 }

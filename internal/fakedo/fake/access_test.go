@@ -6,7 +6,7 @@ import (
 
 	"github.com/digitalocean/godo"
 
-	"berth/e2e/fakedo/fake"
+	"berth/internal/fakedo/fake"
 )
 
 // A token with custom scopes does what they let it, and sees what they let it.

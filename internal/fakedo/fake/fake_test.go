@@ -14,7 +14,7 @@ import (
 	"github.com/digitalocean/godo"
 	"golang.org/x/oauth2"
 
-	"berth/e2e/fakedo/fake"
+	"berth/internal/fakedo/fake"
 )
 
 // client is DigitalOcean's own client of the API, on the fake.
@@ -103,7 +103,7 @@ func TestClusterLife(t *testing.T) {
 	if !slices.Contains(second.Tags, "terraform:default-node-pool") || second.Nodes[0].Status.State != "provisioning" || second.Nodes[0].Name != "" {
 		t.Errorf("the second pool is %+v", second)
 	}
-	if resp, err := api.Kubernetes.DeleteNodePool(ctx, cluster.ID, cluster.NodePools[0].ID); err != nil || resp.StatusCode != http.StatusAccepted {
+	if resp, err := api.Kubernetes.DeleteNodePool(ctx, cluster.ID, cluster.NodePools[0].ID); err != nil || resp.StatusCode != http.StatusNoContent {
 		t.Errorf("deleting a pool answers %v, %v", resp, err)
 	}
 	_, err = api.Kubernetes.DeleteNodePool(ctx, cluster.ID, second.ID)
@@ -111,7 +111,7 @@ func TestClusterLife(t *testing.T) {
 
 	// A deleted cluster shows as one for a while, in a state that makes godo refuse
 	// the whole answer. Its network stays occupied.
-	if resp, err := api.Kubernetes.Delete(ctx, cluster.ID); err != nil || resp.StatusCode != http.StatusAccepted {
+	if resp, err := api.Kubernetes.Delete(ctx, cluster.ID); err != nil || resp.StatusCode != http.StatusNoContent {
 		t.Errorf("deleting a cluster answers %v, %v", resp, err)
 	}
 	if _, _, err = api.Kubernetes.List(ctx, nil); err == nil || !strings.Contains(err.Error(), `unknown cluster state "deleting"`) {

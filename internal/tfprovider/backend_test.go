@@ -10,7 +10,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
-	"berth/e2e/fakedo/fake"
+	"berth/internal/fakedo/fake"
 	"berth/internal/s3test"
 )
 

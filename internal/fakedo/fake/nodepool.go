@@ -38,7 +38,7 @@ func (f *Fake) routeNodePools() {
 			return 0, nil, &apiError{http.StatusUnprocessableEntity, "unprocessable_entity", "cannot delete the last node pool of a cluster"}
 		}
 		c.NodePools = slices.DeleteFunc(c.NodePools, func(p *godo.KubernetesNodePool) bool { return p.ID == pool.ID })
-		return http.StatusAccepted, nil, nil
+		return http.StatusNoContent, nil, nil
 	}))
 	f.handle("POST "+single+"/recycle", f.withPool(func(r *http.Request, c *Cluster, pool *godo.KubernetesNodePool) (int, any, error) {
 		var request godo.KubernetesNodePoolRecycleNodesRequest

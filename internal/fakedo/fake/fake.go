@@ -183,7 +183,7 @@ func (f *Fake) serveAPI(w http.ResponseWriter, r *http.Request) {
 	}
 	if fault.Status != 0 {
 		if fault.Status == http.StatusTooManyRequests {
-			f.sayRetry(w, f.options.Now().Add(max(fault.RetryAfter, time.Second)))
+			f.sayRetry(w, f.options.Now().Add(max(fault.RetryAfter, time.Second)), fault.RetryAfter)
 		}
 		fail(&apiError{fault.Status, fault.ID, fault.Message})
 		return
@@ -194,7 +194,7 @@ func (f *Fake) serveAPI(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if remaining < 0 {
-		f.sayRetry(w, reset)
+		f.sayRetry(w, reset, 0)
 		fail(&apiError{http.StatusTooManyRequests, "too_many_requests", "API Rate limit exceeded."})
 		return
 	}

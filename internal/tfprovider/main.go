@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov5"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov5/tf5server"
 
-	"berth/e2e/tfprovider/plugin"
+	"berth/internal/tfprovider/plugin"
 )
 
 func main() {

@@ -15,11 +15,11 @@ import (
 	tfjson "github.com/hashicorp/terraform-json"
 	"golang.org/x/oauth2"
 
-	"berth/e2e/fakedo/fake"
-	"berth/e2e/tfprovider/mirror"
+	"berth/internal/fakedo/fake"
 	"berth/internal/progress"
 	"berth/internal/s3test"
 	"berth/internal/terraform"
+	"berth/internal/tfprovider/mirror"
 )
 
 // What all tests here share: the real program, the plugin, and an S3 server.

@@ -22,7 +22,7 @@ var registries = []string{"registry.terraform.io", "registry.opentofu.org"}
 // module, as it is in a test.
 func Install(folder string) (cliConfig string, err error) {
 	program := filepath.Join(folder, "terraform-provider-digitalocean_v"+Version)
-	build := exec.Command("go", "build", "-o", program, "berth/e2e/tfprovider")
+	build := exec.Command("go", "build", "-o", program, "berth/internal/tfprovider")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("compile the plugin: %w\n%s", err, output)

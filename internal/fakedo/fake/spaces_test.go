@@ -17,7 +17,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/lifecycle"
 	"github.com/minio/minio-go/v7/pkg/signer"
 
-	"berth/e2e/fakedo/fake"
+	"berth/internal/fakedo/fake"
 	"berth/internal/s3test"
 )
 

@@ -8,7 +8,7 @@ import (
 	"github.com/digitalocean/godo"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"berth/e2e/fakedo/fake"
+	"berth/internal/fakedo/fake"
 )
 
 // The account's cluster is the one that a kubeconfig reaches, whose certificates

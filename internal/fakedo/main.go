@@ -1,7 +1,7 @@
 // Command fakedo serves the stand-in for DigitalOcean by itself, to try berth's
 // provider without an account:
 //
-//	go run ./e2e/fakedo -listen 127.0.0.1:8765 -kubeconfig FILE -s3 URL
+//	go run ./internal/fakedo -listen 127.0.0.1:8765 -kubeconfig FILE -s3 URL
 //	export DIGITALOCEAN_API_URL=http://127.0.0.1:8765 SPACES_ENDPOINT_URL=http://127.0.0.1:8765
 //
 // Any DIGITALOCEAN_TOKEN is good. A first key for Spaces comes by the API, as by
@@ -25,7 +25,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"berth/e2e/fakedo/fake"
+	"berth/internal/fakedo/fake"
 )
 
 func main() {
