@@ -1,4 +1,4 @@
-package rollout
+package mask
 
 import (
 	"strings"
@@ -6,7 +6,7 @@ import (
 )
 
 func TestMask(t *testing.T) {
-	mask := masker([]string{"p@ss word/1", "p@ss word/1 and more", "true", "", "line one\nline two of a key"})
+	mask := Values([]string{"p@ss word/1", "p@ss word/1 and more", "true", "", "line one\nline two of a key"})
 	tests := map[string]string{
 		"connect with p@ss word/1":            "connect with ••••",
 		"connect with p@ss word/1 and more":   "connect with ••••",
@@ -31,7 +31,7 @@ func FuzzMask(f *testing.F) {
 	f.Add("••••••", "aaaaaa", "••••••aaaaaaa")
 	f.Fuzz(func(t *testing.T, one, two, text string) {
 		one, two = strings.TrimSpace(one), strings.TrimSpace(two)
-		got := masker([]string{one, two})(text)
+		got := Values([]string{one, two})(text)
 		for _, secret := range []string{one, two} {
 			// A mask may spell a value that consists of its own dots, or join
 			// with what stands beside it to one; those were not in the text.
