@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"berth/internal/fault"
+	"berth/internal/prebuilt"
 	"berth/internal/progress"
 	"berth/internal/provider"
 )
@@ -101,14 +102,25 @@ func (b *Builder) Push(ctx context.Context, reference string, r progress.Reporte
 }
 
 // Publish builds an image with whatever builder there is and pushes it to a
-// registry, as "ghcr.io/me". The reference is by digest, so that what is
+// registry, as "ghcr.io/me"; one of berth's own that a release of berth has
+// built already is copied there. The reference is by digest, so that what is
 // released is what runs, whatever is pushed later.
 func Publish(ctx context.Context, from provider.Build, registry string, r progress.Reporter) (byDigest string, err error) {
+	repository := strings.TrimSuffix(registry, "/") + "/" + from.Name
+	if from.Prebuilt != nil {
+		sources, err := Sources(from)
+		if err != nil {
+			return "", err
+		}
+		if byDigest, err = from.Prebuilt.Copy(ctx, prebuilt.Part{Name: from.Name, Sources: sources}, repository, r); byDigest != "" || err != nil {
+			return byDigest, err
+		}
+	}
 	builder, err := Find(ctx)
 	if err != nil {
 		return "", err
 	}
-	reference, err := builder.Build(ctx, from, strings.TrimSuffix(registry, "/")+"/"+from.Name, r)
+	reference, err := builder.Build(ctx, from, repository, r)
 	if err != nil {
 		return "", err
 	}
