@@ -134,6 +134,9 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
 elif [ -d "$made" ]; then
 	rmdir "$made"
 fi
+holds=$(<"$PGDATA/PG_VERSION")
+is=$(postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
+[ "$holds" = "$is" ] || die "$PGDATA is of PostgreSQL $holds, which this image's PostgreSQL $is cannot read: berth database upgrade takes it over"
 # Kubernetes' fsGroup gives the group access that the server takes offence at.
 chmod 0700 "$PGDATA"
 unset POSTGRES_PASSWORD

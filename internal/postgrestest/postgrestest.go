@@ -46,10 +46,24 @@ const Role = "berth"
 // Start starts a server with settings added to the command line, for example
 // "max_connections=50". The caller must call Stop.
 func Start(settings ...string) (*Server, error) {
-	bin, err := findBin()
+	bins, err := findBins()
 	if err != nil {
 		return nil, err
 	}
+	return start(bins[len(bins)-1], settings)
+}
+
+// StartOldest does so with the oldest PostgreSQL that the machine has, most often the
+// only one.
+func StartOldest(settings ...string) (*Server, error) {
+	bins, err := findBins()
+	if err != nil {
+		return nil, err
+	}
+	return start(bins[0], settings)
+}
+
+func start(bin string, settings []string) (*Server, error) {
 	credential, err := unprivileged()
 	if err != nil {
 		return nil, err
@@ -156,7 +170,7 @@ func (s *Server) CreateDatabase(ctx context.Context) (string, error) {
 	return s.URL(name), nil
 }
 
-// Stop ends the server, disconnecting whoever is connected, and removes its
+// Stop ends the server, disconnecting its clients, and removes its
 // folder.
 func (s *Server) Stop() error {
 	var err error
@@ -204,24 +218,28 @@ func (s *Server) Database(t testing.TB) string {
 	return url
 }
 
-// findBin finds the newest installed PostgreSQL. Debian keeps a server's
-// programs out of PATH, a folder for each version.
-func findBin() (string, error) {
+// findBins finds the installed PostgreSQL of each version, the newest last. Debian keeps
+// a server's programs out of PATH, a folder for each.
+func findBins() ([]string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if len(found) > 0 {
 		version := func(path string) int {
 			number, _ := strconv.Atoi(strings.Split(path, "/")[4]) // no number sorts first
 			return number
 		}
-		return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) })), nil
+		slices.SortFunc(found, func(a, b string) int { return version(a) - version(b) })
+		for i, path := range found {
+			found[i] = filepath.Dir(path)
+		}
+		return found, nil
 	}
 	if path, err := exec.LookPath("postgres"); err == nil {
-		return filepath.Dir(path), nil
+		return []string{filepath.Dir(path)}, nil
 	}
-	return "", fault.WithHint(errors.New("PostgreSQL's server is not installed"), "Install it: apt-get install postgresql")
+	return nil, fault.WithHint(errors.New("PostgreSQL's server is not installed"), "Install it: apt-get install postgresql")
 }
 
 // unprivileged returns whom to run the server as, which refuses to run as

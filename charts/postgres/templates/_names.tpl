@@ -10,18 +10,31 @@ label of at most 63 characters, which bounds the release's name.
 {{- printf "%s-postgresql" .Release.Name }}
 {{- end }}
 
+{{/*
+Each major version of PostgreSQL is a server of its own with a volume of its own, as
+none reads another's files. 17 was the first one here, and its name has no number. The
+others' are no longer.
+*/}}
+{{- define "postgres.server" -}}
+{{- if eq (int .Values.version) 17 }}
+{{- include "postgres.name" . }}
+{{- else }}
+{{- printf "%s-postgres%d" .Release.Name (int .Values.version) }}
+{{- end }}
+{{- end }}
+
 {{- define "postgres.secretName" -}}
 {{- .Values.existingSecret | default (include "postgres.name" .) }}
 {{- end }}
 
 {{/*
 The selector labels are immutable in a StatefulSet, so they hold nothing that
-changes with a version or a value.
+changes with a value. Two servers are told apart by the component.
 */}}
 {{- define "postgres.selectorLabels" -}}
 app.kubernetes.io/name: postgresql
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
-app.kubernetes.io/component: database
+app.kubernetes.io/component: database{{ if ne (int .Values.version) 17 }}-{{ int .Values.version }}{{ end }}
 {{- end }}
 
 {{- define "postgres.labels" -}}

@@ -1,0 +1,199 @@
+package wal
+
+import (
+	"archive/tar"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"berth/internal/backup"
+	"berth/internal/fault"
+)
+
+// A Base is a copy of all files of a server, from which its log is replayed.
+type Base struct {
+	ID    string `json:"id"`
+	Chain string `json:"chain"`
+	Tool  string `json:"tool"`
+	// Started and Finished are by the server's clock.
+	Started  time.Time `json:"started"`
+	Finished time.Time `json:"finished"`
+	// Start and End are the log without which the copy is none.
+	Start         LSN           `json:"start"`
+	End           LSN           `json:"end"`
+	Timeline      uint32        `json:"timeline"`
+	SegmentBytes  int64         `json:"segmentBytes"`
+	ServerVersion string        `json:"serverVersion"`
+	Superuser     string        `json:"superuser"`
+	Object        backup.Object `json:"object"`
+	Recipients    []string      `json:"recipients,omitempty"`
+
+	Verified *Verification `json:"-"`
+}
+
+// A Verification is what replaying the log from a base to its end gave.
+type Verification struct {
+	ID   string    `json:"id"`
+	OK   bool      `json:"ok"`
+	Time time.Time `json:"time"`
+	// Reached is up to where it was replayed.
+	Reached time.Time `json:"reached"`
+	// Seconds is how long all took, Replay how long the replaying.
+	Seconds float64 `json:"seconds"`
+	Replay  float64 `json:"replay"`
+	Problem string  `json:"problem,omitempty"`
+}
+
+func (b *Base) damaged() bool { return b.Verified != nil && !b.Verified.OK }
+
+// name is what an object of the base is called.
+func (b *Base) name(suffix string) string { return root + b.Chain + "/base-" + b.ID + suffix }
+
+// validate refuses what cannot be, and what names other objects than its own.
+func (b *Base) validate(chain, id string) error {
+	if b.ID != id || b.Chain != chain || !strings.HasPrefix(b.Object.Name, b.name(".tar.zst")) ||
+		b.SegmentBytes < 1<<20 || b.SegmentBytes > 1<<30 || b.SegmentBytes&(b.SegmentBytes-1) != 0 || b.End <= b.Start || b.Timeline == 0 {
+		return fmt.Errorf("%w: the manifest of base %s", backup.ErrDamaged, id)
+	}
+	return nil
+}
+
+// Base makes a base by pg_basebackup. The job's database is entered as a role that may
+// replicate; the log from its beginning on is the stream's to bring.
+func (a *Archive) Base(ctx context.Context) (*Base, error) {
+	b, err := a.base(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("make a base: %w", err)
+	}
+	return b, nil
+}
+
+func (a *Archive) base(ctx context.Context) (*Base, error) {
+	c, err := a.Job.Database.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close(context.WithoutCancel(ctx))
+	before, err := look(ctx, c, "")
+	if err != nil {
+		return nil, err
+	}
+	if !before.replicates {
+		return nil, fault.WithHint(fmt.Errorf("role %q may not replicate", before.user),
+			"ALTER ROLE … REPLICATION; a managed database lets nobody, and is not backed up continuously")
+	}
+	var size int64
+	if err := c.QueryRow(ctx, "SELECT coalesce(sum(CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) END), 0)::bigint FROM pg_database").Scan(&size); err != nil {
+		return nil, fmt.Errorf("ask for the server's size: %w", err)
+	}
+	p, err := backup.FindPrograms(ctx, a.Job.Bin, before.major)
+	if err != nil {
+		return nil, err
+	}
+	b := &Base{
+		ID: backup.NewID(a.Job.Now()), Chain: before.chain(), Tool: "backup " + backup.Version, Started: before.now.UTC(), Timeline: before.timeline,
+		SegmentBytes: before.segment, ServerVersion: before.version, Superuser: before.super, Recipients: a.Job.RecipientNames,
+	}
+	a.Job.Log.Info("making a base", "base", b.ID, "chain", b.Chain, "databaseBytes", size)
+	b.Object, err = a.Job.Store(ctx, a.Job.SealedName(b.name(".tar")), size, func(ctx context.Context, w io.Writer) (int64, error) {
+		return b.copy(ctx, p, a.Job.Database, w)
+	})
+	if err != nil {
+		return nil, err
+	}
+	after, err := look(ctx, c, "")
+	if err == nil && after.chain() != b.Chain {
+		err = fmt.Errorf("the server is on another timeline since: %s", after.chain())
+	}
+	b.Finished = after.now.UTC()
+	if err == nil {
+		err = a.Job.PutJSON(ctx, b.name(".json"), b)
+	}
+	if err != nil {
+		return nil, errors.Join(err, a.Job.Bucket.Delete(context.WithoutCancel(ctx), b.Object.Name))
+	}
+	a.Job.Log.Info("base made", "base", b.ID, "bytes", b.Object.Bytes, "plainBytes", b.Object.PlainBytes, "seconds", b.Finished.Sub(b.Started).Seconds())
+	return b, nil
+}
+
+// copy runs pg_basebackup, whose tar goes to w, and notes from its manifest, which
+// comes last, which log the copy needs.
+func (b *Base) copy(stopped context.Context, p backup.Programs, d *backup.Database, w io.Writer) (int64, error) {
+	ctx, cancel := context.WithCancel(stopped)
+	defer cancel()
+	// Its own log would have to be waited for: the stream brings it.
+	command, said := p.Command(ctx, d, "pg_basebackup", "--pgdata=-", "--format=tar", "--wal-method=none", "--checkpoint=fast", "--no-password", "--label=berth "+b.ID)
+	output, err := command.StdoutPipe()
+	if err != nil {
+		return 0, fmt.Errorf("pg_basebackup: %w", err)
+	}
+	if err := command.Start(); err != nil {
+		return 0, fmt.Errorf("pg_basebackup: %w", err)
+	}
+	passed := &counter{}
+	readErr := b.read(io.TeeReader(output, io.MultiWriter(w, passed)))
+	if readErr != nil {
+		cancel() // It would wait for a reader.
+	}
+	exit := said.Explain("pg_basebackup", command.Wait())
+	switch {
+	case stopped.Err() != nil:
+		return 0, context.Cause(stopped)
+	case exit != nil && strings.Contains(exit.Error(), "tablespace"):
+		return 0, fault.WithHint(exit, "a server with tablespaces of its own cannot be backed up continuously: set continuous to false")
+	case exit != nil && ctx.Err() == nil:
+		return 0, exit
+	case readErr != nil:
+		return 0, readErr
+	}
+	return passed.bytes, exit
+}
+
+type counter struct{ bytes int64 }
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.bytes += int64(len(p))
+	return len(p), nil
+}
+
+// read reads the tar to its end.
+func (b *Base) read(from io.Reader) error {
+	archive := tar.NewReader(from)
+	whole := false
+	for {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("read pg_basebackup's tar: %w", err)
+		}
+		if strings.TrimPrefix(header.Name, "./") != "backup_manifest" {
+			continue
+		}
+		var manifest struct {
+			Ranges []struct {
+				Timeline uint32 `json:"Timeline"`
+				Start    LSN    `json:"Start-LSN"`
+				End      LSN    `json:"End-LSN"`
+			} `json:"WAL-Ranges"`
+		}
+		if err := json.NewDecoder(archive).Decode(&manifest); err != nil {
+			return fmt.Errorf("read pg_basebackup's manifest: %w", err)
+		}
+		if len(manifest.Ranges) != 1 || manifest.Ranges[0].Timeline != b.Timeline {
+			return errors.New("the server has changed its timeline meanwhile")
+		}
+		b.Start, b.End = manifest.Ranges[0].Start, manifest.Ranges[0].End
+		whole = true
+	}
+	if !whole {
+		return errors.New("pg_basebackup's tar has no manifest: it was cut off")
+	}
+	_, err := io.Copy(io.Discard, from) // what pads it
+	return err
+}
