@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -40,7 +41,8 @@ func run(ctx context.Context, arguments []string, stdin io.Reader, stdout, stder
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fault.Usage("%w", err) })
-	root.AddCommand(checkCommand(), runCommand(), listCommand(), verifyCommand(), restoreCommand(), getCommand(), pruneCommand(), grantCommand())
+	root.AddCommand(checkCommand(), runCommand(), listCommand(), verifyCommand(), restoreCommand(), getCommand(), pruneCommand(), grantCommand(),
+		streamCommand(), momentCommand(), windowsCommand(), contentsCommand(), moveCommand())
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
@@ -123,6 +125,9 @@ func runCommand() *cobra.Command {
 					"set BACKUP_AGE_IDENTITY_FILE, or BACKUP_VERIFY=false and verify where the key is")
 			}
 			report := job.Cycle(ctx, verify, keep)
+			if os.Getenv("BACKUP_CONTINUOUS") == "true" && ctx.Err() == nil {
+				report.Err = errors.Join(report.Err, base(ctx, job, verify, keep.Last))
+			}
 			tell(context.WithoutCancel(ctx), job, report)
 			if report.Err != nil {
 				return report.Err
@@ -220,8 +225,8 @@ func verifyCommand() *cobra.Command {
 }
 
 func restoreCommand() *cobra.Command {
-	var yes, noSafety bool
-	var from string
+	var yes, noSafety, copied bool
+	var from, masks string
 	command := &cobra.Command{
 		Use: "restore [ID]", Short: "Restore a backup under the database's name; what was there is kept under another", Args: atMostOneID,
 		RunE: func(command *cobra.Command, arguments []string) error {
@@ -252,7 +257,14 @@ func restoreCommand() *cobra.Command {
 					return fault.WithHint(fault.Usage("not confirmed, nothing was done"), "type the database's name, or give --yes")
 				}
 			}
-			restored, err := job.Restore(command.Context(), entry.ID, backup.RestoreOptions{NoSafetyBackup: noSafety, From: from})
+			options := backup.RestoreOptions{NoSafetyBackup: noSafety, From: from, Copy: copied}
+			if masks != "" {
+				if options.BeforeSwap, err = masking(job, masks); err != nil {
+					return err
+				}
+			}
+			grantFirst(command.Context(), job)
+			restored, err := job.Restore(command.Context(), entry.ID, options)
 			if err != nil {
 				return err
 			}
@@ -261,6 +273,8 @@ func restoreCommand() *cobra.Command {
 	}
 	command.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	command.Flags().BoolVar(&noSafety, "no-safety-backup", false, "make no backup of what is there now")
+	command.Flags().BoolVar(&copied, "copy", false, "restore into a copy that things are tried on: with the roles of the backup, and without comparing again")
+	command.Flags().StringVar(&masks, "masks", "", "what stands in columns instead, before anybody can read them: {\"users.email\": \"email\"}")
 	command.Flags().StringVar(&from, "from", "", "name of the database that the backup is of, if that is another one")
 	return command
 }
@@ -308,15 +322,44 @@ func pruneCommand() *cobra.Command {
 func grantCommand() *cobra.Command {
 	var role string
 	command := &cobra.Command{
-		Use: "grant", Short: "Make the role that may only read; its password is in BACKUP_ROLE_PASSWORD", Args: none,
+		Use: "grant", Short: "Make the role that may only read, and with WAL_USER the one that may only replicate", Args: none,
 		RunE: func(command *cobra.Command, _ []string) error {
 			database, err := backup.ParseDatabase(os.Getenv("DATABASE_URL"))
 			if err != nil {
 				return err
 			}
-			return database.Grant(command.Context(), role, os.Getenv("BACKUP_ROLE_PASSWORD"))
+			if err := grant(command.Context(), database, role); err != nil {
+				return err
+			}
+			if slot := os.Getenv("WAL_SLOT"); slot != "" && os.Getenv("WAL_USER") == "" {
+				return database.DropSlot(command.Context(), slot)
+			}
+			return nil
 		},
 	}
 	command.Flags().StringVar(&role, "role", "backup", "name of the role")
 	return command
+}
+
+// grant makes the roles that the settings name.
+func grant(ctx context.Context, database *backup.Database, role string) error {
+	if err := database.Grant(ctx, role, os.Getenv("BACKUP_ROLE_PASSWORD")); err != nil {
+		return err
+	}
+	if user := os.Getenv("WAL_USER"); user != "" {
+		return database.GrantReplication(ctx, user, os.Getenv("WAL_PASSWORD"))
+	}
+	return nil
+}
+
+// grantFirst does so where the settings have the passwords: a server that has come in
+// place of one that was lost does not know the roles yet. That it cannot be reached is
+// no obstacle to what comes out of the bucket.
+func grantFirst(ctx context.Context, job *backup.Job) {
+	if os.Getenv("BACKUP_ROLE_PASSWORD") == "" || job.Database == nil {
+		return
+	}
+	if err := grant(ctx, job.Database, setting("BACKUP_ROLE", "backup")); err != nil {
+		job.Log.Warn("the roles for backups could not be made", "error", err.Error())
+	}
 }

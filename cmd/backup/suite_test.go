@@ -39,6 +39,15 @@ func suite(m *testing.M) int {
 		return 1
 	}
 	defer s3.Stop()
+	template, err := os.MkdirTemp("", "scratch-template-")
+	if err == nil {
+		err = os.Setenv(backup.TemplateVariable, template)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(template)
 	return m.Run()
 }
 
@@ -50,7 +59,13 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	u := postgres.Database(t)
+	return siteOn(t, postgres)
+}
+
+// siteOn has its database on a server.
+func siteOn(t *testing.T, server *postgrestest.Server) *site {
+	t.Helper()
+	u := server.Database(t)
 	return &site{strings.TrimPrefix(mustParse(t, u).Path, "/"), map[string]string{
 		"DATABASE_URL": u, "BUCKET_ENDPOINT": "http://" + s3.Address, "BUCKET_NAME": s3.Bucket(t), "BUCKET_REGION": "us-east-1",
 		"BUCKET_ACCESS_KEY": s3test.AccessKey, "BUCKET_SECRET_KEY": s3test.SecretKey, "BUCKET_BACKOFF": "1ms",

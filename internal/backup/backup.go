@@ -53,6 +53,8 @@ type Job struct {
 	Format Format
 	// File is the path of a SQLite database, which is backed up instead.
 	File string
+	// Moment is which one Database is of, where it is not the one that serves.
+	Moment time.Time
 	// Engine reads backups of SQLite; nil where there are none.
 	Engine Engine
 	// Recipients can decrypt the dumps; without any they are not encrypted.
@@ -100,11 +102,12 @@ var (
 	ErrNone = errors.New("no such backup")
 )
 
-// ids are times in UTC, so that names sort by age, and four random digits: two
+// IDs are times in UTC, so that names sort by age, and four random digits: two
 // machines may begin in the same second. They fit into names of databases.
 var validID = regexp.MustCompile(`^\d{8}_\d{6}_[0-9a-f]{4}$`)
 
-func newID(now time.Time) string {
+// NewID names what is made now.
+func NewID(now time.Time) string {
 	random := make([]byte, 2)
 	_, _ = rand.Read(random) // never fails, says its documentation
 	return now.UTC().Format("20060102_150405") + "_" + hex.EncodeToString(random)
@@ -209,7 +212,8 @@ func (j *Job) find(ctx context.Context, id string, wanted ...func(Entry) bool) (
 	}
 	for _, good := range wanted {
 		for _, entry := range entries {
-			if good(entry) && j.owns(entry) {
+			// Who means a moment names it.
+			if good(entry) && j.owns(entry) && entry.Moment.IsZero() {
 				return &entry, nil
 			}
 		}
@@ -225,7 +229,7 @@ func (j *Job) owns(e Entry) bool {
 
 func (j *Job) entry(ctx context.Context, id string, verified bool) (*Entry, error) {
 	entry := &Entry{}
-	if err := j.getJSON(ctx, id+".manifest.json", &entry.Manifest); err != nil {
+	if err := j.GetJSON(ctx, id+".manifest.json", &entry.Manifest); err != nil {
 		return nil, fmt.Errorf("backup %s: %w", id, err)
 	}
 	if err := entry.Manifest.validate(id); err != nil {
@@ -235,7 +239,7 @@ func (j *Job) entry(ctx context.Context, id string, verified bool) (*Entry, erro
 		return entry, nil
 	}
 	var v Verification
-	err := j.getJSON(ctx, id+".verified.json", &v)
+	err := j.GetJSON(ctx, id+".verified.json", &v)
 	if errors.Is(err, ErrNone) {
 		return entry, nil
 	}

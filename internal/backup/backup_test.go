@@ -10,8 +10,8 @@ import (
 
 // IDs sort by age, and are recognized again.
 func TestIDs(t *testing.T) {
-	early := newID(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
-	late := newID(time.Date(2026, 11, 4, 5, 6, 7, 0, time.FixedZone("", 3600)))
+	early := NewID(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
+	late := NewID(time.Date(2026, 11, 4, 5, 6, 7, 0, time.FixedZone("", 3600)))
 	if !strings.HasPrefix(early, "20260304_050607_") || !strings.HasPrefix(late, "20261104_040607_") || early >= late {
 		t.Errorf("IDs are %s and %s", early, late)
 	}

@@ -29,7 +29,7 @@ func (j *Job) Check(ctx context.Context, verify bool) (warnings []string, err er
 		return nil, err
 	}
 	defer s.close()
-	p, err := findPrograms(ctx, j.Bin, s.major)
+	p, err := FindPrograms(ctx, j.Bin, s.major)
 	if err != nil {
 		return nil, err
 	}
@@ -45,13 +45,13 @@ func (j *Job) Check(ctx context.Context, verify bool) (warnings []string, err er
 
 // checkScratch starts the server that backups are verified in, and looks whether
 // it can hold the database.
-func (j *Job) checkScratch(ctx context.Context, p programs, info DatabaseInfo) (warnings []string, err error) {
+func (j *Job) checkScratch(ctx context.Context, p Programs, info DatabaseInfo) (warnings []string, err error) {
 	server, err := startScratch(ctx, p, j.Scratch)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, server.stop()) }()
-	missing, err := missingExtensions(ctx, server.database, info.Extensions)
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	missing, err := missingExtensions(ctx, server.Database, info.Extensions)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (j *Job) checkScratch(ctx context.Context, p programs, info DatabaseInfo) (
 		return nil, fault.WithHint(fmt.Errorf("backups of %s could not be verified: the scratch server does not have the extension %s", j.Name(), strings.Join(missing, ", ")),
 			"install the package of the extension for PostgreSQL %d there, or set BACKUP_VERIFY=false", p.major)
 	}
-	c, err := server.database.connect(ctx)
+	c, err := server.Database.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}

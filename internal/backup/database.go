@@ -2,8 +2,10 @@ package backup
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -120,11 +122,48 @@ func serviceSettings(name string) (map[string]string, error) {
 // Name is the name of the database.
 func (d *Database) Name() string { return d.config.Database }
 
-// named returns another database of the same server.
-func (d *Database) named(name string) *Database {
+// Named returns another database of the same server.
+func (d *Database) Named(name string) *Database {
 	config := d.config.Copy()
 	config.Database = name
 	return &Database{config: config, tls: d.tls, server: d.server}
+}
+
+// At returns the database of that name on another server, a host or host:port, entered
+// in the same way.
+func (d *Database) At(address string) (*Database, error) {
+	config := d.config.Copy()
+	before := pgconn.FallbackConfig{Host: config.Host, Port: config.Port}
+	config.Host = address
+	if host, port, err := net.SplitHostPort(address); err == nil {
+		number, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			return nil, fault.Usage("%q is no port", port)
+		}
+		config.Host, config.Port = host, uint16(number)
+	}
+	named := func(tls *tls.Config) *tls.Config {
+		if tls != nil && tls.ServerName == before.Host {
+			tls = tls.Clone()
+			tls.ServerName = config.Host
+		}
+		return tls
+	}
+	config.TLSConfig = named(config.TLSConfig)
+	config.Fallbacks = nil
+	for _, f := range d.config.Fallbacks {
+		if f.Host == before.Host && f.Port == before.Port { // with or without TLS
+			config.Fallbacks = append(config.Fallbacks, &pgconn.FallbackConfig{Host: config.Host, Port: config.Port, TLSConfig: named(f.TLSConfig)})
+		}
+	}
+	return &Database{config: config, tls: d.tls, server: &server{}}, nil
+}
+
+// As returns the same database, entered as another role.
+func (d *Database) As(user, password string) *Database {
+	config := d.config.Copy()
+	config.User, config.Password = user, password
+	return &Database{config: config, tls: d.tls, server: &server{}}
 }
 
 // session are the settings of every session that the job opens, and of those that
@@ -151,9 +190,9 @@ var session = []struct {
 	{"event_triggers", "off", 17, true},
 }
 
-// connect opens a session, protected by the settings above. It goes to the same
+// Connect opens a session, protected by the settings above. It goes to the same
 // host each time.
-func (d *Database) connect(ctx context.Context) (*pgx.Conn, error) {
+func (d *Database) Connect(ctx context.Context) (*pgx.Conn, error) {
 	var failed []error
 	for _, config := range d.hosts() {
 		c, err := pgx.ConnectConfig(ctx, config)
@@ -278,8 +317,8 @@ func (d *Database) maintenance(ctx context.Context) (*Database, *pgx.Conn, error
 		if name == d.Name() {
 			continue
 		}
-		m := d.named(name)
-		c, err := m.connect(ctx)
+		m := d.Named(name)
+		c, err := m.Connect(ctx)
 		if err == nil {
 			return m, c, nil
 		}

@@ -116,7 +116,7 @@ func (j *Job) fetchFile(ctx context.Context, m *Manifest, path string) (version 
 	if j.Engine == nil {
 		return "", Contents{}, fault.Usage("backup %s is of SQLite, which this program does not read", m.ID)
 	}
-	source, err := j.unseal(ctx, m.Dump)
+	source, err := j.Open(ctx, m.Dump)
 	if err != nil {
 		return "", Contents{}, err
 	}
@@ -166,7 +166,7 @@ func (j *Job) verifyFile(ctx context.Context, m *Manifest, v *Verification) (err
 
 // restoreFile brings a backup of SQLite back into the database's file: into a
 // new file beside it first, which is compared, then by one transaction of
-// SQLite's. Renaming would not do: whoever has the database open would go on
+// SQLite's. Renaming would not do: a program that has the database open would go on
 // with the old file, and its write-ahead log would be taken for the new one's.
 func (j *Job) restoreFile(ctx context.Context, m *Manifest, r *Restored, o RestoreOptions) (err error) {
 	_, err = os.Stat(j.File)
@@ -194,13 +194,13 @@ func (j *Job) restoreFile(ctx context.Context, m *Manifest, r *Restored, o Resto
 		return err
 	}
 	if o.BeforeSwap != nil {
-		if err := o.BeforeSwap(ctx); err != nil {
+		if err := o.BeforeSwap(ctx, nil); err != nil {
 			return err
 		}
 	}
 	begun := time.Now()
 	if there {
-		kept := j.File + "_before_" + newID(j.Now())
+		kept := j.File + "_before_" + NewID(j.Now())
 		if err := j.keepFile(ctx, kept); err != nil {
 			return err
 		}
@@ -215,6 +215,12 @@ func (j *Job) restoreFile(ctx context.Context, m *Manifest, r *Restored, o Resto
 	}
 	if err := j.Engine.Copy(ctx, fresh, j.File); err != nil {
 		return fmt.Errorf("%w; the database is as before", explainFull(err))
+	}
+	if o.Copy {
+		// Whoever the application's image runs as, it is another user than this one.
+		if err := os.Chmod(j.File, 0o666); err != nil {
+			return err
+		}
 	}
 	r.SwapSeconds = time.Since(begun).Seconds()
 	return nil

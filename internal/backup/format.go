@@ -45,11 +45,11 @@ func (f Format) extension() string {
 // written at once, so that it can be read and restored in the same way. Unlike
 // "pg_restore --list" this reads all of the archive, and fails where it is cut
 // off.
-func (p programs) toSQL(ctx context.Context, archive io.Reader, sql io.Writer) error {
+func (p Programs) toSQL(ctx context.Context, archive io.Reader, sql io.Writer) error {
 	if err := p.feed(ctx, nil, archive, sql, "pg_restore", "--file=-"); err != nil {
 		return err
 	}
-	// Nothing should be left, and whoever writes must not be kept waiting; the
+	// Nothing should be left, and writers must not be kept waiting; the
 	// end is where the object's checksum is judged.
 	_, err := io.Copy(io.Discard, archive)
 	return err
@@ -62,7 +62,7 @@ type scanning struct {
 	done chan error
 }
 
-func (p programs) scanArchive(ctx context.Context, s *scanner) scanning {
+func (p Programs) scanArchive(ctx context.Context, s *scanner) scanning {
 	r, w := io.Pipe()
 	a := scanning{w, make(chan error, 1)}
 	go func() {
@@ -81,12 +81,12 @@ func (a scanning) Close() error { return errors.Join(a.PipeWriter.Close(), <-a.d
 
 // openSQL opens the dump of a backup as SQL, whatever its format is.
 func (j *Job) openSQL(ctx context.Context, m *Manifest) (io.ReadCloser, error) {
-	dump, err := j.unseal(ctx, m.Dump)
+	dump, err := j.Open(ctx, m.Dump)
 	if err != nil || m.Format != Custom {
 		return dump, err
 	}
 	// An older pg_restore does not read a newer one's archives.
-	p, err := findPrograms(ctx, j.Bin, majorOf(m.ClientVersion))
+	p, err := FindPrograms(ctx, j.Bin, majorOf(m.ClientVersion))
 	if err != nil {
 		return nil, errors.Join(err, dump.Close())
 	}

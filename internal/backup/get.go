@@ -17,7 +17,7 @@ func (j *Job) Get(ctx context.Context, id string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	dump, err := j.unseal(ctx, entry.Dump)
+	dump, err := j.Open(ctx, entry.Dump)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,9 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -26,7 +28,7 @@ func (d *Database) Grant(ctx context.Context, role, password string) error {
 	if err != nil {
 		return err
 	}
-	c, err := d.connect(ctx)
+	c, err := d.Connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -57,6 +59,72 @@ func (d *Database) Grant(ctx context.Context, role, password string) error {
 		}
 		return nil
 	})
+}
+
+// GrantReplication makes the role that the write-ahead log is streamed as: it may
+// replicate, and read nothing.
+func (d *Database) GrantReplication(ctx context.Context, role, password string) error {
+	if role == "" || password == "" {
+		return fault.Usage("the role that replicates and its password must be set")
+	}
+	verifier, err := Verifier(password)
+	if err != nil {
+		return err
+	}
+	c, err := d.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close(context.WithoutCancel(ctx))
+	var there, owner bool
+	err = c.QueryRow(ctx, "SELECT count(*) > 0, coalesce(bool_or(rolsuper OR rolname = current_user), false) FROM pg_roles WHERE rolname = $1", role).Scan(&there, &owner)
+	if err != nil {
+		return fmt.Errorf("grant: %w", err)
+	}
+	if owner {
+		return fault.Usage("role %s owns the database or is a superuser; the stream wants a role of its own", role)
+	}
+	create := "CREATE ROLE "
+	if there {
+		create = "ALTER ROLE "
+	}
+	// Four sessions are the stream's, two a base's.
+	_, err = c.Exec(ctx, create+pgx.Identifier{role}.Sanitize()+" LOGIN REPLICATION NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS CONNECTION LIMIT 10 PASSWORD '"+verifier+"'")
+	if err != nil {
+		return fmt.Errorf("grant to role %s: %w", role, err)
+	}
+	return nil
+}
+
+// DropSlot removes a replication slot, if there is one: it would keep the log on the
+// server. Who uses it has been told to end, and is waited for.
+func (d *Database) DropSlot(ctx context.Context, name string) error {
+	c, err := d.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close(context.WithoutCancel(ctx))
+	for try := 0; ; try++ {
+		var active bool
+		err := c.QueryRow(ctx, "SELECT active FROM pg_replication_slots WHERE slot_name = $1", name).Scan(&active)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err == nil && !active || err == nil && try == 60 {
+			_, err = c.Exec(ctx, "SELECT pg_drop_replication_slot($1)", name)
+			if err == nil {
+				return nil
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("drop slot %s: %w", name, err)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // Verifier is what the server keeps of a password (RFC 5803) and takes in its

@@ -15,6 +15,9 @@ type Manifest struct {
 	ID      string    `json:"id"`
 	Tool    string    `json:"tool"`
 	Started time.Time `json:"started"`
+	// Moment is which moment of the database it holds, where that is not Started:
+	// it was made of what the write-ahead log brought back.
+	Moment time.Time `json:"moment,omitzero"`
 	// Seconds is how long dumping and uploading took.
 	Seconds       float64      `json:"seconds"`
 	Database      DatabaseInfo `json:"database"`
@@ -30,6 +33,14 @@ type Manifest struct {
 	// the role that it was made as may not see.
 	Warnings []string `json:"warnings,omitempty"`
 	Contents
+}
+
+// Of is the moment of the database that the backup holds.
+func (m Manifest) Of() time.Time {
+	if !m.Moment.IsZero() {
+		return m.Moment
+	}
+	return m.Started
 }
 
 // An Object is one file of a backup in the bucket.
@@ -114,7 +125,7 @@ type Verification struct {
 	Tables        int     `json:"tables"`
 	Rows          int64   `json:"rows"`
 	// SameSchema tells whether the definitions dump to the same text as well.
-	// PostgreSQL words some of them anew, so that a difference is no failure.
+	// PostgreSQL words some of them differently, so that a difference is no failure.
 	SameSchema bool `json:"sameSchema"`
 	// DoesNotLoad says that PostgreSQL refused a statement of the dump.
 	DoesNotLoad bool `json:"doesNotLoad,omitempty"`

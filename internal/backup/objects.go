@@ -23,7 +23,7 @@ func (j *Job) list(ctx context.Context) (objects []bucket.Object, err error) {
 	return objects, nil
 }
 
-func (j *Job) putJSON(ctx context.Context, name string, value any) error {
+func (j *Job) PutJSON(ctx context.Context, name string, value any) error {
 	data, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return fmt.Errorf("put %s: %w", name, err)
@@ -31,7 +31,7 @@ func (j *Job) putJSON(ctx context.Context, name string, value any) error {
 	return j.Bucket.Put(ctx, name, append(data, '\n'))
 }
 
-func (j *Job) getJSON(ctx context.Context, name string, value any) error {
+func (j *Job) GetJSON(ctx context.Context, name string, value any) error {
 	data, err := j.Bucket.Get(ctx, name, manifestLimit)
 	if errors.Is(err, bucket.ErrNotFound) {
 		return fmt.Errorf("%w: %w", ErrNone, err)

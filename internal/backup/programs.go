@@ -21,17 +21,17 @@ import (
 	"berth/internal/fault"
 )
 
-// programs is a folder of PostgreSQL's programs of one version.
-type programs struct {
+// Programs is a folder of PostgreSQL's programs of one version.
+type Programs struct {
 	bin     string
 	version string
 	major   int
 }
 
-// findPrograms finds the programs for a server: of its version, or else of the
+// FindPrograms finds the programs for a server: of its version, or else of the
 // next newer one there is. An older pg_dump refuses a newer server, and what a
 // newer one writes an older server may not understand.
-func findPrograms(ctx context.Context, bin string, major int) (programs, error) {
+func FindPrograms(ctx context.Context, bin string, major int) (Programs, error) {
 	if bin != "" {
 		p, err := programsIn(ctx, bin)
 		if err != nil {
@@ -41,21 +41,21 @@ func findPrograms(ctx context.Context, bin string, major int) (programs, error) 
 	}
 	folders, err := filepath.Glob("/usr/lib/postgresql/*/bin") // Debian's
 	if err != nil {
-		return programs{}, err
+		return Programs{}, err
 	}
 	if path, err := exec.LookPath("pg_dump"); err == nil {
 		folders = append(folders, filepath.Dir(path))
 	}
-	var all []programs
+	var all []Programs
 	for _, folder := range folders {
 		if p, err := programsIn(ctx, folder); err == nil {
 			all = append(all, p)
 		}
 	}
 	if len(all) == 0 {
-		return programs{}, fault.WithHint(errors.New("PostgreSQL's programs are not installed"), "install them: apt-get install postgresql")
+		return Programs{}, fault.WithHint(errors.New("PostgreSQL's programs are not installed"), "install them: apt-get install postgresql")
 	}
-	slices.SortStableFunc(all, func(a, b programs) int { return a.major - b.major })
+	slices.SortStableFunc(all, func(a, b Programs) int { return a.major - b.major })
 	for _, p := range all {
 		if p.major >= major {
 			return p, nil
@@ -65,10 +65,10 @@ func findPrograms(ctx context.Context, bin string, major int) (programs, error) 
 	return newest, newest.fit(major)
 }
 
-func programsIn(ctx context.Context, bin string) (programs, error) {
+func programsIn(ctx context.Context, bin string) (Programs, error) {
 	output, err := exec.CommandContext(ctx, filepath.Join(bin, "pg_dump"), "--version").Output()
 	if err != nil {
-		return programs{}, fmt.Errorf("ask pg_dump for its version: %w", err)
+		return Programs{}, fmt.Errorf("ask pg_dump for its version: %w", err)
 	}
 	// "pg_dump (PostgreSQL) 17.5 (Debian 17.5-1)"
 	_, version, _ := strings.Cut(strings.TrimSpace(string(output)), ") ")
@@ -79,13 +79,13 @@ func programsIn(ctx context.Context, bin string) (programs, error) {
 	}
 	major, err := strconv.Atoi(number)
 	if err != nil {
-		return programs{}, fmt.Errorf("pg_dump tells no version: %q", output)
+		return Programs{}, fmt.Errorf("pg_dump tells no version: %q", output)
 	}
-	return programs{bin, version, major}, nil
+	return Programs{bin, version, major}, nil
 }
 
 // fit refuses a server that is newer than the programs.
-func (p programs) fit(major int) error {
+func (p Programs) fit(major int) error {
 	if p.major >= major {
 		return nil
 	}
@@ -93,9 +93,12 @@ func (p programs) fit(major int) error {
 		"install the programs of the server's version: apt-get install postgresql-client-%d", major)
 }
 
-// command is one of the programs, which talks to a database, or to none, and
+// Major is the version of the programs, as 17.
+func (p Programs) Major() int { return p.major }
+
+// Command is one of the programs, which talks to a database, or to none, and
 // writes to nothing yet. It is ended with the context.
-func (p programs) command(ctx context.Context, d *Database, program string, arguments ...string) (*exec.Cmd, *tail) {
+func (p Programs) Command(ctx context.Context, d *Database, program string, arguments ...string) (*exec.Cmd, *Said) {
 	command := exec.CommandContext(ctx, filepath.Join(p.bin, program), arguments...)
 	command.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
 	if d != nil {
@@ -104,17 +107,17 @@ func (p programs) command(ctx context.Context, d *Database, program string, argu
 	command.WaitDelay = 10 * time.Second
 	// Should this be killed, the kernel ends the program: it holds locks.
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	said := &tail{}
+	said := &Said{}
 	command.Stderr = said
 	return command, said
 }
 
-// tail keeps the last of what a program says, for the error.
-type tail struct{ bytes.Buffer }
+// Said keeps the last of what a program says, for the error.
+type Said struct{ bytes.Buffer }
 
 // warnings are the lines in which a program that succeeded says what is amiss. The
 // details and hints that follow one belong to it.
-func (t *tail) warnings(program string) (warnings []string) {
+func (t *Said) warnings(program string) (warnings []string) {
 	for line := range strings.Lines(t.String()) {
 		line = strings.TrimSpace(line)
 		text, ours := strings.CutPrefix(line, program+": ")
@@ -128,7 +131,7 @@ func (t *tail) warnings(program string) (warnings []string) {
 	return warnings
 }
 
-func (t *tail) Write(p []byte) (int, error) {
+func (t *Said) Write(p []byte) (int, error) {
 	t.Buffer.Write(p)
 	if extra := t.Len() - 64<<10; extra > 0 {
 		t.Next(extra)
@@ -136,8 +139,8 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// explain makes an error of how a program ended and what it said last.
-func (t *tail) explain(program string, err error) error {
+// Explain makes an error of how a program ended and what it said last.
+func (t *Said) Explain(program string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -165,12 +168,12 @@ func encodingOf(info DatabaseInfo) string {
 
 // dump runs pg_dump, copies what it writes to w, and returns what that holds and
 // its size. It fails unless pg_dump has ended well and what came is a whole dump.
-func (p programs) dump(stopped context.Context, d *Database, f Format, encoding string, w io.Writer, arguments ...string) (_ dumped, _ error) {
+func (p Programs) dump(stopped context.Context, d *Database, f Format, encoding string, w io.Writer, arguments ...string) (_ dumped, _ error) {
 	ctx, cancel := context.WithCancel(stopped)
 	defer cancel()
 	// zstd compresses an archive as it does SQL, and sees more of it at once.
 	arguments = append([]string{"--format=" + string(f), "--compress=0", "--encoding=" + encoding, "--no-password", "--lock-wait-timeout=300000"}, arguments...)
-	command, said := p.command(ctx, d, "pg_dump", arguments...)
+	command, said := p.Command(ctx, d, "pg_dump", arguments...)
 	output, err := startPiped(command)
 	if err != nil {
 		return dumped{}, fmt.Errorf("pg_dump: %w", err)
@@ -187,7 +190,7 @@ func (p programs) dump(stopped context.Context, d *Database, f Format, encoding 
 	if copyErr != nil {
 		cancel() // pg_dump would wait for a reader.
 	}
-	exit := said.explain("pg_dump", command.Wait())
+	exit := said.Explain("pg_dump", command.Wait())
 	if exit != nil {
 		cancel() // pg_restore would complain of what is missing.
 	}
@@ -263,13 +266,13 @@ func (p pipe) Close() error { return unix.Close(int(p)) }
 // for postgres, where not everybody is let in, and takes a name with "=" for one.
 func conninfo(name string) string { return "dbname=" + quoteDSN(name) }
 
-// globals dumps what all databases of the server share. Passwords stay where
-// they are: only a superuser could read them, and a backup is no place for them.
-func (p programs) globals(ctx context.Context, d *Database) ([]byte, error) {
-	command, said := p.command(ctx, d, "pg_dumpall", "--database="+conninfo(d.Name()), "--globals-only", "--no-role-passwords", "--no-password")
+// globals dumps what all databases of the server share.
+func (p Programs) globals(ctx context.Context, d *Database, arguments ...string) ([]byte, error) {
+	arguments = append([]string{"--database=" + conninfo(d.Name()), "--globals-only", "--no-password"}, arguments...)
+	command, said := p.Command(ctx, d, "pg_dumpall", arguments...)
 	output, err := command.Output()
 	if err != nil {
-		return nil, said.explain("pg_dumpall", err)
+		return nil, said.Explain("pg_dumpall", err)
 	}
 	if !bytes.Contains(output, []byte("\n-- PostgreSQL database cluster dump complete\n")) {
 		return nil, errors.New("pg_dumpall: its dump has no closing line: it was cut off")
@@ -278,8 +281,8 @@ func (p programs) globals(ctx context.Context, d *Database) ([]byte, error) {
 }
 
 // load feeds SQL to psql, which stops at the first error. What it reads is
-// checked by whoever gives it.
-func (p programs) load(ctx context.Context, d *Database, sql io.Reader, stopAtError bool) error {
+// checked by the caller.
+func (p Programs) load(ctx context.Context, d *Database, sql io.Reader, stopAtError bool) error {
 	arguments := []string{"--no-psqlrc", "--no-password", "--quiet", "--output=/dev/null", "--set=VERBOSITY=verbose"}
 	if stopAtError {
 		arguments = append(arguments, "--set=ON_ERROR_STOP=1")
@@ -331,10 +334,10 @@ func (r *refusal) serversOwn() bool {
 
 // feed runs a program between an input and an output. It returns an error of
 // those before one of the program, which may be but what follows from it.
-func (p programs) feed(stopped context.Context, d *Database, input io.Reader, output io.Writer, program string, arguments ...string) error {
+func (p Programs) feed(stopped context.Context, d *Database, input io.Reader, output io.Writer, program string, arguments ...string) error {
 	ctx, cancel := context.WithCancel(stopped)
 	defer cancel()
-	command, said := p.command(ctx, d, program, arguments...)
+	command, said := p.Command(ctx, d, program, arguments...)
 	stdin, err := command.StdinPipe()
 	if err != nil {
 		return fmt.Errorf("%s: %w", program, err)
@@ -365,7 +368,7 @@ func (p programs) feed(stopped context.Context, d *Database, input io.Reader, ou
 		closeErr = stdin.Close()
 	}
 	writeErr := <-written
-	exit := said.explain(program, command.Wait())
+	exit := said.Explain(program, command.Wait())
 	switch {
 	case stopped.Err() != nil:
 		return context.Cause(stopped)

@@ -59,7 +59,7 @@ func (r *Report) look(ctx context.Context, j *Job) {
 	}
 	var made, verified int64
 	for _, e := range entries {
-		if !j.owns(e) || e.Damaged() {
+		if !j.owns(e) || e.Damaged() || !e.Moment.IsZero() {
 			continue
 		}
 		made = max(made, e.Started.Unix())

@@ -36,10 +36,14 @@ type RestoreOptions struct {
 	// From is the name of the database that the backup is of, which has to be said
 	// when that is another one.
 	From string
-	// BeforeSwap, if set, is called when all is ready: writers have to be
-	// stopped before the safety backup for that to hold their last word, or
-	// here at the latest.
-	BeforeSwap func(context.Context) error
+	// Copy says that what is restored is to be tried things on, beside what serves: the
+	// server gets the roles that the backup knows, every program that has the volume may
+	// use the file, and what comes back is not compared, as verifying has done that.
+	Copy bool
+	// BeforeSwap, if set, is called with the restored database when all is ready, before
+	// anybody else finds it under its name; nil for a file. What it returns an error of
+	// is thrown away.
+	BeforeSwap func(ctx context.Context, restored *Database) error
 }
 
 // Restore brings a backup back under the database's name. It is restored into
@@ -90,7 +94,7 @@ func (j *Job) restoreServer(ctx context.Context, m *Manifest, r *Restored, o Res
 	if err := lock.QueryRow(ctx, "SELECT current_setting('server_version_num')::int / 10000").Scan(&major); err != nil {
 		return fmt.Errorf("ask the server for its version: %w", err)
 	}
-	p, err := findPrograms(ctx, j.Bin, max(major, majorOf(m.ClientVersion)))
+	p, err := FindPrograms(ctx, j.Bin, max(major, majorOf(m.ClientVersion)))
 	if err != nil {
 		return err
 	}
@@ -104,13 +108,18 @@ func (j *Job) restoreServer(ctx context.Context, m *Manifest, r *Restored, o Res
 		}
 		r.Safety = safety.ID
 	}
-	fresh := j.Database.named(sideName(j.Database.Name(), "_restore_"+m.ID))
+	fresh := j.Database.Named(sideName(j.Database.Name(), "_restore_"+m.ID))
 	// One that an interrupted restore of the same backup has left.
 	drop := "DROP DATABASE IF EXISTS " + pgx.Identifier{fresh.Name()}.Sanitize() + " WITH (FORCE)"
 	if _, err := lock.Exec(ctx, drop); err != nil {
 		return fmt.Errorf("remove what an earlier restore has left: %w", err)
 	}
-	r.Kept = sideName(j.Database.Name(), "_before_"+newID(j.Now()))
+	if o.Copy {
+		if err := j.loadGlobals(ctx, p, maintenance, m); err != nil {
+			return err
+		}
+	}
+	r.Kept = sideName(j.Database.Name(), "_before_"+NewID(j.Now()))
 	if err := j.restoreAndSwap(ctx, p, maintenance, lock, fresh, m, r, o); err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 		defer cancel()
@@ -130,15 +139,19 @@ func (j *Job) restoreServer(ctx context.Context, m *Manifest, r *Restored, o Res
 	return nil
 }
 
-func (j *Job) restoreAndSwap(ctx context.Context, p programs, maintenance *Database, lock *pgx.Conn, fresh *Database, m *Manifest, r *Restored, o RestoreOptions) error {
-	if _, err := j.restoreInto(ctx, p, maintenance, fresh, m, inServer); err != nil {
+func (j *Job) restoreAndSwap(ctx context.Context, p Programs, maintenance *Database, lock *pgx.Conn, fresh *Database, m *Manifest, r *Restored, o RestoreOptions) error {
+	where := inServer
+	if o.Copy {
+		where = inTrial
+	}
+	if _, err := j.restoreInto(ctx, p, maintenance, fresh, m, where); err != nil {
 		return err
 	}
 	if err := m.Database.finish(ctx, lock, fresh.Name()); err != nil {
 		return err
 	}
 	if o.BeforeSwap != nil {
-		if err := o.BeforeSwap(ctx); err != nil {
+		if err := o.BeforeSwap(ctx, fresh); err != nil {
 			return err
 		}
 	}
@@ -147,7 +160,7 @@ func (j *Job) restoreAndSwap(ctx context.Context, p programs, maintenance *Datab
 		return fmt.Errorf("swap the databases: %w", err)
 	}
 	r.SwapSeconds = time.Since(begun).Seconds()
-	if err := j.Database.named(r.Kept).quiet(ctx); err != nil {
+	if err := j.Database.Named(r.Kept).quiet(ctx); err != nil {
 		j.Log.Warn("the database that is kept may go on receiving from its subscriptions: disable them", "database", r.Kept, "error", err.Error())
 	}
 	return nil
@@ -157,12 +170,12 @@ func (j *Job) restoreAndSwap(ctx context.Context, p programs, maintenance *Datab
 // transaction. Renaming waits until nobody is connected, and keeps newcomers
 // waiting meanwhile; a second session disconnects those who are.
 func (j *Job) swap(ctx context.Context, maintenance *Database, fresh, kept string) error {
-	c, err := maintenance.connect(ctx)
+	c, err := maintenance.Connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer c.Close(context.WithoutCancel(ctx))
-	other, err := maintenance.connect(ctx)
+	other, err := maintenance.Connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -213,7 +226,7 @@ func canMake(ctx context.Context, server *Database, m *Manifest) error {
 // quiet disables the subscriptions of a database that is kept: it must not take what
 // is meant for the one that serves.
 func (d *Database) quiet(ctx context.Context) error {
-	c, err := d.connect(ctx)
+	c, err := d.Connect(ctx)
 	if err != nil {
 		return err
 	}

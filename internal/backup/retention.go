@@ -83,6 +83,9 @@ func (p *places) take(r Retention, at time.Time) (taken bool) {
 
 // series is which backups share the places of retention.
 func series(e Entry) string {
+	if !e.Moment.IsZero() {
+		return e.Database.Name + "\x00moment" // It is no backup of its day.
+	}
 	if e.Damaged() && e.Verified.DoesNotLoad {
 		return e.Database.Name + "\x00" // no database has that name
 	}

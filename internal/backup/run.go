@@ -14,7 +14,7 @@ import (
 // earlier backups as they are.
 func (j *Job) Run(ctx context.Context) (*Manifest, error) {
 	started := j.Now()
-	m := &Manifest{ID: newID(started), Tool: "backup " + Version, Started: started.UTC(), Recipients: j.RecipientNames}
+	m := &Manifest{ID: NewID(started), Tool: "backup " + Version, Started: started.UTC(), Moment: j.Moment, Recipients: j.RecipientNames}
 	// First of all, as nothing else is worth beginning without it.
 	if _, err := j.list(ctx); err != nil {
 		return nil, err
@@ -26,7 +26,7 @@ func (j *Job) Run(ctx context.Context) (*Manifest, error) {
 	err := store(ctx, m)
 	if err == nil {
 		m.Seconds = j.Now().Sub(m.Started).Seconds()
-		err = j.putJSON(ctx, m.ID+".manifest.json", m)
+		err = j.PutJSON(ctx, m.ID+".manifest.json", m)
 	}
 	if err != nil {
 		err = fmt.Errorf("back up %s: %w", j.Name(), err)
@@ -63,7 +63,7 @@ func (j *Job) storeSnapshot(ctx context.Context, m *Manifest) error {
 		return err
 	}
 	defer s.close()
-	p, err := findPrograms(ctx, j.Bin, s.major)
+	p, err := FindPrograms(ctx, j.Bin, s.major)
 	if err != nil {
 		return err
 	}
@@ -100,25 +100,32 @@ func (j *Job) storeSnapshot(ctx context.Context, m *Manifest) error {
 }
 
 // storeGlobals adds what all databases of the server share.
-func (j *Job) storeGlobals(ctx context.Context, p programs, m *Manifest) error {
-	globals, err := p.globals(ctx, j.Database)
+func (j *Job) storeGlobals(ctx context.Context, p Programs, m *Manifest) error {
+	// Passwords stay where they are: only a superuser could read them, and a backup
+	// is no place for them.
+	globals, err := p.globals(ctx, j.Database, "--no-role-passwords")
 	if err != nil {
 		return err
 	}
-	data, err := j.sealBytes(globals)
+	data, err := j.SealBytes(globals)
 	if err != nil {
 		return err
 	}
 	sum := sha256.Sum256(data)
-	m.Globals = Object{Name: m.ID + j.sealedName(".globals.sql"), Bytes: int64(len(data)), SHA256: hex.EncodeToString(sum[:]), PlainBytes: int64(len(globals))}
+	m.Globals = Object{Name: m.ID + j.SealedName(".globals.sql"), Bytes: int64(len(data)), SHA256: hex.EncodeToString(sum[:]), PlainBytes: int64(len(globals))}
 	return j.Bucket.Put(ctx, m.Globals.Name, data)
 }
 
-// upload seals what fill writes and streams it into the bucket. It returns the
-// object when that is there, or nothing is.
-func (j *Job) upload(ctx context.Context, m *Manifest, fill func(context.Context, io.Writer) (plain int64, err error)) (_ Object, err error) {
-	name := m.ID + j.sealedName(m.Format.extension())
-	u := j.Bucket.Upload(ctx, name, m.Database.Bytes)
+// upload stores the dump of a backup.
+func (j *Job) upload(ctx context.Context, m *Manifest, fill func(context.Context, io.Writer) (plain int64, err error)) (Object, error) {
+	return j.Store(ctx, m.ID+j.SealedName(m.Format.extension()), m.Database.Bytes, fill)
+}
+
+// Store seals what fill writes and streams it into the bucket, about so many bytes. It
+// returns the object when that is there, or nothing is. The context that fill gets
+// ends with the upload's first failure.
+func (j *Job) Store(ctx context.Context, name string, expected int64, fill func(context.Context, io.Writer) (plain int64, err error)) (_ Object, err error) {
+	u := j.Bucket.Upload(ctx, name, expected)
 	defer func() {
 		if err == nil {
 			return

@@ -181,7 +181,7 @@ func (s *scanner) line(line []byte) {
 }
 
 // qualifiedName reads the qualified name that follows COPY. Versions of
-// PostgreSQL differ in which names they quote, so it is written anew.
+// PostgreSQL differ in which names they quote, so it is rewritten.
 func qualifiedName(text string) string {
 	schema, rest := identifier(text)
 	table, _ := identifier(strings.TrimPrefix(rest, "."))

@@ -32,7 +32,7 @@ const lockKey = 0x6265727468 // "berth"
 // begin locks the database against a second run, and takes a snapshot. Both
 // last until the connection is closed.
 func (d *Database) begin(ctx context.Context) (_ *snapshot, err error) {
-	c, err := d.connect(ctx)
+	c, err := d.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (d *Database) begin(ctx context.Context) (_ *snapshot, err error) {
 }
 
 // refusePooler refuses a connection pooler such as pgbouncer, which lends a session
-// of the server to whoever asks next: a lock or a snapshot is then somebody else's,
+// of the server to the next client: a lock or a snapshot is then somebody else's,
 // and the settings that PostgreSQL's programs ask for are lost.
 func (d *Database) refusePooler(ctx context.Context, c *pgx.Conn) error {
 	// What stands between names a process of its own making when a session begins.
@@ -80,10 +80,10 @@ func (d *Database) refusePooler(ctx context.Context, c *pgx.Conn) error {
 		return nil
 	}
 	// A mere proxy does so, too, but passes on what a session asks for.
-	probe := d.named(d.Name())
+	probe := d.Named(d.Name())
 	probe.config.RuntimeParams["options"] += " -c berth.direct=on"
 	var direct string
-	if c, err := probe.connect(ctx); err == nil {
+	if c, err := probe.Connect(ctx); err == nil {
 		err = c.QueryRow(ctx, "SELECT coalesce(current_setting('berth.direct', true), '')").Scan(&direct)
 		if err := errors.Join(err, c.Close(ctx)); err != nil {
 			return fmt.Errorf("look at the session: %w", err)
@@ -141,7 +141,7 @@ func (s *snapshot) missing(c Contents) string {
 
 // changed reports whether tables were made or dropped since the snapshot.
 func (s *snapshot) changed(ctx context.Context, d *Database) bool {
-	c, err := d.connect(ctx)
+	c, err := d.Connect(ctx)
 	if err != nil {
 		return false
 	}

@@ -38,7 +38,7 @@ func (j *Job) Verify(ctx context.Context, id string) (*Verification, error) {
 		v.Problem = err.Error()
 	}
 	v.OK, v.DoesNotLoad = err == nil, errors.Is(err, ErrDoesNotLoad)
-	if putErr := j.putJSON(ctx, m.ID+".verified.json", v); putErr != nil {
+	if putErr := j.PutJSON(ctx, m.ID+".verified.json", v); putErr != nil {
 		return nil, errors.Join(err, putErr)
 	}
 	if err != nil {
@@ -56,7 +56,7 @@ func (v *Verification) note(version string, c Contents, m *Manifest) {
 
 // verifyDump restores a dump into a PostgreSQL server in the scratch folder.
 func (j *Job) verifyDump(ctx context.Context, m *Manifest, v *Verification) (err error) {
-	p, err := findPrograms(ctx, j.Bin, majorOf(m.ServerVersion))
+	p, err := FindPrograms(ctx, j.Bin, majorOf(m.ServerVersion))
 	if err != nil {
 		return err
 	}
@@ -66,18 +66,18 @@ func (j *Job) verifyDump(ctx context.Context, m *Manifest, v *Verification) (err
 	}
 	defer func() {
 		if err != nil {
-			err = server.explain(err)
+			err = server.Explain(err)
 		}
-		err = errors.Join(err, server.stop())
+		err = errors.Join(err, server.Stop())
 	}()
-	if err := j.loadGlobals(ctx, p, server.database, m); err != nil {
+	if err := j.loadGlobals(ctx, p, server.Database, m); err != nil {
 		return err
 	}
-	restored := server.database.named(m.Database.Name)
+	restored := server.Database.Named(m.Database.Name)
 	if m.Database.Name == "postgres" || m.Database.Name == "template1" || m.Database.Name == "template0" {
-		restored = server.database.named("restored")
+		restored = server.Database.Named("restored")
 	}
-	contents, err := j.restoreInto(ctx, p, server.database, restored, m, inScratch)
+	contents, err := j.restoreInto(ctx, p, server.Database, restored, m, inScratch)
 	if err != nil {
 		return err
 	}
@@ -88,8 +88,8 @@ func (j *Job) verifyDump(ctx context.Context, m *Manifest, v *Verification) (err
 // loadGlobals makes the roles that the dump's objects belong to. What fails is
 // passed over: a tablespace has no folder here, and a role that is missed makes
 // restoring the dump fail.
-func (j *Job) loadGlobals(ctx context.Context, p programs, d *Database, m *Manifest) error {
-	sql, err := j.unseal(ctx, m.Globals)
+func (j *Job) loadGlobals(ctx context.Context, p Programs, d *Database, m *Manifest) error {
+	sql, err := j.Open(ctx, m.Globals)
 	if err != nil {
 		return err
 	}
@@ -103,11 +103,12 @@ type place int
 const (
 	inScratch place = iota // a server that is thrown away
 	inServer               // the one that the restored database will serve on
+	inTrial                // one that things are tried on
 )
 
 // restoreInto makes the database target through the maintenance database,
 // fills it from the dump and compares it with the manifest.
-func (j *Job) restoreInto(ctx context.Context, p programs, maintenance, target *Database, m *Manifest, where place) (Contents, error) {
+func (j *Job) restoreInto(ctx context.Context, p Programs, maintenance, target *Database, m *Manifest, where place) (Contents, error) {
 	foreign, err := j.createDatabase(ctx, maintenance, target.Name(), m, where)
 	if err != nil {
 		return Contents{}, err
@@ -125,6 +126,9 @@ func (j *Job) restoreInto(ctx context.Context, p programs, maintenance, target *
 	if _, err := passed.finish(); err != nil {
 		return Contents{}, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
+	if where == inTrial {
+		return m.Contents, nil
+	}
 	j.Log.Info("restored, comparing", "backup", m.ID, "seconds", time.Since(begun).Seconds())
 	d, err := p.dump(ctx, target, Plain, encodingOf(m.Database), io.Discard)
 	if err != nil {
@@ -140,7 +144,7 @@ func (j *Job) restoreInto(ctx context.Context, p programs, maintenance, target *
 // have the locale takes C: rows are the same, their order does not count. It reports
 // whether it did.
 func (j *Job) createDatabase(ctx context.Context, maintenance *Database, name string, m *Manifest, where place) (foreign bool, err error) {
-	c, err := maintenance.connect(ctx)
+	c, err := maintenance.Connect(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -175,7 +179,7 @@ func (j *Job) explainLoad(ctx context.Context, err error, server *Database, m *M
 		return fault.WithHint(fmt.Errorf("restore: this server does not have the extension %s: %w", strings.Join(lacking, ", "), err),
 			"install the package of the extension for PostgreSQL there")
 	}
-	if where == inServer {
+	if where != inScratch {
 		return fmt.Errorf("restore: %w", err)
 	}
 	return fmt.Errorf("%w: %w", ErrDoesNotLoad, err)
@@ -183,7 +187,7 @@ func (j *Job) explainLoad(ctx context.Context, err error, server *Database, m *M
 
 // missingExtensions returns which extensions a server cannot make.
 func missingExtensions(ctx context.Context, d *Database, names []string) (missing []string, err error) {
-	c, err := d.connect(ctx)
+	c, err := d.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -11,12 +11,17 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "backup-%s" .Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{- /* What the pods of the CronJob and of the hook have in common. */}}
+{{- define "backup.streamLabels" -}}
+app.kubernetes.io/name: backup-stream
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+app.kubernetes.io/component: backup
+{{- end }}
+
+{{- /* What all pods have in common. */}}
 {{- define "backup.pod" -}}
 serviceAccountName: {{ .Release.Name | quote }}
 automountServiceAccountToken: false
 enableServiceLinks: false
-restartPolicy: Never
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
@@ -40,8 +45,6 @@ securityContext:
   readOnlyRootFilesystem: true
   capabilities:
     drop: [ALL]
-resources:
-  {{- mustToYaml .Values.resources | nindent 2 }}
 {{- end }}
 
 {{- define "backup.database" -}}
@@ -57,5 +60,51 @@ resources:
   value: {{ .Values.database.name | quote }}
 - name: PGSSLMODE
   value: {{ .Values.database.sslmode }}
+{{- end }}
+{{- end }}
+
+{{- /* The bucket, and for whom what goes there is encrypted. */}}
+{{- define "backup.bucket" -}}
+- name: BUCKET_ENDPOINT
+  value: {{ .Values.bucket.endpoint | quote }}
+- name: BUCKET_REGION
+  value: {{ .Values.bucket.region | quote }}
+- name: BUCKET_NAME
+  value: {{ .Values.bucket.name | quote }}
+{{- range list "BUCKET_ACCESS_KEY" "BUCKET_SECRET_KEY" }}
+- name: {{ . }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $.Values.bucket.secret | quote }}
+      key: {{ . }}
+{{- end }}
+{{- if .Values.bucket.caSecret }}
+- name: BUCKET_CA_FILE
+  value: /run/secrets/bucket/ca.crt
+{{- end }}
+- name: BACKUP_PREFIX
+  value: {{ .Values.bucket.prefix | quote }}
+{{- with .Values.encryption.recipients }}
+- name: BACKUP_AGE_RECIPIENTS
+  value: {{ join " " . | quote }}
+{{- end }}
+{{- end }}
+
+{{- define "backup.caMount" -}}
+{{- if .Values.bucket.caSecret }}
+- name: bucket-ca
+  mountPath: /run/secrets/bucket
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{- define "backup.caVolume" -}}
+{{- with .Values.bucket.caSecret }}
+- name: bucket-ca
+  secret:
+    secretName: {{ . | quote }}
+    items:
+      - key: ca.crt
+        path: ca.crt
 {{- end }}
 {{- end }}

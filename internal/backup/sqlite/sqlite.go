@@ -54,7 +54,7 @@ func (Engine) Copy(ctx context.Context, from, to string) error {
 		if err != nil {
 			return err
 		}
-		// All pages at once: a writer between two steps would make it begin anew.
+		// All pages at once: a writer between two steps would make it begin again.
 		_, err = copying.Step(-1)
 		return errors.Join(err, copying.Finish())
 	})

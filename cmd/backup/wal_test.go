@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"berth/internal/backup"
+	"berth/internal/postgrestest"
+	"berth/internal/wal"
+)
+
+// From the roles to a moment and back to nothing, by the commands.
+func TestMoments(t *testing.T) {
+	// A base holds all of a server: the others' databases would make it slow.
+	server, err := postgrestest.Start("fsync=off", "synchronous_commit=off")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	s := siteOn(t, server)
+	s.exec(t, "CREATE TABLE t AS SELECT 1 AS i")
+	roles := map[string]string{"BACKUP_ROLE_PASSWORD": "geheim", "WAL_USER": "wal_" + s.name, "WAL_PASSWORD": "geheimer", "WAL_SLOT": "slot_" + s.name}
+	if o := s.backup(t, "", roles, "grant", "--role=backup_"+s.name); o.status != 0 {
+		t.Fatalf("grant: %s", o.stderr)
+	}
+	may := "SELECT rolreplication AND NOT rolsuper AND NOT rolbypassrls AND NOT rolcreaterole AND NOT rolcreatedb FROM pg_roles WHERE rolname = '" + roles["WAL_USER"] + "'"
+	if !query[bool](t, s.env["DATABASE_URL"], may) {
+		t.Error("the role of the stream may do more than replicate")
+	}
+
+	stop := s.stream(t, roles)
+	continuous := map[string]string{"BACKUP_CONTINUOUS": "true", "WAL_USER": roles["WAL_USER"], "WAL_PASSWORD": roles["WAL_PASSWORD"]}
+	if o := s.backup(t, "", continuous, "run"); o.status != 0 {
+		t.Fatalf("run: %s", o.stderr)
+	}
+	var windows []wal.Window
+	s.succeeds(t, &windows, "windows", "--json")
+	if len(windows) != 1 || windows[0].Verified.IsZero() {
+		t.Fatalf("the windows are %+v", windows)
+	}
+	s.exec(t, "DELETE FROM t")
+	var made backup.Manifest
+	s.succeeds(t, &made, "moment", "--at="+windows[0].Verified.Format(time.RFC3339Nano))
+	if made.Rows() != 1 || !made.Moment.Equal(windows[0].Verified) || made.Database.Name != s.name {
+		t.Errorf("the moment is %+v", made)
+	}
+	s.fails(t, nil, "this moment cannot be reached", "moment", "--at=1h")
+	if o := s.backup(t, "", nil, "moment", "--at=yesterday"); o.status != 2 {
+		t.Errorf("status %d: %s", o.status, o.stderr)
+	}
+
+	// It is taken by its ID, and by nothing else.
+	var restored backup.Restored
+	s.succeeds(t, &restored, "restore", "--yes", "--no-safety-backup")
+	if restored.ID == made.ID {
+		t.Error("without an ID the moment was taken")
+	}
+	s.exec(t, "DELETE FROM t")
+	s.succeeds(t, &restored, "restore", "--yes", "--no-safety-backup", made.ID)
+	if got := query[int](t, s.env["DATABASE_URL"], "SELECT count(*) FROM t"); got != 1 {
+		t.Errorf("there are %d rows", got)
+	}
+
+	// Without a stream nothing keeps the log on the server.
+	stop()
+	o := s.backup(t, "", map[string]string{"BACKUP_ROLE_PASSWORD": "geheim", "WAL_SLOT": roles["WAL_SLOT"]}, "grant", "--role=backup_"+s.name)
+	if left := query[int](t, s.env["DATABASE_URL"], "SELECT count(*) FROM pg_replication_slots WHERE slot_name = '"+roles["WAL_SLOT"]+"'"); o.status != 0 || left != 0 {
+		t.Errorf("status %d, %d slots are left: %s", o.status, left, o.stderr)
+	}
+}
+
+// stream runs the command until the function is called.
+func (s *site) stream(t *testing.T, roles map[string]string) (stop func()) {
+	t.Helper()
+	for name, value := range s.env {
+		t.Setenv(name, value)
+	}
+	t.Setenv("DATABASE_URL", strings.Replace(s.env["DATABASE_URL"], "berth@", roles["WAL_USER"]+"@", 1))
+	t.Setenv("WAL_SLOT", roles["WAL_SLOT"])
+	t.Setenv("WAL_FOLDER", filepath.Join(t.TempDir(), "log"))
+	ctx, cancel := context.WithCancel(context.Background())
+	said := &lines{}
+	var running sync.WaitGroup
+	running.Go(func() {
+		if status := run(ctx, []string{"stream"}, nil, said, said); status != 0 {
+			t.Errorf("stream: status %d: %s", status, said)
+		}
+	})
+	stop = func() { cancel(); running.Wait() }
+	t.Cleanup(stop)
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(said.String(), `"base made"`); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("there is no base: %s", said)
+		}
+	}
+	return stop
+}
+
+// lines is a log that is read while it is written.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
