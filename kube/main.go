@@ -1,6 +1,7 @@
 // Command berth-kube is the Kubernetes that berth runs on this machine: the
-// upstream components, CoreDNS, a volume provisioner, a registry and an S3
-// gateway, linked into one binary so that they share their code and are compiled once.
+// upstream components, CoreDNS, metrics-server, network policies, a volume
+// provisioner, a registry and an S3 gateway, linked into one binary so that they
+// share their code and are compiled once.
 //
 // The component is chosen by the first argument or, as in busybox, by the name
 // that the binary is called by:
@@ -31,6 +32,8 @@ import (
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 
 	"berth/kube/dns"
+	"berth/kube/metrics"
+	"berth/kube/policies"
 	"berth/kube/provisioner"
 	"berth/kube/registry"
 	"berth/kube/s3gateway"
@@ -45,6 +48,8 @@ var components = map[string]func() int{
 	"kubelet":                 command(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }),
 	"kube-proxy":              command(proxy.NewProxyCommand),
 	"coredns":                 dns.Run,
+	"metrics-server":          metrics.Run,
+	"network-policies":        command(policies.NewCommand),
 	"provisioner":             command(provisioner.NewCommand),
 	"registry":                command(registry.NewCommand),
 	"s3-gateway":              command(s3gateway.NewCommand),

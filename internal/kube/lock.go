@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"strings"
 	"time"
 
@@ -24,6 +25,19 @@ var (
 	ErrLocked   = errors.New("locked")
 	ErrLockLost = errors.New("the lock was lost")
 )
+
+// Operator names who is at work, for locks and histories: "mira@laptop".
+func Operator() string {
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return name + "@" + host
+}
 
 // Lock is a Lease, as client-go's leader election uses it, for one holder who
 // asks once.
@@ -72,6 +86,26 @@ func (lock Lock) Do(ctx context.Context, work func(ctx, held context.Context) er
 		return withLoss(err, lost)
 	}
 	return errors.Join(err, l.release(context.WithoutCancel(ctx)))
+}
+
+// Wait does work while holding the lock, and waits for it while somebody else
+// does: for changes that take seconds, of what several applications share.
+// Waiting is told each time who holds the lock.
+func (lock Lock) Wait(ctx context.Context, waiting func(held error), work func(context.Context) error) error {
+	for {
+		did := false
+		err := lock.Do(ctx, func(ctx, _ context.Context) error {
+			did = true
+			return work(ctx)
+		})
+		if did || !errors.Is(err, ErrLocked) {
+			return err
+		}
+		waiting(err)
+		if err := Sleep(ctx, lock.Renew/5); err != nil {
+			return err
+		}
+	}
 }
 
 // withLoss adds to an error why the lock was lost, unless it says so already.

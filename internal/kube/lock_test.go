@@ -118,6 +118,46 @@ func TestSecondDeployFailsAtOnce(t *testing.T) {
 	}
 }
 
+func TestWaitDoesOneAfterTheOther(t *testing.T) {
+	lock := lockOf("mira@laptop")
+	var busy, done, waited atomic.Int32
+	failed := make(chan error, 4)
+	for range 4 {
+		go func() {
+			failed <- lock.Wait(t.Context(), func(held error) {
+				if errors.Is(held, ErrLocked) {
+					waited.Add(1)
+				}
+			}, func(context.Context) error {
+				if busy.Add(1) > 1 {
+					t.Error("two at once")
+				}
+				time.Sleep(20 * time.Millisecond)
+				busy.Add(-1)
+				done.Add(1)
+				return nil
+			})
+		}()
+	}
+	for range 4 {
+		if err := <-failed; err != nil {
+			t.Error(err)
+		}
+	}
+	if done.Load() != 4 || waited.Load() == 0 {
+		t.Errorf("%d done, waited %d times", done.Load(), waited.Load())
+	}
+
+	why := errors.New("the work's own")
+	if err := lock.Wait(t.Context(), nil, func(context.Context) error { return why }); !errors.Is(err, why) {
+		t.Errorf("got %v", err)
+	}
+	err := lock.Wait(t.Context(), nil, func(context.Context) error { return fmt.Errorf("another's: %w", ErrLocked) })
+	if !errors.Is(err, ErrLocked) {
+		t.Errorf("got %v, and the work once", err)
+	}
+}
+
 func TestLostLockEndsTheWork(t *testing.T) {
 	tests := map[string]func(Lock) error{
 		"taken over": func(c Lock) error {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"time"
 
 	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	coreapply "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/kubernetes"
 )
@@ -76,6 +78,57 @@ func DeleteNamespace(ctx context.Context, client kubernetes.Interface, name stri
 		return fmt.Errorf("remove namespace %s: %w", name, err)
 	}
 	return nil
+}
+
+// RemoveNamespace removes the namespace of a UID with all that is in it, and waits until
+// it and its volumes are gone. Its pods get a second to end: it is for namespaces whose
+// data is not worth stopping in order for.
+func RemoveNamespace(ctx context.Context, client kubernetes.Interface, name string, uid types.UID) error {
+	namespaces := client.CoreV1().Namespaces()
+	err := namespaces.Delete(ctx, name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(uid))})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		return fmt.Errorf("remove namespace %s: %w", name, err)
+	}
+	hurry(ctx, client, name)
+	return Poll(ctx, 250*time.Millisecond, func(ctx context.Context) (bool, error) {
+		now, err := namespaces.Get(ctx, name, metav1.GetOptions{})
+		if !apierrors.IsNotFound(err) && (err != nil || now.UID == uid) {
+			return false, nil
+		}
+		volumes, err := client.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return apierrors.IsForbidden(err), nil
+		}
+		for _, v := range volumes.Items {
+			// One that is to be kept is the StorageClass owner's business.
+			if v.Spec.ClaimRef != nil && v.Spec.ClaimRef.Namespace == name && v.Spec.PersistentVolumeReclaimPolicy == core.PersistentVolumeReclaimDelete {
+				return false, nil
+			}
+		}
+		return true, nil
+	})
+}
+
+// hurry ends the pods of a namespace that is on its way out. What fails here only takes
+// longer.
+func hurry(ctx context.Context, client kubernetes.Interface, namespace string) {
+	pods := client.CoreV1().Pods(namespace)
+	list, err := pods.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return
+	}
+	for _, pod := range list.Items {
+		_ = pods.Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(1))})
+	}
+}
+
+// ExpiresAnnotation says until when what is made for a time may last, in RFC 3339.
+const ExpiresAnnotation = "berth/expires"
+
+// Expired reports whether the time is over for which something was made.
+func Expired(object metav1.Object, now time.Time) bool {
+	until, err := time.Parse(time.RFC3339, object.GetAnnotations()[ExpiresAnnotation])
+	return err == nil && now.After(until)
 }
 
 // Owned reports whether berth made an object.
