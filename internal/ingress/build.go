@@ -17,7 +17,7 @@ import (
 // in the order of the Ingresses' age.
 func Build(objects Objects, settings Settings) (*Model, []Problem) {
 	b := builder{
-		model:    &Model{Settings: settings, Files: map[string][]byte{}, Endpoints: map[string][]string{}},
+		model:    &Model{Settings: settings, Files: map[string][]byte{}, Endpoints: map[string][]string{}, Certificates: map[string]Certificate{}},
 		pools:    map[string]Pool{poolHTTP: {poolHTTP, 1024}, poolGRPC: {poolGRPC, 64}},
 		limits:   map[string]Limit{},
 		told:     map[Problem]bool{},
@@ -185,7 +185,7 @@ func (b *builder) host(name string) *hostBuilder {
 }
 
 // claim returns the host for an Ingress to add to, or nil if a host belongs to
-// another namespace: whoever may write Ingresses in one must not be able to
+// another namespace: who may write Ingresses in one must not be able to
 // take over a path of an application in another.
 func (b *builder) claim(p *parsed, name string) *hostBuilder {
 	h := b.host(name)
@@ -308,6 +308,8 @@ func (b *builder) certificate(h *hostBuilder) string {
 		b.problem(h.tls, ReasonExpired, "TLS of host %q: the certificate in Secret %s/%s expired on %s",
 			h.Name, h.tls.Namespace, h.secret, ends.UTC().Format(time.DateTime))
 	}
+	name := h.tls.Namespace + "_" + h.secret
+	b.model.Certificates[name] = Certificate{ends, append(b.model.Certificates[name].Hosts, h.Name)}
 	return b.model.addFile(file, content)
 }
 

@@ -1,13 +1,19 @@
 -- What NGINX does at run time: it picks an endpoint for each request, so that
--- pods come and go without a reload.
+-- pods come and go without a reload, and counts what the endpoints answer.
 --
 -- The controller writes the endpoints of each backend into a shared dictionary,
 -- which outlives reloads: "ADDRESS PORT ADDRESS PORT …" by the backend's name.
 -- Two more keys belong to it: "!drain", the generation that is about to be
 -- replaced, and "!full", there while no more uploads fit on the disk.
+--
+-- The counters are in a dictionary of their own. "BACKEND ADDRESS PORT" has the
+-- seconds that the endpoint's answers took to begin, "BACKEND ADDRESS PORT CLASS
+-- BUCKET" how many answers there were. When it is full, the counters go that have
+-- not been touched for the longest.
 local balancer = require "ngx.balancer"
 
 local shared = ngx.shared.endpoints
+local counts = ngx.shared.counts
 local known = {} -- what this worker made of each backend's text
 local M = {generation = 0}
 
@@ -22,7 +28,7 @@ local function peers_of(backend)
   end
   peers = {text = text}
   for host, port in text:gmatch("(%S+) (%d+)") do
-    peers[#peers + 1] = {host = host, port = tonumber(port)}
+    peers[#peers + 1] = {host = host, port = tonumber(port), backend = backend, counter = backend .. " " .. host .. " " .. port}
   end
   peers.turn = math.random(#peers)
   known[backend] = peers
@@ -143,6 +149,102 @@ function M.stick(attributes)
   ngx.header["Set-Cookie"] = others
 end
 
+-- Upper bounds of the buckets in seconds; a last one takes the rest.
+local bounds = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
+local classes = 5 -- 1xx to 5xx
+local remembered = 600 -- seconds that the counters of an endpoint outlive it
+
+-- seconds returns how long the endpoint that was tried last took to begin its
+-- answer, or to fail. How long the answer itself takes is the client's affair, or
+-- a stream's.
+local function seconds()
+  local began = ngx.var.upstream_header_time
+  local took = began and began:match("[%d.]+$")
+  if not took then
+    local ended = ngx.var.upstream_response_time
+    took = ended and ended:match("[%d.]+$")
+  end
+  return tonumber(took) or 0
+end
+
+local function counter_of(peer, class, bucket)
+  local slot = class * 16 + bucket
+  local key = peer[slot]
+  if not key then
+    key = peer.counter .. " " .. class .. " " .. bucket
+    peer[slot] = key
+  end
+  return key
+end
+
+local function has(text, host, port)
+  return text and (" " .. text .. " "):find(" " .. host .. " " .. port .. " ", 1, true) ~= nil
+end
+
+-- count runs after each response. No error of a counter is one of the request.
+function M.count()
+  local ctx = ngx.ctx
+  local peer = ctx.at and ctx.peers[ctx.at]
+  if not peer then
+    return -- it never got to an endpoint
+  end
+  local took, bucket = seconds(), 1
+  while bounds[bucket] and took > bounds[bucket] do
+    bucket = bucket + 1
+  end
+  local class = math.floor(ngx.status / 100)
+  if class < 1 or class > classes then
+    class = 4 -- there is no response: the client has left
+  end
+  local key = counter_of(peer, class, bucket)
+  if counts:incr(key, 1, 0) == 1 and not has(shared:get(peer.backend), peer.host, peer.port) then
+    counts:expire(key, remembered) -- it has gone while it answered
+  end
+  counts:incr(peer.counter, took, 0)
+end
+
+local function each_counter(backend, host, port, with)
+  local key = backend .. " " .. host .. " " .. port
+  if counts:get(key) then
+    with(key)
+    for class = 1, classes do
+      for bucket = 1, #bounds + 1 do
+        with(key .. " " .. class .. " " .. bucket)
+      end
+    end
+  end
+end
+
+-- recount forgets the endpoints of a backend that have gone, after a while, and
+-- begins at 0 with those that come: an address may be another pod's by then.
+local function recount(backend, before, after)
+  for host, port in (before or ""):gmatch("(%S+) (%d+)") do
+    if not has(after, host, port) then
+      each_counter(backend, host, port, function(key) counts:expire(key, remembered) end)
+    end
+  end
+  for host, port in (after or ""):gmatch("(%S+) (%d+)") do
+    if not has(before, host, port) then
+      each_counter(backend, host, port, function(key) counts:delete(key) end)
+    end
+  end
+end
+
+-- counts answers with all counters, or with those of the namespace that is asked
+-- for, a line each, after the bounds.
+function M.counts()
+  local below = ngx.var.arg_namespace and ngx.var.arg_namespace .. "."
+  local lines = {table.concat(bounds, " ")}
+  for _, key in ipairs(counts:get_keys(0)) do
+    local value = (not below or key:sub(1, #below) == below) and counts:get(key)
+    if value then
+      lines[#lines + 1] = key .. " " .. value
+    end
+  end
+  lines[#lines + 1] = ""
+  ngx.print(table.concat(lines, "\n"))
+end
+
 -- feed takes lines of a key and its value; a key alone is removed. It answers
 -- 507 if not all of them fit.
 function M.feed()
@@ -150,6 +252,9 @@ function M.feed()
   local body = ngx.req.get_body_data()
   for key, value in (body or ""):gmatch("(%S+) ?([^\n]*)\n") do
     local ok, err = true, nil
+    if key:byte() ~= 33 then -- "!"
+      recount(key, shared:get(key), value)
+    end
     if value == "" then
       shared:delete(key)
     elseif key == "!drain" then

@@ -272,7 +272,7 @@ func FuzzRender(f *testing.F) {
 		}
 
 		paths := map[string]bool{
-			"/": true, "/generation": true, "/stub_status": true, "/endpoints": true, "@again": true, "@unavailable": true,
+			"/": true, "/generation": true, "/stub_status": true, "/endpoints": true, "/counts": true, "@again": true, "@unavailable": true,
 			"/.well-known/acme-challenge/": true,
 		}
 		for _, h := range model.Hosts {

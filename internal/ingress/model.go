@@ -1,5 +1,7 @@
 package ingress
 
+import "time"
+
 // Model is a whole configuration with every name and value already checked.
 type Model struct {
 	Settings Settings
@@ -18,6 +20,10 @@ type Model struct {
 	// Settings.Dir. A name carries the hash of its content, so a changed Secret
 	// is a changed file.
 	Files map[string][]byte
+
+	// Certificates are those that are served, by "NAMESPACE_SECRET". They are no
+	// part of the configuration.
+	Certificates map[string]Certificate
 
 	// Endpoints are the ready ones of each backend, ADDRESS:PORT, sorted. They
 	// are no part of the configuration: NGINX is told of them while it runs.
@@ -39,6 +45,13 @@ type Host struct {
 	HSTSBehindProxy bool   // also of what a proxy in front received over TLS
 
 	Locations []Location
+}
+
+// Certificate is one that is served.
+type Certificate struct {
+	Ends time.Time
+	// Hosts that it is served for, sorted.
+	Hosts []string
 }
 
 // Match is how a location's path is compared.

@@ -114,6 +114,9 @@ func (r *renderer) lua() {
 	w := &r.w
 	w.directive("lua_package_path", r.path("?.lua")+";/usr/share/lua/5.1/?.lua;;")
 	w.directive("lua_shared_dict", "endpoints", "16m")
+	// 5,000 hosts with two endpoints each, which answer in three ways, fill half.
+	w.directive("lua_shared_dict", "counts", "32m")
+	w.directive("log_by_lua", `require("endpoints").count()`)
 	w.directive("init_by_lua", `require("endpoints").generation = `+strconv.Itoa(r.m.Generation))
 }
 
@@ -203,7 +206,7 @@ func (r *renderer) upstreamHeaders(proto string, more [][2]string) {
 
 // responseHeaders writes which fields of an upstream's response are left out and
 // which are added. Both lists hold from one level down to the next only as a
-// whole, so whoever adds to one writes all of it.
+// whole, so a caller that adds to one writes all of it.
 func (r *renderer) responseHeaders(h Host, hidden []string) {
 	hidden = append([]string{"Upgrade", "Trailer", "Proxy-Connection"}, hidden...)
 	if h.HSTS != "" {
@@ -263,6 +266,9 @@ func (r *renderer) status() {
 			w.directive("return", "200", strconv.Itoa(r.m.Generation))
 		})
 		w.block("location", []string{"=", "/stub_status"}, func() { w.directive("stub_status") })
+		w.block("location", []string{"=", "/counts"}, func() {
+			w.directive("content_by_lua", `require("endpoints").counts()`)
+		})
 		w.block("location", []string{"=", "/endpoints"}, func() {
 			w.directive("client_max_body_size", "4m")
 			w.directive("client_body_buffer_size", "4m") // never on the disk

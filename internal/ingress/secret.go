@@ -50,7 +50,7 @@ func (index secretIndex) get(namespace, name string) (*corev1.Secret, error) {
 }
 
 // certificate returns the chain and the key of a TLS Secret as one PEM file,
-// written anew from what was parsed: NGINX refuses a whole configuration for
+// rewritten from what was parsed: NGINX refuses a whole configuration for
 // one bad certificate, so what reaches it must be beyond doubt. It also returns
 // when the first certificate of the chain expires.
 func (index secretIndex) certificate(namespace, name string) (file string, content []byte, ends time.Time, err error) {
@@ -140,7 +140,7 @@ func checkStrength(certificate *x509.Certificate) error {
 	return nil
 }
 
-// passwords returns the users of a Secret, written anew.
+// passwords returns the users of a Secret, rewritten.
 func (index secretIndex) passwords(namespace, name string) (file string, content []byte, err error) {
 	secret, ok := index[types.NamespacedName{Namespace: namespace, Name: name}]
 	if !ok || secret.Type != SecretTypePasswords {

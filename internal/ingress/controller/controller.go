@@ -51,6 +51,14 @@ type Reconciler struct {
 
 	// Addresses are published as the load balancer of every served Ingress.
 	Addresses []networkingv1.IngressLoadBalancerIngress
+	// Certificates is the ConfigMap to publish in when certificates end; without a
+	// name, none.
+	Certificates types.NamespacedName
+
+	// certificates are those that are served, and published what was last written
+	// of them.
+	certificates map[string]ingress.Certificate
+	published    map[string]string
 
 	ready      atomic.Bool
 	generation int
@@ -95,7 +103,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 	}
 	r.ready.Store(true)
 	r.report(problems)
-	r.statuses.want(objects.Ingresses, problems)
+	r.statuses.want(objects.Ingresses, problems, r.certificates)
 	return reconcile.Result{RequeueAfter: calendarInterval}, nil
 }
 
@@ -150,6 +158,7 @@ func pointers[T any](items []T) []*T {
 func (r *Reconciler) serve(ctx context.Context, objects ingress.Objects) (problems []ingress.Problem, wait time.Duration, err error) {
 	model, problems := ingress.Build(objects, r.NGINX.Settings)
 	model.Generation = r.generation
+	r.certificates = model.Certificates
 	rendered := model.Render()
 	if r.serving != nil {
 		if err := r.NGINX.ServeEndpoints(ctx, r.stillServed(model)); err != nil {

@@ -9,9 +9,11 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -42,8 +44,11 @@ type Options struct {
 	Binary     string         // of nginx
 	Status     netip.AddrPort // /healthz, /readyz, /metrics
 	Publish    []netip.Addr   // written to the status of Ingresses
-	Memory     uint64         // that this container may use in bytes, 0 for no limit
-	Log        *slog.Logger
+	// Certificates is the ConfigMap to publish in when certificates end, as
+	// NAMESPACE/NAME; empty for none.
+	Certificates string
+	Memory       uint64 // that this container may use in bytes, 0 for no limit
+	Log          *slog.Logger
 }
 
 // Run serves until the context ends and then stops NGINX in peace, within the
@@ -69,6 +74,7 @@ func Run(ctx context.Context, options Options) error {
 	reconciler := &Reconciler{
 		Client: manager.GetClient(), Events: manager.GetEventRecorder("berth-ingress"), NGINX: server, Log: options.Log,
 	}
+	reconciler.Certificates.Namespace, reconciler.Certificates.Name, _ = strings.Cut(options.Certificates, "/")
 	for _, address := range options.Publish {
 		reconciler.Addresses = append(reconciler.Addresses, networkingv1.IngressLoadBalancerIngress{IP: address.String()})
 	}
@@ -79,8 +85,10 @@ func Run(ctx context.Context, options Options) error {
 		return fmt.Errorf("set up the controller: %w", err)
 	}
 	go server.WatchDisk(ctx)
-	if err := metrics.Registry.Register(stubStatus{server.Get}); err != nil {
-		return fmt.Errorf("register metrics: %w", err)
+	for _, collector := range []prometheus.Collector{stubStatus{server.Get}, requests{get: server.Get}} {
+		if err := metrics.Registry.Register(collector); err != nil {
+			return fmt.Errorf("register metrics: %w", err)
+		}
 	}
 	stopStatus, err := serveStatus(options, statusHandler(reconciler.Ready, server.Get))
 	if err != nil {
@@ -153,7 +161,8 @@ func watch(manager ctrl.Manager, reconciler reconcile.Reconciler) error {
 }
 
 // statusHandler answers /healthz while NGINX answers or has not been started
-// yet, and /readyz while it serves a configuration.
+// yet, /readyz while it serves a configuration, and /metrics: with a namespace,
+// the requests to that one alone.
 func statusHandler(ready func() bool, get func(context.Context, string) ([]byte, error)) http.Handler {
 	check := func(need func() bool) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -171,7 +180,17 @@ func statusHandler(ready func() bool, get func(context.Context, string) ([]byte,
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", check(func() bool { return false }))
 	mux.HandleFunc("GET /readyz", check(func() bool { return true }))
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}))
+	all := promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{})
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		namespace := r.URL.Query().Get("namespace")
+		if namespace == "" {
+			all.ServeHTTP(w, r)
+			return
+		}
+		one := prometheus.NewRegistry()
+		one.MustRegister(requests{get, namespace})
+		promhttp.HandlerFor(one, promhttp.HandlerOpts{}).ServeHTTP(w, r)
+	})
 	return mux
 }
 

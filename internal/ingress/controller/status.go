@@ -21,10 +21,12 @@ type statuses struct {
 	mu        sync.Mutex
 	ingresses []*networkingv1.Ingress
 	leftOut   map[types.UID]bool
-	changed   chan struct{}
+	// certificates are those that are served.
+	certificates map[string]ingress.Certificate
+	changed      chan struct{}
 }
 
-func (s *statuses) want(ingresses []*networkingv1.Ingress, problems []ingress.Problem) {
+func (s *statuses) want(ingresses []*networkingv1.Ingress, problems []ingress.Problem, certificates map[string]ingress.Certificate) {
 	leftOut := map[types.UID]bool{}
 	for _, p := range problems {
 		if p.LeftOut() {
@@ -33,7 +35,7 @@ func (s *statuses) want(ingresses []*networkingv1.Ingress, problems []ingress.Pr
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ingresses, s.leftOut = ingresses, leftOut
+	s.ingresses, s.leftOut, s.certificates = ingresses, leftOut, certificates
 	select {
 	case s.news() <- struct{}{}:
 	default:
@@ -76,7 +78,7 @@ func (r *Reconciler) PublishStatuses(ctx context.Context) error {
 // publish writes what is wanted once. Newer news interrupt it.
 func (r *Reconciler) publish(ctx context.Context) error {
 	r.statuses.mu.Lock()
-	ingresses, leftOut := r.statuses.ingresses, r.statuses.leftOut
+	ingresses, leftOut, certificates := r.statuses.ingresses, r.statuses.leftOut, r.statuses.certificates
 	changed := r.statuses.news()
 	select {
 	case <-changed: // it is being done
@@ -84,6 +86,9 @@ func (r *Reconciler) publish(ctx context.Context) error {
 	}
 	r.statuses.mu.Unlock()
 	var failures []error
+	if err := r.publishCertificates(ctx, certificates); err != nil {
+		failures = append(failures, err)
+	}
 	for _, ing := range ingresses {
 		want := r.Addresses
 		if leftOut[ing.UID] {

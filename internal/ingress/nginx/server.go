@@ -296,7 +296,10 @@ func (s *Server) confirm(ctx context.Context, generation int) error {
 	}
 }
 
-// Get asks NGINX on its status socket for /generation or /stub_status.
+// maxAnswer is more than NGINX's counters can take.
+const maxAnswer = 64 << 20
+
+// Get asks NGINX on its status socket for /generation, /stub_status or /counts.
 func (s *Server) Get(ctx context.Context, path string) ([]byte, error) {
 	return s.ask(ctx, http.MethodGet, path, nil)
 }
@@ -324,7 +327,7 @@ func (s *Server) ask(ctx context.Context, method, path string, content []byte) (
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("ask nginx for %s: %s", path, response.Status)
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return nil, fmt.Errorf("ask nginx for %s: %w", path, err)
 	}
