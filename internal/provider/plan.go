@@ -14,7 +14,7 @@ type Planner interface {
 
 // Plan is what Init would do, and what there is then costs.
 type Plan struct {
-	// Changes are in the order of their names; empty when all is as it shall be.
+	// Changes are in the order of their names; empty when all is as it should be.
 	Changes []Change `json:"changes"`
 	// Costs are those of everything, not of the changes alone.
 	Costs []Cost `json:"costs"`
@@ -60,17 +60,4 @@ func (p *Plan) Monthly() float64 {
 		sum += cost.Dollars
 	}
 	return sum
-}
-
-// Namer is a provider that makes the hosts' DNS records. It can do so only when
-// the platform is installed, which is when the ingress has an address.
-type Namer interface {
-	MakeRecords(ctx context.Context, r progress.Reporter) error
-}
-
-// BucketRemover is a provider whose Destroy keeps the bucket.
-type BucketRemover interface {
-	// RemoveBucket removes the bucket with everything in it, for good. It is
-	// called after Destroy, and names what is kept still.
-	RemoveBucket(ctx context.Context, r progress.Reporter) (kept []string, err error)
 }

@@ -14,11 +14,16 @@ import (
 	"k8s.io/client-go/rest"
 
 	"berth/internal/bucket"
+	"berth/internal/prebuilt"
 	"berth/internal/progress"
 )
 
 // ErrNotUp is returned where a cluster is needed and there is none yet.
 var ErrNotUp = errors.New("the cluster is not up")
+
+// ErrNoCredentials is returned where berth is given nothing to reach a provider
+// by.
+var ErrNoCredentials = errors.New("there are no credentials")
 
 // ErrNoBucket is returned where a bucket is needed and none is configured.
 var ErrNoBucket = errors.New("there is no bucket")
@@ -40,20 +45,32 @@ type Provider interface {
 	Bucket(ctx context.Context) (Bucket, error)
 	// Destroy removes what Init made and nothing else, and names what it keeps.
 	Destroy(ctx context.Context, r progress.Reporter) (kept []string, err error)
+	// Traits are what commands have to know of the provider beforehand.
+	Traits() Traits
 }
 
-// Stopper is a provider whose cluster can be stopped without losing anything.
-// Init starts it again.
-type Stopper interface {
-	Stop(ctx context.Context, r progress.Reporter) error
-}
-
-// Pruner is a provider that keeps images itself and can remove those that
-// nothing needs any more.
-type Pruner interface {
-	// Prune removes every image of berth's that needed does not name. It does
-	// nothing while another command publishes or releases one.
-	Prune(ctx context.Context, needed func(context.Context) ([]string, error)) error
+// Traits are facts about a provider that hold whether its cluster is up or not.
+// Commands go by them, and never by a provider's name.
+type Traits struct {
+	// Cluster is what people call the cluster.
+	Cluster string
+	// Here says that the cluster is the machine that berth runs on.
+	Here bool
+	// Owned says that Destroy removes the cluster with all that is in it, also
+	// one that is stopped or half gone. Otherwise only what berth has put there
+	// goes, and the cluster must answer.
+	Owned bool
+	// KeepsBucket says that a last backup outlives Destroy.
+	KeepsBucket bool
+	// Bucket is the name of the bucket that a [BucketRemover] removes, and
+	// BucketKind what the provider calls one: "Space".
+	Bucket, BucketKind string
+	// Removes and Keeps are what Destroy removes besides environments, and what
+	// it leaves, in words, but for that bucket.
+	Removes, Keeps []string
+	// CheckSize returns an error for what is no size of a node; nil where only
+	// the provider's own service knows.
+	CheckSize func(size string) error
 }
 
 // Cluster is a running cluster and what the platform has to know of it.
@@ -75,6 +92,10 @@ type Cluster struct {
 	// LoadBalancer is how berth installs F5's ingress controller behind a
 	// cloud's load balancer; nil when it does not.
 	LoadBalancer *LoadBalancer
+	// Metrics says whether berth installs metrics-server where nothing measures
+	// nodes and pods yet. A local cluster brings its own; to one of somebody
+	// else's it is not berth's to bring.
+	Metrics bool
 	// Issuer is the cert-manager ClusterIssuer for hosts' certificates.
 	Issuer string
 	// Authority signs hosts' certificates where there is no Issuer; nil when
@@ -82,16 +103,26 @@ type Cluster struct {
 	Authority Authority
 	// Postgres is the image of the database; empty takes the chart's.
 	Postgres string
+	// PostgresOf are the images of other major versions of it; those that are not
+	// named are the official ones.
+	PostgresOf map[int]string
 	// Services are the images of services, by their kind; those that are not
 	// named take the chart's.
 	Services map[string]string
 	// BuildsServices says that the images of services are built from images/,
 	// as no registry may be within reach.
 	BuildsServices bool
+	// MakesUpSecrets says that a secret which nobody gives is made up: the
+	// cluster is for trying things out.
+	MakesUpSecrets bool
 	// HasImage reports whether an image can still be had; nil where its
 	// registry alone knows. An image that was found stays for as long as this
 	// command runs.
 	HasImage func(ctx context.Context, reference string) (bool, error)
+	// PullLogins returns a .dockerconfigjson by which the cluster may pull images
+	// that not everybody may, and nil when all may; it is nil where nodes need
+	// none. An image that nobody here has a login for is an error.
+	PullLogins func(ctx context.Context, references ...string) ([]byte, error)
 	// PodLogs is where the kubelets write; nil for where they usually do.
 	PodLogs *PodLogs
 }
@@ -156,9 +187,12 @@ type Build struct {
 	// Ignore holds patterns of .dockerignore that count besides its own: what
 	// must never enter an image.
 	Ignore []string
+	// Prebuilt is a release of berth that may have built the image already,
+	// from the same source: the image is one of berth's own. nil for none.
+	Prebuilt *prebuilt.Release
 }
 
-// Scale is what nodes there shall be. Zero values leave things as they are.
+// Scale is what nodes there should be. Zero values leave things as they are.
 type Scale struct {
 	Nodes int
 	// Size as "s-2vcpu-4gb".
@@ -187,14 +221,4 @@ func (b Bucket) URL() string {
 		return b.Endpoint
 	}
 	return "https://" + b.Endpoint
-}
-
-// Check is one thing that a provider needs, and whether it is there.
-type Check struct {
-	// Name says what was looked at: "disk space".
-	Name string `json:"name"`
-	// Problem is what is wrong; empty when nothing is.
-	Problem string `json:"problem,omitempty"`
-	// Remedy is the line that mends it.
-	Remedy string `json:"remedy,omitempty"`
 }

@@ -17,6 +17,7 @@ import (
 
 	"berth/internal/config"
 	"berth/internal/fault"
+	"berth/internal/provider"
 	"berth/internal/provider/digitalocean/scope"
 )
 
@@ -35,7 +36,7 @@ const (
 func newAPI(c *config.Config) (*godo.Client, error) {
 	token := c.DotEnv[config.DigitalOceanToken]
 	if token == "" {
-		return nil, fault.WithHint(fault.Usage("there is no token for DigitalOcean"),
+		return nil, fault.WithHint(fault.Usage("%w: there is no token for DigitalOcean", provider.ErrNoCredentials),
 			"make one at https://cloud.digitalocean.com/account/api/tokens and set %s in .env", config.DigitalOceanToken)
 	}
 	client := retryablehttp.NewClient()

@@ -9,8 +9,8 @@ import (
 
 	"github.com/digitalocean/godo"
 
-	"berth/e2e/fakedo/fake"
 	"berth/internal/config"
+	"berth/internal/fakedo/fake"
 	"berth/internal/provider"
 )
 
@@ -29,6 +29,7 @@ func TestWhatIsRefusedIsSentAgainWhenTheAPISays(t *testing.T) {
 	w.do.Inject(
 		fake.Fault{Path: "/v2/kubernetes/clusters", Status: http.StatusTooManyRequests, RetryAfter: time.Second},
 		fake.Fault{Path: "/v2/kubernetes/clusters", Status: http.StatusBadGateway},
+		fake.Fault{Path: "/v2/kubernetes/clusters", Status: http.StatusTooManyRequests}, // of the hour, whose reset is near
 	)
 	began := time.Now()
 	if _, err := w.Cluster(t.Context()); err != nil {

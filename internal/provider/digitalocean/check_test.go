@@ -8,7 +8,7 @@ import (
 	"github.com/digitalocean/godo"
 	"github.com/google/go-cmp/cmp"
 
-	"berth/e2e/fakedo/fake"
+	"berth/internal/fakedo/fake"
 )
 
 func (w *world) remedies(t *testing.T) map[string]string {

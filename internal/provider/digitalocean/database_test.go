@@ -6,8 +6,8 @@ import (
 
 	"github.com/digitalocean/godo"
 
-	"berth/e2e/fakedo/fake"
 	"berth/internal/config"
+	"berth/internal/fakedo/fake"
 )
 
 // withDatabase is a shop whose production is in a managed PostgreSQL, as in
@@ -17,7 +17,7 @@ func withDatabase(t *testing.T) *world {
 	w := start(t)
 	w.config.DigitalOcean.Database = "db-s-1vcpu-1gb"
 	w.config.Environments["production"] = config.Environment{Hosts: []string{"example.com"}, Database: config.NoDatabase}
-	w.mustInit(t)
+	w.initializedAs(t, "with a database")
 	return w
 }
 

@@ -148,9 +148,10 @@ func (p *Provider) fence(ctx context.Context, in *intent, r progress.Reporter) e
 	})
 }
 
-// takeOver has Terraform know exactly what it shall remove: also what a dead
-// run has left behind, and nothing that shall stay.
+// takeOver has Terraform know exactly what it is to remove: also what a dead
+// run has left behind, and nothing that is to stay.
 func (p *Provider) takeOver(ctx context.Context, w *workspace, in *intent, r progress.Reporter) error {
+	in.going = map[string]bool{}
 	// A destroy takes no notice of import blocks.
 	if err := w.writeImports(nil); err != nil {
 		return fmt.Errorf("write what Terraform shall import: %w", err)
@@ -166,8 +167,10 @@ func (p *Provider) takeOver(ctx context.Context, w *workspace, in *intent, r pro
 		if err := progress.Run(r, "Take over "+title(thing.address), func(progress.Step) error { return w.add(ctx, thing.address, thing.id) }); err != nil {
 			return err
 		}
+		in.going[thing.address] = true
 	}
 	for _, address := range slices.Sorted(maps.Keys(in.known.resources)) {
+		in.going[address] = !in.keeps(address)
 		if in.keeps(address) {
 			if err := progress.Run(r, "Keep "+title(address), func(progress.Step) error { return w.forget(ctx, address) }); err != nil {
 				return err
@@ -180,6 +183,10 @@ func (p *Provider) takeOver(ctx context.Context, w *workspace, in *intent, r pro
 // removeAll removes what Terraform knows: only the targets and what depends on
 // them where there are any.
 func (p *Provider) removeAll(ctx context.Context, w *workspace, in *intent, r progress.Reporter, targets ...string) error {
+	going := func(address string) bool { return in.going[address] }
+	if !slices.ContainsFunc(targets, going) && (len(targets) > 0 || !slices.ContainsFunc(slices.Collect(maps.Keys(in.going)), going)) {
+		return nil // Terraform knows of none
+	}
 	plan, err := w.plan(ctx, true, targets...)
 	if err != nil {
 		return err

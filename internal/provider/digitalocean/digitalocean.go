@@ -17,6 +17,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/digitalocean/godo"
@@ -44,6 +46,9 @@ type Provider struct {
 	api    *godo.Client
 	// pause is the time between two looks at what takes minutes.
 	pause time.Duration
+	// workspace is Terraform's since it was opened first: a command plans, makes
+	// and names one after the other, and each start of Terraform takes a second.
+	workspace *workspace
 }
 
 // New returns the provider for the settings under digitalocean in berth.yaml.
@@ -108,9 +113,10 @@ func (p *Provider) open(ctx context.Context, r progress.Reporter) (*workspace, e
 		if err := p.makeFolder(); err != nil {
 			return err
 		}
-		if w, err = openWorkspace(filepath.Join(p.folder(), "terraform"), program, p.config, r); err != nil {
+		if w, err = p.workspace.open(filepath.Join(p.folder(), "terraform"), program, p.config, r); err != nil {
 			return err
 		}
+		p.workspace = w
 		var b *backend
 		if p.config.DigitalOcean.State != "" {
 			if b, err = newBackend(p.config); err != nil {
@@ -133,6 +139,15 @@ func (p *Provider) registry() string {
 		return "registry.digitalocean.com/" + name
 	}
 	return p.config.DigitalOcean.Registry
+}
+
+// pullLogins are for all images but those in the registry at DigitalOcean that
+// the cluster is allowed to read anyway.
+func (p *Provider) pullLogins(ctx context.Context, references ...string) ([]byte, error) {
+	if p.config.DigitalOcean.ContainerRegistry != "" {
+		references = slices.DeleteFunc(slices.Clone(references), func(r string) bool { return strings.HasPrefix(r, p.registry()+"/") })
+	}
+	return image.PullLogins(ctx, references...)
 }
 
 // issuer is the ClusterIssuer of the hosts' certificates, or "".

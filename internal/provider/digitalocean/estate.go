@@ -271,7 +271,7 @@ func (e *estate) unknown(v variables, s state) ([]foundThing, error) {
 	return append(things, records...), err
 }
 
-// unknownRecords are the DNS records that say already what they shall. A host
+// unknownRecords are the DNS records that already say what they should. A host
 // whose record says something else is in use by somebody.
 func (e *estate) unknownRecords(v variables, s state) ([]foundThing, error) {
 	if v.Domain == nil || v.IngressIP == nil {

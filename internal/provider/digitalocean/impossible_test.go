@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"berth/internal/config"
+	"berth/internal/fakedo/fake"
 	"berth/internal/provider"
 )
 
@@ -24,9 +25,10 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 			w.config.DigitalOcean.Database, w.config.DigitalOcean.Maintenance = "db-s-1vcpu-1gb", "any 04:00"
 		}, `digitalocean.maintenance is "any"`, `maintenance: "sunday 04:00"`},
 		{"high availability turned off", func(t *testing.T, w *world) {
-			w.config.DigitalOcean.HighAvailability = true
-			w.mustInit(t)
-			w.config.DigitalOcean.HighAvailability = false
+			initialized(t, w)
+			if err := w.do.Change(func(a *fake.Account) { a.Clusters[0].HA = true }); err != nil {
+				t.Fatal(err)
+			}
 		}, "cannot be undone", "highAvailability: true"},
 		{"a second registry", func(t *testing.T, w *world) {
 			w.makeRegistry(t, "others", "basic")
@@ -75,7 +77,7 @@ func (w *world) makeRecord(t *testing.T, name, kind, data string) {
 	}
 }
 
-// The subscription is the account's, and whoever changed it had a reason.
+// The subscription is the account's, and somebody changed it for a reason.
 func TestTheRegistrysTierStays(t *testing.T) {
 	w := start(t)
 	w.config.DigitalOcean.Registry, w.config.DigitalOcean.ContainerRegistry = "", "shop-images"

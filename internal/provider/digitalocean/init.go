@@ -20,11 +20,13 @@ const (
 	nodesTime = 30 * time.Minute
 )
 
-// intent is what Terraform shall do: to what there is, by which variables.
+// intent is what Terraform is to do: to what there is, by which variables.
 type intent struct {
 	found     *estate
 	known     state
 	variables variables
+	// going are the addresses that a destroy has Terraform remove.
+	going map[string]bool
 }
 
 // Init implements provider.Provider.
@@ -59,12 +61,18 @@ func (p *Provider) converge(ctx context.Context, w *workspace, r progress.Report
 	if err := p.dropLostKeys(ctx, in); err != nil {
 		return err
 	}
-	if err := p.change(ctx, w, in, r); err != nil {
-		return err
-	}
-	after, err := w.state(ctx)
+	changed, err := p.change(ctx, w, in, r)
 	if err != nil {
 		return err
+	}
+	if note := in.delegation(); note != "" {
+		r.Note(note)
+	}
+	after := in.known
+	if changed {
+		if after, err = w.state(ctx); err != nil {
+			return err
+		}
 	}
 	if host := after.text("postgres_host"); host != "" {
 		r.Note("the managed PostgreSQL is at " + host + "; docs/digitalocean.md says how the application finds it")
@@ -123,7 +131,7 @@ func (p *Provider) look(ctx context.Context, w *workspace, change func(*variable
 	// A domain that was there before is used and never removed.
 	v.CreateDomain = v.Domain != nil && (found.domain == nil || known.has(domainAddress))
 	change(&v)
-	return &intent{found, known, v}, nil
+	return &intent{found: found, known: known, variables: v}, nil
 }
 
 // dropLostKeys removes keys of the Space whose secret part nobody knows any
@@ -144,35 +152,35 @@ func (p *Provider) dropLostKeys(ctx context.Context, in *intent) error {
 	return nil
 }
 
-// change plans and applies. A plan that would lose data is refused before
-// anything is changed.
-func (p *Provider) change(ctx context.Context, w *workspace, in *intent, r progress.Reporter) error {
+// change plans and applies, and reports whether there was anything to do. A plan
+// that would lose data is refused before anything is changed.
+func (p *Provider) change(ctx context.Context, w *workspace, in *intent, r progress.Reporter) (changed bool, err error) {
 	if err := in.impossible(); err != nil {
-		return err
+		return false, err
 	}
 	var plan *tfjson.Plan
-	err := progress.Run(r, "Plan", func(progress.Step) (err error) {
+	err = progress.Run(r, "Plan", func(progress.Step) (err error) {
 		if plan, err = w.plan(ctx, false); err != nil {
 			return err
 		}
 		return refuse(plan)
 	})
 	if err != nil {
-		return errors.Join(err, w.dropPlan())
+		return false, errors.Join(err, w.dropPlan())
 	}
 	todo := changes(plan)
 	if len(todo) == 0 && !onlyOutputs(plan) {
-		return w.dropPlan()
+		return false, w.dropPlan()
 	}
 	if len(todo) > 0 {
 		if err := p.announce(ctx, in, todo, r); err != nil {
-			return errors.Join(err, w.dropPlan())
+			return false, errors.Join(err, w.dropPlan())
 		}
 	}
 	if err := p.shrink(ctx, in, r); err != nil {
-		return errors.Join(err, w.dropPlan())
+		return false, errors.Join(err, w.dropPlan())
 	}
-	return w.apply(ctx, r)
+	return true, w.apply(ctx, r)
 }
 
 // announce says what is about to be done, and what everything costs then.
@@ -226,6 +234,9 @@ func (p *Provider) Plan(ctx context.Context, r progress.Reporter) (*provider.Pla
 	}
 	costs, notes, err := p.price(ctx, in.variables, in.found)
 	plan.Costs, plan.Notes = costs, append(plan.Notes, notes...)
+	if note := in.delegation(); note != "" {
+		plan.Notes = append(plan.Notes, note)
+	}
 	return plan, err
 }
 

@@ -15,15 +15,15 @@ import (
 
 	"github.com/digitalocean/godo"
 
-	"berth/e2e/fakedo/fake"
 	"berth/internal/config"
+	"berth/internal/fakedo/fake"
 	"berth/internal/provider"
 	"berth/internal/provider/digitalocean/scope"
 )
 
 func TestAPlanThatWouldReplaceTheClusterIsRefused(t *testing.T) {
 	w := start(t)
-	w.mustInit(t)
+	initialized(t, w)
 	id := w.shop(t).ID
 	// The Space stays where it is; the cluster cannot.
 	w.config.DigitalOcean.Region = "ams3"
@@ -51,6 +51,10 @@ func TestDomainRegistryAndDatabase(t *testing.T) {
 
 	if !strings.Contains(w.said.String(), "the managed PostgreSQL is at ") {
 		t.Error("it does not say where the database is")
+	}
+	const delegation = "example.com resolves only once it is delegated: enter ns1.digitalocean.com, ns2"
+	if strings.Count(w.said.String(), delegation) != 1 {
+		t.Errorf("it does not say once what the registrar must be told:\n%s", w.said)
 	}
 	account := w.account(t)
 	if len(account.Domains) != 1 || len(account.Registries) != 1 || len(account.Databases) != 1 {
@@ -112,6 +116,9 @@ func TestADomainThatWasThereStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.mustInit(t)
+	if strings.Contains(w.said.String(), "registrar") {
+		t.Error("a domain that was there is delegated")
+	}
 	w.makeOrphans(t, w.shop(t).ID)
 	// A host that somebody uses is not taken away from them.
 	wantError(t, w.MakeRecords(t.Context(), w.said), "staging.example.com has a DNS record already, which says 192.0.2.7", "remove that record")

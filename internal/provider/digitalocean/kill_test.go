@@ -18,8 +18,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"berth/e2e/fakedo/fake"
 	"berth/internal/config"
+	"berth/internal/fakedo/fake"
 	"berth/internal/provider"
 	"berth/internal/provider/digitalocean/scope"
 )
@@ -254,13 +254,19 @@ type snapshot struct {
 	secrets map[string]map[string]string
 }
 
-var prepared *snapshot
+var snapshots = map[string]*snapshot{}
 
 // initialized brings a world to where init has left one before.
 func initialized(t *testing.T, w *world) {
 	t.Helper()
-	if prepared == nil {
-		prepared = prepare(t, w)
+	w.initializedAs(t, "plain")
+}
+
+// initializedAs does so for worlds that are configured alike, as a name says.
+func (w *world) initializedAs(t *testing.T, name string) {
+	t.Helper()
+	if prepared := snapshots[name]; prepared == nil {
+		snapshots[name] = prepare(t, w, name)
 	} else {
 		w.config.DigitalOcean.Bucket = prepared.config.DigitalOcean.Bucket
 		for _, name := range []string{config.SpacesAccessKey, config.SpacesSecretKey} {
@@ -280,14 +286,14 @@ func initialized(t *testing.T, w *world) {
 	w.kube.deploy()
 }
 
-func prepare(t *testing.T, w *world) *snapshot {
+func prepare(t *testing.T, w *world, name string) *snapshot {
 	t.Helper()
 	w.mustInit(t)
 	account, err := json.Marshal(w.account(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := filepath.Join(sharedFolder, "initialized")
+	folder := filepath.Join(sharedFolder, "initialized", name)
 	copyFolder(t, w.folder(), folder)
 	return &snapshot{account, folder, *w.config, maps.Clone(w.kube.secrets)}
 }

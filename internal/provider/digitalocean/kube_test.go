@@ -23,7 +23,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"berth/e2e/fakedo/fake"
+	"berth/internal/fakedo/fake"
 )
 
 // apiServer is as much of an API server as draining and waiting need. Its nodes are

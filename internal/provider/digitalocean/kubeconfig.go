@@ -19,7 +19,7 @@ import (
 const kubeconfigSeconds = 12 * 60 * 60
 
 // Cluster implements provider.Provider. The cluster is found by its name, and
-// its credentials are fetched anew each time.
+// its credentials are fetched again each time.
 func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
 	cluster, err := p.findCluster(ctx)
 	if err != nil {
@@ -39,6 +39,8 @@ func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
 	found := &provider.Cluster{
 		Name: d.Cluster, REST: reach, Kubeconfig: p.kubeconfig(),
 		StorageClass: d.StorageClass, IngressClass: d.IngressClass, Issuer: p.issuer(),
+		Metrics:    true, // DOKS has none: it is a 1-Click App of its marketplace
+		PullLogins: p.pullLogins,
 	}
 	found.LoadBalancer = p.loadBalancer()
 	return found, nil

@@ -10,7 +10,7 @@ import (
 	"github.com/digitalocean/godo"
 	"github.com/google/go-cmp/cmp"
 
-	"berth/e2e/fakedo/fake"
+	"berth/internal/fakedo/fake"
 	"berth/internal/provider"
 )
 
@@ -32,7 +32,7 @@ func (w *world) mustInit(t *testing.T) {
 	}
 }
 
-// wantNoChange checks that a plan finds all as it shall be.
+// wantNoChange checks that a plan finds all as it should be.
 func (w *world) wantNoChange(t *testing.T) *provider.Plan {
 	t.Helper()
 	plan, err := w.Plan(t.Context(), w.said)

@@ -16,7 +16,7 @@ import (
 )
 
 // protected are the types of what holds data: no plan but that of Destroy may
-// remove one, not even to make it anew.
+// remove one, not even to make it again.
 var protected = []string{clusterType, bucketType, databaseType, databaseSchemaType, registryType}
 
 // changes are what a plan does, in words.

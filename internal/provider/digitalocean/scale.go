@@ -125,7 +125,7 @@ func (p *Provider) resize(ctx context.Context, client kubernetes.Interface, want
 // pools finds the pool of the wanted size that is to stay, or nil, and those
 // that are to go: Terraform's of another size, and one that berth made and an
 // interrupted scale has left without Terraform's tag. Pools that somebody else
-// made, which have no tag of berth's, are none of either.
+// made have no tag of berth's and count as neither.
 func pools(cluster *godo.KubernetesCluster, size string) (target *godo.KubernetesNodePool, old []*godo.KubernetesNodePool) {
 	for _, pool := range cluster.NodePools {
 		mine := slices.Contains(pool.Tags, mark) || slices.Contains(pool.Tags, defaultPool)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/digitalocean/godo"
 
-	"berth/e2e/fakedo/fake"
+	"berth/internal/fakedo/fake"
 	"berth/internal/provider"
 )
 

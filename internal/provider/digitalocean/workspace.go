@@ -44,32 +44,37 @@ type workspace struct {
 	dir      string
 	exec     *tfexec.Terraform
 	reporter progress.Reporter
+	// remote says that a Space keeps the state, and ready that the plugin is there
+	// for a state that it does not.
+	remote, ready bool
 }
 
-// openWorkspace writes the module into a folder. Terraform is the program's
-// path.
-func openWorkspace(dir, program string, c *config.Config, r progress.Reporter) (*workspace, error) {
+// open writes the module into a folder. Terraform is the program's path. It goes on
+// with the workspace that was opened before, which may be nil.
+func (w *workspace) open(dir, program string, c *config.Config, r progress.Reporter) (*workspace, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make Terraform's folder: %w", err)
 	}
 	if err := os.Chmod(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("close Terraform's folder to others: %w", err)
 	}
-	w := &workspace{dir: dir, reporter: r}
+	if w == nil || w.dir != dir || w.exec.ExecPath() != program {
+		exec, err := tfexec.NewTerraform(dir, program)
+		if err != nil {
+			return nil, err
+		}
+		if err := exec.SetWaitDelay(endTime); err != nil {
+			return nil, err
+		}
+		w = &workspace{dir: dir, exec: exec}
+	}
+	w.reporter = r
 	if err := w.writeModule(); err != nil {
 		return nil, fmt.Errorf("write Terraform's module: %w", err)
 	}
-	exec, err := tfexec.NewTerraform(dir, program)
-	if err != nil {
+	if err := w.exec.SetEnv(environment(c, os.Environ())); err != nil {
 		return nil, err
 	}
-	if err := exec.SetEnv(environment(c, os.Environ())); err != nil {
-		return nil, err
-	}
-	if err := exec.SetWaitDelay(endTime); err != nil {
-		return nil, err
-	}
-	w.exec = exec
 	return w, nil
 }
 
@@ -145,6 +150,11 @@ func (w *workspace) init(ctx context.Context, b *backend) error {
 		}
 		file.Close()
 	}
+	w.remote = b != nil
+	if _, err := os.Stat(w.path(".terraform")); err == nil && w.ready && !w.remote {
+		return w.close()
+	}
+	w.ready = false
 	options := []tfexec.InitOption{tfexec.Reconfigure(true)}
 	if b != nil {
 		var err error
@@ -156,6 +166,7 @@ func (w *workspace) init(ctx context.Context, b *backend) error {
 	if err := w.exec.Init(ctx, options...); err != nil {
 		return explainRun("initialize Terraform", err, nil)
 	}
+	w.ready = !w.remote
 	return w.close()
 }
 
@@ -200,6 +211,9 @@ type state struct {
 
 func (w *workspace) state(ctx context.Context) (state, error) {
 	s := state{resources: map[string]*tfjson.StateResource{}}
+	if info, err := os.Stat(w.path(stateFile)); err == nil && info.Size() == 0 && !w.remote {
+		return s, nil // as init has made it
+	}
 	shown, err := w.exec.Show(ctx)
 	if err != nil {
 		return s, explainRun("read Terraform's state", err, nil)
@@ -278,7 +292,7 @@ func (w *workspace) writeImports(things []foundThing) error {
 }
 
 // untaint tells Terraform that what holds data is good, although making it was
-// interrupted: it would make it anew. What is wrong with it shows in the wait
+// interrupted: it would make it again. What is wrong with it shows in the wait
 // for its nodes.
 func (w *workspace) untaint(ctx context.Context, known state) error {
 	for address, resource := range known.resources {

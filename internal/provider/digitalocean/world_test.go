@@ -13,12 +13,12 @@ import (
 	"github.com/digitalocean/godo"
 	"k8s.io/client-go/kubernetes"
 
-	"berth/e2e/fakedo/fake"
-	"berth/e2e/tfprovider/mirror"
 	"berth/internal/config"
+	"berth/internal/fakedo/fake"
 	"berth/internal/fault"
 	"berth/internal/progress"
 	"berth/internal/s3test"
+	"berth/internal/tfprovider/mirror"
 )
 
 // s3 is the real S3 server behind Spaces.
@@ -54,6 +54,11 @@ func setUp(m *testing.M) (status int, err error) {
 		return 1, err
 	}
 	if s3, err = s3test.Start(); err != nil {
+		return 1, err
+	}
+	// Terraform and its plugin live for a second each: their garbage is not worth
+	// collecting.
+	if err := os.Setenv("GOGC", "off"); err != nil {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, s3.Stop()) }()

@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"strings"
 
-	authorization "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"golang.org/x/sync/errgroup"
 
 	"berth/internal/config"
 	"berth/internal/fault"
@@ -58,7 +55,7 @@ func verdict(name string, err error) provider.Check {
 // checkCluster looks at what must be in the cluster.
 func (p *Provider) checkCluster(ctx context.Context, c *connection, step progress.Step) []provider.Check {
 	step.Detail("permissions")
-	checks := []provider.Check{verdict("permissions", c.checkPermissions(ctx))}
+	checks := []provider.Check{verdict("permissions", c.checkPermissions(ctx, needed(p.config)))}
 	step.Detail("ingress class")
 	checks = append(checks, verdict("ingress class "+p.config.Existing.IngressClass, c.checkIngressClass(ctx, p.config.Existing.IngressClass)))
 	if p.needsVolumes() {
@@ -78,84 +75,7 @@ func (p *Provider) needsVolumes() bool {
 			return true
 		}
 	}
-	return false
-}
-
-// permission is something that berth does in a cluster.
-type permission struct{ group, resource, verbs string }
-
-// needed is all that berth does: what the charts hold and what a deploy reads.
-var needed = []permission{
-	{"", "namespaces", "get create patch delete"},
-	{"", "nodes", "list"},
-	{"", "secrets", "get list create patch delete"},
-	{"", "configmaps", "get create patch delete"},
-	{"", "services", "get create patch delete"},
-	{"", "serviceaccounts", "get create patch delete"},
-	{"", "persistentvolumeclaims", "get list create patch delete"},
-	{"", "pods", "get list watch"},
-	{"", "pods/log", "get"},
-	{"", "events", "list"},
-	{"apps", "deployments", "get list watch create patch delete"},
-	{"apps", "replicasets", "list watch"},
-	{"apps", "statefulsets", "get list watch create patch delete"},
-	{"autoscaling", "horizontalpodautoscalers", "get create patch delete"},
-	{"coordination.k8s.io", "leases", "get create update delete"},
-	{"networking.k8s.io", "ingresses", "get create patch delete"},
-	{"networking.k8s.io", "networkpolicies", "get create patch delete"},
-	{"policy", "poddisruptionbudgets", "get create patch delete"},
-}
-
-// checkPermissions asks the API server itself what the user may do.
-func (c *connection) checkPermissions(ctx context.Context) error {
-	denied := make([]string, len(needed))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(8)
-	for i, want := range needed {
-		group.Go(func() error {
-			var verbs []string
-			for verb := range strings.FieldsSeq(want.verbs) {
-				allowed, err := c.may(ctx, want, verb)
-				if err != nil {
-					return err
-				}
-				if !allowed {
-					verbs = append(verbs, verb)
-				}
-			}
-			if len(verbs) > 0 {
-				denied[i] = strings.Join(verbs, ", ") + " " + want.resource
-			}
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return fmt.Errorf("ask for permissions: %w", err)
-	}
-	var lacks []string
-	for _, one := range denied {
-		if one != "" {
-			lacks = append(lacks, one)
-		}
-	}
-	if len(lacks) > 0 {
-		return fault.WithHint(fmt.Errorf("the user of context %s may not %s", c.name, strings.Join(lacks, "; ")),
-			"let an administrator bind the user to the ClusterRole cluster-admin, or to one that allows these")
-	}
-	return nil
-}
-
-func (c *connection) may(ctx context.Context, p permission, verb string) (bool, error) {
-	resource, sub, _ := strings.Cut(p.resource, "/")
-	review, err := c.client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorization.SelfSubjectAccessReview{
-		Spec: authorization.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorization.ResourceAttributes{
-			Verb: verb, Group: p.group, Resource: resource, Subresource: sub,
-		}},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		return false, err
-	}
-	return review.Status.Allowed, nil
+	return len(p.config.Volumes)+len(p.config.Services) > 0
 }
 
 func (c *connection) checkIngressClass(ctx context.Context, name string) error {

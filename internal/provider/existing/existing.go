@@ -91,6 +91,7 @@ func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
 	return &provider.Cluster{
 		Name: found.name, REST: found.rest, Kubeconfig: e.Kubeconfig,
 		StorageClass: e.StorageClass, IngressClass: e.IngressClass, Issuer: e.Issuer,
+		PullLogins: image.PullLogins,
 	}, nil
 }
 
@@ -152,7 +153,7 @@ func (p *Provider) connect() (*connection, error) {
 	e := p.config.Existing
 	file, err := clientcmd.LoadFromFile(e.Kubeconfig)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.WithHint(fault.Usage("there is no kubeconfig %s", e.Kubeconfig), "set existing.kubeconfig in berth.yaml")
+		return nil, fault.WithHint(fault.Usage("%w: there is no kubeconfig %s", provider.ErrNoCredentials, e.Kubeconfig), "set existing.kubeconfig in berth.yaml")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read kubeconfig %s: %w", e.Kubeconfig, err)

@@ -67,7 +67,7 @@ var prepareBuilder = sync.OnceValue(func() error {
 	if err != nil {
 		return err
 	}
-	if err := testBuilder().compile(ctx, root, details(func(string) {})); err != nil {
+	if err := testBuilder().obtain(ctx, root, nil, progress.Discard); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(l.program(""), 0o755); err != nil {
@@ -471,10 +471,14 @@ COPY --from=build /program /program
 
 func TestARegistryThatCannotBeReachedIsNamedAtOnce(t *testing.T) {
 	b := realBuilder(t)
-	s := imageStore{b.registry, &reach{}}
+	s := imageStore{registry: b.registry, reach: &reach{}}
 	from := files(t, map[string]string{"Dockerfile": "ARG TAG=3\nFROM registry.invalid/python:${TAG}\n"})
 	began := time.Now()
-	_, err := s.contexts(t.Context(), from, progress.Discard)
+	bases, err := image.Bases(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.contexts(t.Context(), from, bases, progress.Discard)
 	if err == nil || !strings.Contains(err.Error(), "line 2") || !strings.Contains(err.Error(), "registry.invalid/python:3") {
 		t.Fatalf("got %v", err)
 	}

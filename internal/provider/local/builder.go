@@ -18,8 +18,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"berth/internal/compile"
 	"berth/internal/fault"
 	"berth/internal/image"
+	"berth/internal/prebuilt"
 	"berth/internal/progress"
 	"berth/internal/provider/local/supervisor"
 )
@@ -36,16 +38,23 @@ func (b builder) dir(elements ...string) string {
 	return b.layout().cached(append([]string{"buildkit"}, elements...)...)
 }
 
-func (b builder) socket() string   { return b.dir("buildkitd.sock") }
-func (b builder) config() string   { return b.dir("buildkitd.toml") }
-func (b builder) log() string      { return b.dir("buildkitd.log") }
-func (b builder) runc() string     { return b.dir("runc") }
-func (b builder) programs() string { return b.layout().cached("kube", "buildkit-"+buildKitVersion) }
-func (b builder) program() string  { return filepath.Join(b.programs(), "buildkitd") }
+func (b builder) socket() string { return b.dir("buildkitd.sock") }
+func (b builder) config() string { return b.dir("buildkitd.toml") }
+func (b builder) log() string    { return b.dir("buildkitd.log") }
+func (b builder) runc() string   { return b.dir("runc") }
+func (b builder) programs() string {
+	return b.layout().cached("kube", "buildkit-"+compile.BuildKitVersion)
+}
+func (b builder) program() string { return filepath.Join(b.programs(), "buildkitd") }
 
-// compile makes BuildKit's programs unless they are there.
-func (b builder) compile(ctx context.Context, source string, step progress.Step) error {
-	return compileBuilder(ctx, b.programs(), source, step)
+// obtain brings BuildKit's programs here unless they are.
+func (b builder) obtain(ctx context.Context, source string, release *prebuilt.Release, r progress.Reporter) error {
+	for _, program := range compile.BuildKit(source) {
+		if err := program.Obtain(ctx, release, filepath.Join(b.programs(), program.Name), r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // client is how images are built while the daemon runs.

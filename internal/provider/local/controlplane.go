@@ -29,7 +29,7 @@ const (
 	schedulerPort = 20259
 	proxyPort     = 20249
 	proxyHealth   = 20256
-	dnsHealth     = 20080
+	metricsPort   = 20443
 	ingressStatus = 10254 // charts/ingress says so
 )
 
@@ -41,6 +41,8 @@ const (
 	proxyUser       = "system:kube-proxy"
 	dnsUser         = "system:coredns"
 	provisionerUser = "berth:provisioner"
+	metricsUser     = "berth:metrics"
+	policiesUser    = "berth:policies"
 	// kubeletClientUser is who the API server is to the kubelets.
 	kubeletClientUser = "kube-apiserver-kubelet-client"
 )
@@ -75,6 +77,10 @@ func (c controlPlane) configure() (kubernetes *authority, err error) {
 	if err != nil {
 		return nil, err
 	}
+	frontProxy, err := loadAuthority(l, frontProxyAuthority, nil)
+	if err != nil {
+		return nil, err
+	}
 	api := c.network.api().String()
 	for _, certificate := range []struct {
 		by    *authority
@@ -90,6 +96,8 @@ func (c controlPlane) configure() (kubernetes *authority, err error) {
 			api, c.network.firstService().String()}},
 		{kubernetes, "apiserver-kubelet-client", kubeletClientUser, "", nil},
 		{kubernetes, "bucket", "bucket", "", []string{"localhost", api}},
+		{frontProxy, frontProxyUser, frontProxyUser, "", nil},
+		{kubernetes, metricsService, metricsService, "", []string{metricsService + ".kube-system.svc"}},
 	} {
 		if err := certificate.by.issue(l.pki(certificate.name+".crt"), certificate.user, certificate.group, certificate.hosts...); err != nil {
 			return nil, err
@@ -97,6 +105,7 @@ func (c controlPlane) configure() (kubernetes *authority, err error) {
 	}
 	for user, group := range map[string]string{
 		adminUser: "system:masters", managerUser: "", schedulerUser: "", proxyUser: "", dnsUser: "", provisionerUser: "",
+		metricsUser: "", policiesUser: "",
 	} {
 		if err := writeKubeconfig(l, kubernetes, c.server(), user, group); err != nil {
 			return nil, err
@@ -135,14 +144,13 @@ resources:
 	corefile := fmt.Sprintf(`.:53 {
 	bind %s
 	errors
-	health 127.0.0.1:%d
 	kubernetes cluster.local in-addr.arpa {
 		kubeconfig %s
 		ttl 5
 	}
 %s	cache 5
 }
-`, c.network.dns(), dnsHealth, c.layout.kubeconfig(dnsUser), c.forward())
+`, c.network.dns(), c.layout.kubeconfig(dnsUser), c.forward())
 	for name, content := range map[string]string{
 		"encryption.yaml": encryption,
 		"Corefile":        corefile,
@@ -177,6 +185,10 @@ func (c controlPlane) bucketKeys() (access, secret string, err error) {
 	return access[:20], secret, err
 }
 
+// collectEarly makes Go programs collect garbage at half as much as usual. What
+// idles makes little of it, so that a smaller heap costs next to no time.
+const collectEarly = "GOGC=50"
+
 // parts are the processes, in the order in which they need each other.
 func (c controlPlane) parts() ([]supervisor.Part, error) {
 	l, api := c.layout, c.network.api().String()
@@ -184,11 +196,11 @@ func (c controlPlane) parts() ([]supervisor.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := "PATH=" + os.Getenv("PATH")
+	environment := []string{"PATH=" + os.Getenv("PATH"), collectEarly}
 	etcd := fmt.Sprintf("https://127.0.0.1:%d", etcdPort)
 	peer := fmt.Sprintf("https://127.0.0.1:%d", etcdPeerPort)
 	component := func(name string, arguments ...string) supervisor.Part {
-		return supervisor.Part{Name: name, Args: append([]string{c.kubernetes, name}, arguments...), Env: []string{path}}
+		return supervisor.Part{Name: name, Args: append([]string{c.kubernetes, name}, arguments...), Env: slices.Clone(environment)}
 	}
 	bucket := component("s3-gateway", "--root", l.buckets(), "--listen", fmt.Sprintf("%s:%d", api, bucketPort),
 		"--cert", l.pki("bucket.crt"), "--key", l.pki("bucket.key"))
@@ -208,8 +220,12 @@ func (c controlPlane) parts() ([]supervisor.Part, error) {
 				"--peer-cert-file", l.pki("etcd.crt"), "--peer-key-file", l.pki("etcd.key"),
 				"--peer-trusted-ca-file", l.pki("etcd-ca.crt"), "--peer-client-cert-auth",
 				"--auto-compaction-retention", "1h", "--logger", "zap",
+				// It has no peer to be in time for, and keeps in memory what has
+				// come since the last snapshot.
+				// https://etcd.io/docs/v3.4/tuning/
+				"--heartbeat-interval", "500", "--election-timeout", "5000", "--snapshot-count", "10000",
 			},
-			Env: []string{path},
+			Env: environment,
 		},
 		component("kube-apiserver",
 			"--bind-address", api, "--advertise-address", api, "--secure-port", fmt.Sprint(apiPort),
@@ -231,6 +247,12 @@ func (c controlPlane) parts() ([]supervisor.Part, error) {
 			"--allow-privileged", "--profiling=false",
 			// Else stopping waits for watches, which pods keep open.
 			"--shutdown-send-retry-after",
+			// It passes requests for metrics on, in the names of those who ask.
+			"--proxy-client-cert-file", l.pki(frontProxyUser+".crt"), "--proxy-client-key-file", l.pki(frontProxyUser+".key"),
+			"--requestheader-client-ca-file", l.pki(frontProxyAuthority+"-ca.crt"), "--requestheader-allowed-names", frontProxyUser,
+			"--requestheader-username-headers", "X-Remote-User", "--requestheader-group-headers", "X-Remote-Group",
+			"--requestheader-extra-headers-prefix", "X-Remote-Extra-",
+			"--enable-aggregator-routing", // straight to the address, with no kube-proxy between
 		),
 		component("kube-controller-manager",
 			"--bind-address", "127.0.0.1", "--secure-port", fmt.Sprint(managerPort), "--leader-elect=false",
@@ -241,7 +263,7 @@ func (c controlPlane) parts() ([]supervisor.Part, error) {
 			"--root-ca-file", l.pki("kubernetes-ca.crt"),
 			"--service-account-private-key-file", l.pki("service-account-ca.key"),
 			"--node-monitor-grace-period", "20s", "--node-monitor-period", "2s",
-			"--terminated-pod-gc-threshold", "50",
+			"--terminated-pod-gc-threshold", "50", "--controllers", controllers(),
 			"--flex-volume-plugin-dir", l.in("volume-plugins"), // else a folder below /usr
 		),
 		component("kube-scheduler",
@@ -260,12 +282,30 @@ func (c controlPlane) parts() ([]supervisor.Part, error) {
 			"--conntrack-max-per-core", "0", "--conntrack-min", "0",
 			"--conntrack-tcp-timeout-established", "0s", "--conntrack-tcp-timeout-close-wait", "0s",
 		),
+		component(policiesPart, "--kubeconfig", l.kubeconfig(policiesUser)),
 		component("coredns", "-conf", l.etc("Corefile")),
 		component("provisioner", "--kubeconfig", l.kubeconfig(provisionerUser), "--root", l.volumes()),
 		bucket,
 		images,
+		component("metrics-server", c.metricsArguments()...),
 	}, nil
 }
+
+// idle are the controller manager's loops that have nothing to do here. Each
+// would watch its part of the API from the start on.
+var idle = []string{
+	// berth issues every certificate itself.
+	"certificatesigningrequest-approving-controller", "certificatesigningrequest-cleaner-controller", "certificatesigningrequest-signing-controller",
+	// Volumes are folders of this machine: nothing is attached, and none has a size.
+	"persistentvolume-attach-detach-controller", "persistentvolume-expander-controller",
+	// Dynamic resources take a driver, which is not here.
+	"device-taint-eviction-controller", "resourceclaim-controller",
+	// For clusters of hundreds of nodes.
+	"ttl-controller",
+}
+
+// controllers are those that run: all that do by default, but for the idle.
+func controllers() string { return "*,-" + strings.Join(idle, ",-") }
 
 // onceRandom returns the content of a file, which is random and made at the
 // first call: 32 bytes in hexadecimal.

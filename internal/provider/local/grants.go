@@ -26,16 +26,21 @@ func grant(ctx context.Context, client kubernetes.Interface) error {
 	if _, err := client.RbacV1().ClusterRoles().Apply(ctx, role, options); err != nil {
 		return fmt.Errorf("apply role of the DNS server: %w", err)
 	}
+	role = rbac.ClusterRole(policiesUser).WithRules(
+		rbac.PolicyRule().WithAPIGroups("").WithResources("pods", "namespaces").WithVerbs("list", "watch"),
+		rbac.PolicyRule().WithAPIGroups("networking.k8s.io").WithResources("networkpolicies").WithVerbs("list", "watch"),
+	)
+	if _, err := client.RbacV1().ClusterRoles().Apply(ctx, role, options); err != nil {
+		return fmt.Errorf("apply role of network policies: %w", err)
+	}
 	for user, role := range map[string]string{
 		dnsUser:           "berth:dns",
+		policiesUser:      policiesUser,
 		provisionerUser:   "system:persistent-volume-provisioner",
 		kubeletClientUser: "system:kubelet-api-admin",
 	} {
-		binding := rbac.ClusterRoleBinding("berth:" + user).
-			WithSubjects(rbac.Subject().WithAPIGroup("rbac.authorization.k8s.io").WithKind("User").WithName(user)).
-			WithRoleRef(rbac.RoleRef().WithAPIGroup("rbac.authorization.k8s.io").WithKind("ClusterRole").WithName(role))
-		if _, err := client.RbacV1().ClusterRoleBindings().Apply(ctx, binding, options); err != nil {
-			return fmt.Errorf("apply role binding of %s: %w", user, err)
+		if err := bind(ctx, client, user, role); err != nil {
+			return err
 		}
 	}
 	class := storage.StorageClass(storageClass).
@@ -43,6 +48,17 @@ func grant(ctx context.Context, client kubernetes.Interface) error {
 		WithProvisioner("berth.local/folder")
 	if _, err := client.StorageV1().StorageClasses().Apply(ctx, class, options); err != nil {
 		return fmt.Errorf("apply storage class: %w", err)
+	}
+	return nil
+}
+
+// bind gives a user a ClusterRole.
+func bind(ctx context.Context, client kubernetes.Interface, user, role string) error {
+	binding := rbac.ClusterRoleBinding("berth:" + user).
+		WithSubjects(rbac.Subject().WithAPIGroup("rbac.authorization.k8s.io").WithKind("User").WithName(user)).
+		WithRoleRef(rbac.RoleRef().WithAPIGroup("rbac.authorization.k8s.io").WithKind("ClusterRole").WithName(role))
+	if _, err := client.RbacV1().ClusterRoleBindings().Apply(ctx, binding, metav1.ApplyOptions{FieldManager: "berth", Force: true}); err != nil {
+		return fmt.Errorf("apply role binding of %s: %w", user, err)
 	}
 	return nil
 }

@@ -2,11 +2,16 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"berth/internal/image"
+	"berth/internal/prebuilt"
 	"berth/internal/progress"
 	"berth/internal/provider"
 )
@@ -16,23 +21,28 @@ import (
 type imageStore struct {
 	registry registry
 	reach    *reach
+	// leaves says that images are for other machines.
+	leaves bool
+	// asItIs has no stand-in made: one that is not there is [errNoStandIn].
+	asItIs bool
 }
 
 func (s imageStore) builder() builder { return builder{s.registry} }
 
 // prepare makes what every build needs once the tools are there.
-func (s imageStore) prepare(ctx context.Context, source string, r progress.Reporter) error {
+func (s imageStore) prepare(ctx context.Context, source string, release *prebuilt.Release, r progress.Reporter) error {
 	// A purge removes this folder, whatever ended a build.
 	if err := os.MkdirAll(s.registry.layout.cached("tmp"), 0o700); err != nil {
 		return fmt.Errorf("make temporary folder: %w", err)
 	}
-	return progress.Run(r, "Compile the image builder", func(step progress.Step) error {
-		return s.builder().compile(ctx, source, step)
-	})
+	return s.builder().obtain(ctx, source, release, r)
 }
 
 // build makes an image in the builder's cache, for push to take it from there.
 func (s imageStore) build(ctx context.Context, b provider.Build, r progress.Reporter) error {
+	if layout, err := s.prebuilt(ctx, b, r); layout != "" || err != nil {
+		return err
+	}
 	_, err := s.solve(ctx, b, image.Result{}, r)
 	return err
 }
@@ -41,7 +51,33 @@ func (s imageStore) build(ctx context.Context, b provider.Build, r progress.Repo
 // and returns the reference by digest: what is released is what runs. Layers
 // stay uncompressed: between programs of one machine that is faster.
 func (s imageStore) push(ctx context.Context, b provider.Build, r progress.Reporter) (byDigest string, err error) {
-	digest, err := s.solve(ctx, b, image.Result{
+	layout, err := s.prebuilt(ctx, b, r)
+	if err != nil {
+		return "", err
+	}
+	if layout != "" {
+		repository, err := s.registry.repository(b.Name)
+		if err != nil {
+			return "", err
+		}
+		digest, err := prebuilt.Push(ctx, layout, repository)
+		if err != nil {
+			return "", fmt.Errorf("take image %s to the registry: %w", b.Name, err)
+		}
+		return registryName + "/" + b.Name + "@" + digest, nil
+	}
+	bases, err := image.Bases(b)
+	if err != nil {
+		return "", err
+	}
+	inputs, digest, err := s.again(ctx, b, bases, r)
+	if err != nil {
+		return "", err
+	}
+	if digest != "" {
+		return registryName + "/" + b.Name + "@" + digest, nil
+	}
+	digest, err = s.solve(ctx, b, image.Result{
 		Output: []string{
 			"type=image", "push=true", "push-by-digest=true", "compression=uncompressed",
 			"name=" + s.registry.address() + "/" + b.Name,
@@ -54,12 +90,74 @@ func (s imageStore) push(ctx context.Context, b provider.Build, r progress.Repor
 	if err := s.registry.tag(ctx, b.Name, digest, strings.TrimPrefix(digest, "sha256:")[:12]); err != nil {
 		return "", err
 	}
+	if err := s.remember(b.Name, lastBuild{inputs, s.begins(ctx, b, bases), digest}); err != nil {
+		return "", err
+	}
 	return registryName + "/" + b.Name + "@" + digest, nil
 }
 
+// prebuilt returns the OCI layout of an image that a release of berth has built
+// already, bringing it into the cache first, or "" where there is none.
+func (s imageStore) prebuilt(ctx context.Context, b provider.Build, r progress.Reporter) (layout string, err error) {
+	if b.Prebuilt == nil {
+		return "", nil
+	}
+	sources, err := image.Sources(b)
+	if err != nil {
+		return "", err
+	}
+	layout = s.registry.layout.cached("prebuilt", b.Name+"-"+sources)
+	if exists(layout) {
+		return layout, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(layout), 0o700); err != nil {
+		return "", fmt.Errorf("make folder of images: %w", err)
+	}
+	lock, err := openLock(layout + ".lock")
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	if err := flock(ctx, lock, unix.LOCK_EX); err != nil || exists(layout) {
+		return layout, err
+	}
+	if there, err := b.Prebuilt.Image(ctx, prebuilt.Part{Name: b.Name, Sources: sources}, layout, r); !there || err != nil {
+		return "", err
+	}
+	earlier, err := filepath.Glob(s.registry.layout.cached("prebuilt", b.Name+"-*"))
+	for _, other := range earlier {
+		if !strings.HasPrefix(other, layout) {
+			err = errors.Join(err, os.RemoveAll(other))
+		}
+	}
+	return layout, err
+}
+
+// use calls work, with the builder running throughout if one of the images has
+// to be built.
+func (s imageStore) use(ctx context.Context, builds []provider.Build, r progress.Reporter, work func() error) error {
+	for _, b := range builds {
+		if layout, err := s.prebuilt(ctx, b, r); err != nil {
+			return err
+		} else if layout == "" {
+			return s.builder().use(ctx, work)
+		}
+	}
+	return work()
+}
+
 func (s imageStore) solve(ctx context.Context, b provider.Build, to image.Result, r progress.Reporter) (digest string, err error) {
+	bases, err := image.Bases(b)
+	if err != nil {
+		return "", err
+	}
+	if _, own := ownProgram(b); !own {
+		// The answers are wanted once the builder has started.
+		go s.reach.unreachable(ctx, bases)
+		go s.reach.toolchain(ctx) //nolint:errcheck // who wants it asks again
+	}
 	err = s.builder().use(ctx, func() error {
-		if to.Contexts, err = s.contexts(ctx, b, r); err != nil {
+		if to.Contexts, err = s.contexts(ctx, b, bases, r); err != nil {
 			return err
 		}
 		digest, err = s.builder().client().Build(ctx, b, to, r)

@@ -62,10 +62,12 @@ func (p *Provider) repairRules(ctx context.Context, log *slog.Logger) error {
 		if err := p.network.loadRules(ctx); err != nil {
 			return err
 		}
-		// kube-proxy would not miss its own before an hour is over.
-		if pid, ok := supervisor.PID(p.layout.supervisor(), "kube-proxy"); ok && !found.holds("ip kube-proxy") {
-			if err := supervisor.End(pid); err != nil {
-				return fmt.Errorf("restart kube-proxy: %w", err)
+		// Others do not miss their own: kube-proxy not before an hour is over.
+		for part, table := range map[string]string{"kube-proxy": "ip kube-proxy", policiesPart: policiesTable} {
+			if pid, ok := supervisor.PID(p.layout.supervisor(), part); ok && !found.holds(table) {
+				if err := supervisor.End(pid); err != nil {
+					return fmt.Errorf("restart %s: %w", part, err)
+				}
 			}
 		}
 	}

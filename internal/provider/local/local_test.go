@@ -85,35 +85,6 @@ func TestRemoveEmptyFoldersSparesOthersFiles(t *testing.T) {
 	}
 }
 
-func TestRecompilesForChangedSources(t *testing.T) {
-	module := t.TempDir()
-	write := func(name, content string) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(module, name), []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	hash := func() string {
-		t.Helper()
-		h, err := hashSources(module)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return h
-	}
-	write("main.go", "package main")
-	write("go.sum", "1")
-	first := hash()
-	write("main_test.go", "package main")
-	if hash() != first {
-		t.Error("a test counts as source")
-	}
-	write("go.sum", "2")
-	if hash() == first {
-		t.Error("another go.sum does not count")
-	}
-}
-
 // A proxy is for what is elsewhere. Whether it is asked is Go's to say, which
 // reads the variables once a process, so each case has one of its own.
 func TestNoProxyIsAskedForTheCluster(t *testing.T) {

@@ -66,8 +66,14 @@ table ip berth {
 }
 `))
 
-// ownTables are the nftables tables of berth and of its kube-proxy.
-var ownTables = []string{"ip berth", "ip kube-proxy", "ip6 kube-proxy"}
+// ownTables are the nftables tables of berth, of its network policies (which
+// kube/policies names) and of its kube-proxy.
+var ownTables = []string{"ip berth", policiesTable, "ip kube-proxy", "ip6 kube-proxy"}
+
+const (
+	policiesPart  = "network-policies"
+	policiesTable = "ip berth-policies"
+)
 
 // askNoProxy has this process, and what it starts, reach the cluster's addresses
 // without the proxy that the machine may need for all others.

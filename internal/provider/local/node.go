@@ -204,7 +204,7 @@ func (n node) parts(kubernetes string) ([]supervisor.Part, error) {
 		{
 			Name: n.containerdPart(),
 			Args: []string{n.layout.program("usr/bin/containerd"), "--config", n.dir("containerd.toml")},
-			Env:  []string{path, containerdHash},
+			Env:  []string{path, containerdHash, collectEarly},
 		},
 		{
 			Name: n.kubeletPart(),
@@ -216,7 +216,7 @@ func (n node) parts(kubernetes string) ([]supervisor.Part, error) {
 				"--node-ip", n.address(),
 				"--cert-dir", n.dir("kubelet", "pki"),
 			},
-			Env: []string{path, kubeletHash},
+			Env: []string{path, kubeletHash, collectEarly},
 		},
 	}, nil
 }
@@ -227,6 +227,15 @@ func hashFile(name string) (string, error) {
 		return "", fmt.Errorf("read configuration: %w", err)
 	}
 	return fmt.Sprintf("CONFIGURATION=%x", sha256.Sum256(content)), nil
+}
+
+// processes are the node's containerd and those of its pods.
+func (n node) processes() []int {
+	pids, _ := cgroupProcesses(n.cgroup()) // a group that is gone has none
+	if pid, ok := supervisor.PID(n.layout.supervisor(), n.containerdPart()); ok {
+		pids = append(pids, pid)
+	}
+	return pids
 }
 
 const cgroupMount = "/sys/fs/cgroup"

@@ -3,6 +3,7 @@ package local
 import (
 	"path/filepath"
 
+	"berth/internal/prebuilt"
 	"berth/internal/provider"
 	"berth/internal/source"
 )
@@ -15,6 +16,18 @@ type program struct {
 	module, source string
 	// path is where the stage "build" leaves it.
 	path string
+	// runs says that the other stages run programs, of Debian's packages.
+	runs bool
+}
+
+var ownPrograms = []program{
+	{image: "pause", module: "kube", source: "./pause", path: "pause"},
+	{image: "ingress", source: "./cmd/ingress", path: "out/ingress", runs: true},
+	{image: "postgres", runs: true},
+	{image: "valkey", runs: true},
+	{image: "backup", source: "./cmd/backup", path: "out/backup", runs: true},
+	{image: "watch", source: "./cmd/watch", path: "out/watch"},
+	{image: "collector", module: "collector", source: ".", path: "collector"},
 }
 
 // ownProgram returns the program of an image of berth's own.
@@ -23,14 +36,7 @@ func ownProgram(b provider.Build) (program, bool) {
 	if err != nil {
 		return program{}, false // an application's build needs none of it
 	}
-	for _, p := range []program{
-		{image: "postgres"},
-		{image: "valkey"},
-		{image: "pause", module: "kube", source: "./pause", path: "pause"},
-		{image: "ingress", source: "./cmd/ingress", path: "out/ingress"},
-		{image: "backup", source: "./cmd/backup", path: "out/backup"},
-		{image: "collector", module: "collector", source: ".", path: "collector"},
-	} {
+	for _, p := range ownPrograms {
 		if b.Dockerfile == filepath.Join(root, "images", p.image, "Dockerfile") {
 			p.module = filepath.Join(root, p.module)
 			return p, true
@@ -40,15 +46,21 @@ func ownProgram(b provider.Build) (program, bool) {
 }
 
 // ownBuilds are the images that the cluster itself runs.
-func ownBuilds(root string) []provider.Build {
+func ownBuilds(root string, release *prebuilt.Release) []provider.Build {
 	var builds []provider.Build
 	for _, name := range []string{"pause", "ingress", "postgres"} {
-		folder := filepath.Join(root, "images", name)
-		context := root
-		if name == "postgres" { // it takes nothing of berth's source
-			context = folder
-		}
-		builds = append(builds, provider.Build{Name: name, Dockerfile: filepath.Join(folder, "Dockerfile"), Context: context})
+		b := ownBuild(root, name)
+		b.Prebuilt = release
+		builds = append(builds, b)
 	}
 	return builds
+}
+
+func ownBuild(root, name string) provider.Build {
+	folder := filepath.Join(root, "images", name)
+	b := provider.Build{Name: name, Dockerfile: filepath.Join(folder, "Dockerfile"), Context: root}
+	if name == "postgres" { // it takes nothing of berth's source
+		b.Context = folder
+	}
+	return b
 }

@@ -36,19 +36,19 @@ const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 // missingPackages returns the packages that are yet to be installed.
 func missingPackages() []string {
-	var missing []string
+	var missing, ask []string
 	for name, program := range installed {
 		if program == "" {
-			// A package that was removed keeps an entry.
-			status, err := exec.Command("dpkg-query", "--show", "--showformat=${db:Status-Status}", name).Output()
-			if err != nil || string(status) != "installed" {
-				missing = append(missing, name)
-			}
+			ask = append(ask, name)
 		} else if _, err := exec.LookPath(program); err != nil {
 			missing = append(missing, name)
 		}
 	}
-	return missing
+	// A package that was removed keeps an entry; for one that never was here the
+	// program fails, and has told of the others.
+	states, _ := exec.Command("dpkg-query", append([]string{"--show", "--showformat=${Package} ${db:Status-Status}\n"}, ask...)...).Output()
+	there := strings.Split(string(states), "\n")
+	return append(missing, slices.DeleteFunc(ask, func(name string) bool { return slices.Contains(there, name+" installed") })...)
 }
 
 // broughtPackages are those of the installed packages that berth brought to this

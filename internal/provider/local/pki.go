@@ -28,9 +28,9 @@ const (
 	renewBefore         = 60 * 24 * time.Hour
 )
 
-// authority is a certificate authority kept as two files. There are three, so
-// that what one signs is not believed by the others' clients: kubernetes, etcd
-// and ingress.
+// authority is a certificate authority kept as two files. There are four, so
+// that what one signs is not believed by the others' clients: kubernetes, etcd,
+// front-proxy and ingress.
 type authority struct {
 	certificate *x509.Certificate
 	key         crypto.Signer

@@ -30,9 +30,11 @@ const (
 // Check looks at everything that this machine must have before anything is
 // changed on it.
 func (p *Provider) Check(ctx context.Context) []provider.Check {
-	checks := []provider.Check{
-		checkRoot(),
-		checkProgram("go", "install Go 1.26 or newer: https://go.dev/doc/install"),
+	checks := []provider.Check{checkRoot()}
+	if p.release == nil { // else what it takes may all be built already
+		checks = append(checks, checkProgram("go", "install Go 1.26 or newer: https://go.dev/doc/install"))
+	}
+	checks = append(checks,
 		checkProgram("apt-get", "berth takes etcd, containerd and PostgreSQL from Debian's packages: run it on Debian or Ubuntu"),
 		p.checkDisk(),
 		checkMemory(),
@@ -41,7 +43,7 @@ func (p *Provider) Check(ctx context.Context) []provider.Check {
 		checkOverlay(thisHost),
 		p.checkAttributes(),
 		p.checkFirewall(ctx),
-	}
+	)
 	// What the cluster holds itself is not in its way.
 	if !p.holdsNetwork() {
 		checks = append(checks, p.checkNetwork(), p.checkPorts())
@@ -257,7 +259,7 @@ func (p *Provider) checkPorts() provider.Check {
 	}
 	look("tcp", p.config.HTTP, net.ListenConfig{}, "name another address in berth.yaml: local: {http: "+otherPort(p.config.HTTP)+"}")
 	look("tcp", p.config.HTTPS, net.ListenConfig{}, "name another address in berth.yaml: local: {https: "+otherPort(p.config.HTTPS)+"}")
-	for _, port := range []int{etcdPort, etcdPeerPort, managerPort, schedulerPort, proxyPort, proxyHealth, dnsHealth, ingressStatus} {
+	for _, port := range []int{etcdPort, etcdPeerPort, managerPort, schedulerPort, proxyPort, proxyHealth, ingressStatus} {
 		look("tcp", fmt.Sprintf("127.0.0.1:%d", port), net.ListenConfig{}, "end what listens on berth's own ports (sudo ss -ltnp shows it)")
 	}
 	// IP_FREEBIND takes an address that is not there.
@@ -286,6 +288,7 @@ func (p *Provider) ownAddresses() []netip.AddrPort {
 		netip.AddrPortFrom(p.network.api(), apiPort),
 		netip.AddrPortFrom(p.network.api(), bucketPort),
 		netip.AddrPortFrom(p.network.api(), registryPort),
+		netip.AddrPortFrom(p.network.api(), metricsPort),
 		netip.AddrPortFrom(p.network.dns(), dnsPort),
 	}
 	for _, port := range []uint16{kubeletPort, kubeletHealth} { // whoever takes one node's takes all nodes'

@@ -28,8 +28,10 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"berth/internal/compile"
 	"berth/internal/config"
 	"berth/internal/fault"
+	"berth/internal/prebuilt"
 	"berth/internal/progress"
 	"berth/internal/provider"
 	"berth/internal/provider/local/supervisor"
@@ -42,6 +44,7 @@ type Provider struct {
 	layout  layout
 	network network
 	images  imageStore
+	release *prebuilt.Release
 
 	prepared struct {
 		sync.Mutex
@@ -66,8 +69,12 @@ func New(c *config.Config) (*Provider, error) {
 }
 
 func newProvider(c config.Local, l layout, n network) *Provider {
-	return &Provider{config: c, layout: l, network: n, images: imageStore{registry{l, n}, &reach{}}}
+	return &Provider{config: c, layout: l, network: n, images: imageStore{registry: registry{l, n}, reach: &reach{}}}
 }
+
+// TakeFrom has the provider take from a release of berth what that has built
+// already.
+func (p *Provider) TakeFrom(release *prebuilt.Release) { p.release = release }
 
 // NeedsRoot reports whether the caller cannot work on this machine's cluster:
 // its processes and its files are root's.
@@ -109,16 +116,18 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 		return err
 	}
 	var binary string
-	own := ownBuilds(root)
+	own := ownBuilds(root, p.release)
 	making, makingCtx := errgroup.WithContext(ctx)
 	making.Go(func() error {
-		return progress.Run(r, "Compile Kubernetes "+KubernetesVersion, func(step progress.Step) (err error) {
-			binary, err = compileKubernetes(makingCtx, p.layout, root, step)
+		program, err := compile.Kubernetes(root)
+		if err != nil {
 			return err
-		})
+		}
+		binary = p.layout.cached("kube", program.Sources, "berth-kube")
+		return program.Obtain(makingCtx, p.release, binary, r)
 	})
 	making.Go(func() error {
-		return p.images.builder().use(makingCtx, func() error { // started once for all
+		return p.images.use(makingCtx, own, r, func() error { // started once for all
 			for _, b := range own {
 				if err := p.images.build(makingCtx, b, r); err != nil {
 					return err
@@ -154,7 +163,10 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 		if client, err = p.waitForAPI(ctx, step); err != nil {
 			return err
 		}
-		return grant(ctx, client)
+		if err := grant(ctx, client); err != nil {
+			return err
+		}
+		return p.serveMetrics(ctx, plane, client)
 	}); err != nil {
 		return err
 	}
@@ -193,7 +205,7 @@ func (p *Provider) fillRegistry(ctx context.Context, s *state, own []provider.Bu
 			return err
 		}
 	}
-	err := p.images.builder().use(ctx, func() error {
+	err := p.images.use(ctx, own, r, func() error {
 		for _, b := range own {
 			byDigest, err := p.images.push(ctx, b, r)
 			if err != nil {
@@ -298,11 +310,12 @@ func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
 		return nil, err
 	}
 	return &provider.Cluster{
-		Name:         "local",
-		REST:         config,
-		Kubeconfig:   p.layout.kubeconfig(adminUser),
-		StorageClass: storageClass,
-		IngressClass: "nginx",
+		Name:           "local",
+		MakesUpSecrets: true,
+		REST:           config,
+		Kubeconfig:     p.layout.kubeconfig(adminUser),
+		StorageClass:   storageClass,
+		IngressClass:   "nginx",
 		Ingress: &provider.Ingress{
 			Image: s.Images["ingress"], HTTP: p.config.HTTP, HTTPS: p.config.HTTPS, Node: p.node(1).name(),
 		},

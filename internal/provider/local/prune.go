@@ -77,7 +77,7 @@ func (p *Provider) Prune(ctx context.Context, needed func(context.Context) ([]st
 	}
 	defer file.Close()
 	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return nil // whoever holds it prunes in turn
+		return nil // its holder prunes in turn
 	}
 	keep, err := needed(ctx)
 	if err != nil {

@@ -19,7 +19,7 @@ func (p *Provider) Publish(ctx context.Context, b provider.Build, r progress.Rep
 	if err := p.prepare(ctx, r); err != nil {
 		return "", err
 	}
-	err = p.images.builder().use(ctx, func() error {
+	err = p.images.use(ctx, []provider.Build{b}, r, func() error {
 		if !supervisor.Running(p.layout.supervisor(), registryPart) {
 			if err := p.images.build(ctx, b, r); err != nil {
 				return err
@@ -72,7 +72,7 @@ func (p *Provider) prepare(ctx context.Context, r progress.Reporter) error {
 	if err != nil {
 		return err
 	}
-	if err := p.images.prepare(ctx, root, r); err != nil {
+	if err := p.images.prepare(ctx, root, p.release, r); err != nil {
 		return err
 	}
 	p.prepared.done = true

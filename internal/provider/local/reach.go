@@ -6,16 +6,21 @@ import (
 	"crypto/x509"
 	"errors"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"berth/internal/image"
 )
 
-// reach finds out which registries can be reached, once a command.
+// reach finds out what builds begin with, once a command: which registries can be
+// reached, and this machine's Go.
 type reach struct {
 	mu    sync.Mutex
 	asked map[string]func() error
+	goMu  sync.Mutex
+	goes  string
 }
 
 // reachTime bounds how long a registry has to answer; a firewall that says
@@ -52,6 +57,23 @@ func (r *reach) ask(ctx context.Context, registry string) error {
 	}
 	r.mu.Unlock()
 	return ask()
+}
+
+// toolchain is the version of this machine's Go, and its minor version.
+func (r *reach) toolchain(ctx context.Context) (version string, minor int, err error) {
+	r.goMu.Lock()
+	defer r.goMu.Unlock()
+	if r.goes == "" {
+		if r.goes, err = goEnvironment(ctx, "GOVERSION"); err != nil { // "go1.26.8"
+			return "", 0, err
+		}
+	}
+	version = strings.TrimPrefix(r.goes, "go")
+	parts := strings.Split(version, ".")
+	if len(parts) > 1 {
+		minor, _ = strconv.Atoi(strings.TrimRight(parts[1], "abcdefghijklmnopqrstuvwxyz-"))
+	}
+	return version, minor, nil
 }
 
 // ping is an error when nobody answers for a registry. Whatever is said counts,

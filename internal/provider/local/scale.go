@@ -175,7 +175,7 @@ func (p *Provider) apply(ctx context.Context, s state) error {
 }
 
 // fits refuses a size that the pods on a node would not fit into: the kubelet
-// would turn them away when it starts anew.
+// would turn them away when it starts again.
 func (p *Provider) fits(ctx context.Context, client kubernetes.Interface, size string) error {
 	reserved, err := reserve(size)
 	if err != nil {

@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"berth/internal/compile"
 	"berth/internal/fault"
 	"berth/internal/image"
 	"berth/internal/progress"
@@ -60,10 +63,10 @@ func isGo(b image.Base, minor int) bool {
 // is none. The builder runs.
 func (s imageStore) standIn(ctx context.Context, base image.Base, r progress.Reporter) (layout string, err error) {
 	if suite := debianSuite(base); suite != "" {
-		return s.debian(ctx, suite, r)
+		return s.debian(ctx, suite, "", r)
 	}
 	if base.Repository == "library/golang" {
-		version, minor, err := toolchain(ctx)
+		version, minor, err := s.reach.toolchain(ctx)
 		if err != nil {
 			return "", err
 		}
@@ -82,14 +85,20 @@ const authorities = "/usr/local/share/ca-certificates"
 
 // debian makes the stand-in for a suite of Debian's: its smallest set of
 // packages, and the authorities that this machine trusts, as what a build
-// downloads comes the same way.
-func (s imageStore) debian(ctx context.Context, suite string, r progress.Reporter) (layout string, err error) {
-	own, err := fingerprint(authorities)
-	if err != nil {
+// downloads comes the same way. Those stay out of images for other machines,
+// which are for a platform, as "linux/arm64", where it is not this machine's.
+func (s imageStore) debian(ctx context.Context, suite, platform string, r progress.Reporter) (layout string, err error) {
+	own, name := "", suite
+	if s.leaves {
+		name += "-bare-" + architecture(platform)
+	} else if own, err = fingerprint(authorities); err != nil {
 		return "", err
 	}
-	return s.makeBase(ctx, suite+own, func(folder string) (provider.Build, map[string]string, error) {
+	return s.makeBase(ctx, name+own, platform, func(folder string) (provider.Build, map[string]string, error) {
 		arguments := append(debianTrust(), "--quiet", "--variant=minbase", "--include=ca-certificates")
+		if platform != "" {
+			arguments = append(arguments, "--architectures="+architecture(platform))
+		}
 		if own != "" {
 			arguments = append(arguments,
 				"--customize-hook=copy-in "+authorities+" "+filepath.Dir(authorities),
@@ -128,19 +137,21 @@ func fingerprint(folder string) (string, error) {
 	return fmt.Sprintf("-%.4x", hash.Sum(nil)), nil
 }
 
-// golang makes the stand-in for Go's images, of this machine's toolchain.
+// golang makes the stand-in for Go's images, of this machine's toolchain without
+// its own tests, half of its files: BuildKit looks at each when a program is
+// copied out of the image's root.
 func (s imageStore) golang(ctx context.Context, version string, r progress.Reporter) (layout string, err error) {
-	debian, err := s.debian(ctx, "trixie", r)
+	debian, err := s.debian(ctx, "trixie", "", r)
 	if err != nil {
 		return "", err
 	}
-	return s.makeBase(ctx, "golang-"+version+"-"+filepath.Base(debian), func(folder string) (provider.Build, map[string]string, error) {
+	return s.makeBase(ctx, "golang-"+version+"-"+filepath.Base(debian), "", func(folder string) (provider.Build, map[string]string, error) {
 		root, err := goEnvironment(ctx, "GOROOT")
 		if err != nil {
 			return provider.Build{}, nil, err
 		}
 		b, err := baseBuild(folder, `FROM debian:trixie
-COPY --from=goroot . /usr/local/go
+COPY --from=goroot --exclude=test --exclude=**/testdata --exclude=**/*_test.go . /usr/local/go
 ENV GOTOOLCHAIN=local GOPATH=/go PATH=/go/bin:/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 WORKDIR /go
 `)
@@ -157,12 +168,17 @@ func baseBuild(folder, dockerfile string) (provider.Build, error) {
 	return provider.Build{Dockerfile: file, Context: folder}, nil
 }
 
+var errNoStandIn = errors.New("the stand-in is not made yet")
+
 // makeBase makes an OCI layout of an image, once, however many commands want
 // it: what prepares its build is called with a folder for the build's files.
-func (s imageStore) makeBase(ctx context.Context, name string, prepare func(folder string) (provider.Build, map[string]string, error), r progress.Reporter) (layout string, err error) {
+func (s imageStore) makeBase(ctx context.Context, name, platform string, prepare func(folder string) (provider.Build, map[string]string, error), r progress.Reporter) (layout string, err error) {
 	layout = s.base(name)
 	if exists(layout) {
 		return layout, nil
+	}
+	if s.asItIs {
+		return "", errNoStandIn
 	}
 	if err := os.MkdirAll(filepath.Dir(layout), 0o700); err != nil {
 		return "", fmt.Errorf("make folder of base images: %w", err)
@@ -184,7 +200,7 @@ func (s imageStore) makeBase(ctx context.Context, name string, prepare func(fold
 	if err != nil {
 		return "", fmt.Errorf("make base image %s: %w", name, err)
 	}
-	b.Name = name
+	b.Name, b.Platform = name, platform
 	if _, err := s.builder().client().Build(ctx, b, image.Result{
 		Contexts: contexts, Output: []string{"type=oci", "tar=false", "compression=uncompressed", "dest=" + partial},
 	}, r); err != nil {
@@ -196,14 +212,11 @@ func (s imageStore) makeBase(ctx context.Context, name string, prepare func(fold
 	return layout, nil
 }
 
-// contexts returns what takes the place of images and stages of a build.
-func (s imageStore) contexts(ctx context.Context, b provider.Build, r progress.Reporter) (map[string]string, error) {
-	bases, err := image.Bases(b)
-	if err != nil {
-		return nil, err
-	}
+// contexts returns what takes the place of a build's images, bases, and of its
+// stages.
+func (s imageStore) contexts(ctx context.Context, b provider.Build, bases []image.Base, r progress.Reporter) (map[string]string, error) {
 	if own, ok := ownProgram(b); ok {
-		return s.ownContexts(ctx, own, bases, r)
+		return s.ownContexts(ctx, own, b.Platform, bases, r)
 	}
 	contexts := map[string]string{}
 	unreachable := s.reach.unreachable(ctx, bases)
@@ -230,9 +243,13 @@ func (s imageStore) contexts(ctx context.Context, b provider.Build, r progress.R
 
 // ownContexts are those of berth's own images: no registry is asked, and the
 // program is compiled here, where Go's cache has most of it.
-func (s imageStore) ownContexts(ctx context.Context, own program, bases []image.Base, r progress.Reporter) (map[string]string, error) {
+func (s imageStore) ownContexts(ctx context.Context, own program, platform string, bases []image.Base, r progress.Reporter) (map[string]string, error) {
 	contexts := map[string]string{}
-	debian, err := s.debian(ctx, "trixie", r)
+	base := platform
+	if !own.runs || architecture(platform) == runtime.GOARCH {
+		base = "" // files alone are taken of it, or it is this machine's
+	}
+	debian, err := s.debian(ctx, "trixie", base, r)
 	if err != nil {
 		return nil, err
 	}
@@ -242,30 +259,19 @@ func (s imageStore) ownContexts(ctx context.Context, own program, bases []image.
 	if own.path == "" {
 		return contexts, nil
 	}
-	folder := s.registry.layout.cached("programs", own.image)
+	folder := s.registry.layout.cached("programs", own.image, architecture(platform))
+	program := compile.Program{Title: own.image, Module: own.module, Package: own.source, Arch: architecture(platform)}
 	err = progress.Run(r, "Compile "+own.image, func(step progress.Step) error {
-		return compile(ctx, own.module, filepath.Join(folder, own.path), "-s -w", step, own.source)
+		return program.Build(ctx, filepath.Join(folder, own.path), step)
 	})
 	contexts["build"] = folder
 	return contexts, err
 }
 
-// toolchain is the version of this machine's Go, and its minor version.
-func toolchain(ctx context.Context) (version string, minor int, err error) {
-	version, err = goEnvironment(ctx, "GOVERSION") // "go1.26.8"
-	if err != nil {
-		return "", 0, err
-	}
-	version = strings.TrimPrefix(version, "go")
-	parts := strings.Split(version, ".")
-	if len(parts) > 1 {
-		minor, _ = strconv.Atoi(strings.TrimRight(parts[1], "abcdefghijklmnopqrstuvwxyz-"))
-	}
-	return version, minor, nil
-}
-
 func goEnvironment(ctx context.Context, name string) (string, error) {
-	output, err := goCommand(ctx, "/", "env", name).Output()
+	command := exec.CommandContext(ctx, "go", "env", name)
+	command.Dir = "/"
+	output, err := command.Output()
 	if err != nil {
 		return "", fmt.Errorf("ask go for %s: %w", name, err)
 	}

@@ -77,22 +77,6 @@ func TestDebianIsTrustedWhereTheMachineDoesNot(t *testing.T) {
 	}
 }
 
-// The version in the code names the folder of its programs, so that another
-// version of BuildKit is compiled when kube/ asks for one.
-func TestBuildKitVersionIsThatOfTheModule(t *testing.T) {
-	root, err := source.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := os.ReadFile(filepath.Join(root, "kube", "go.mod"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(content), "github.com/moby/buildkit "+buildKitVersion+" ") {
-		t.Errorf("kube/go.mod requires another BuildKit than %s", buildKitVersion)
-	}
-}
-
 // Every Dockerfile of berth's own says what takes the place of its stage.
 func TestOwnProgramsAreThoseOfTheirDockerfiles(t *testing.T) {
 	root, err := source.Root()

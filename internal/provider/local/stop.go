@@ -89,7 +89,7 @@ func (p *Provider) stopPods(ctx context.Context, step progress.Step) error {
 	var emptying errgroup.Group
 	for _, number := range s.Nodes {
 		emptying.Go(func() error {
-			ctx, cancel := context.WithTimeout(ctx, containerGrace+30*time.Second)
+			ctx, cancel := patienceFor(p.node(number).processes, containerGrace+30*time.Second).during(ctx)
 			defer cancel()
 			runtime, err := p.node(number).containers(ctx)
 			if err != nil {

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -72,6 +73,25 @@ func (w *patience) pass(now time.Time, busy map[int]time.Duration) {
 	w.last, w.busy = now, busy
 }
 
+// errSpent is the cause of the end of a context that patience had run out for.
+var errSpent = errors.New("nothing moves any more")
+
+// during returns a context that ends when patience is spent.
+func (w *patience) during(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		for !w.spent() {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(250 * time.Millisecond):
+			}
+		}
+		cancel(errSpent)
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
 // busyFor is for how long the threads of a process have run or waited for a
 // processor (schedstat: nanoseconds of both).
 func busyFor(pid int) time.Duration {
@@ -99,7 +119,7 @@ func busyFor(pid int) time.Duration {
 // the last attempt's. It tries at least once.
 func poll(ctx context.Context, w *patience, attempt func(context.Context) error) error {
 	for {
-		// A request that a killed process took along must not hang for ever.
+		// A request that a killed process took along must not hang forever.
 		tryCtx, cancel := context.WithTimeout(ctx, 20*time.Second)
 		err := attempt(tryCtx)
 		cancel()

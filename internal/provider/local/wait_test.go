@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -35,6 +36,26 @@ func TestPatienceRunsOutWhileNothingMoves(t *testing.T) {
 				t.Errorf("%s are left, want %s", w.left, test.left)
 			}
 		})
+	}
+}
+
+// Waiting for something ends when it does nothing, and then says so.
+func TestWaitingEndsWhenNothingMoves(t *testing.T) {
+	ctx, cancel := patienceFor(func() []int { return nil }, 100*time.Millisecond).during(t.Context())
+	defer cancel()
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Minute):
+		t.Fatal("it goes on without end")
+	}
+	if !errors.Is(context.Cause(ctx), errSpent) {
+		t.Errorf("it ended by %v", context.Cause(ctx))
+	}
+	busy := func() []int { return []int{os.Getpid()} }
+	ctx, cancel = patienceFor(busy, time.Hour).during(t.Context())
+	cancel()
+	if <-ctx.Done(); !errors.Is(context.Cause(ctx), context.Canceled) {
+		t.Errorf("what was done with ended by %v", context.Cause(ctx))
 	}
 }
 

@@ -22,7 +22,7 @@ type identity struct {
 	// Started is the process's start time in clock ticks since boot, field 22
 	// of /proc/PID/stat (proc_pid_stat(5)).
 	Started string `json:"started"`
-	// Boot is the kernel's boot id: ids and ticks begin anew with each boot.
+	// Boot is the kernel's boot id: ids and ticks begin again with each boot.
 	Boot string `json:"boot"`
 	// Part is what was started, so that a changed part is not adopted.
 	Part *Part `json:"part,omitempty"`
@@ -93,6 +93,7 @@ func recordedPart(name string, part Part) (pid int, alive bool) {
 type process struct {
 	pid   int
 	pidfd *os.File
+	fd    int // pidfd's; its own method Fd would have it block
 }
 
 func watch(pid int) (*process, error) {
@@ -100,18 +101,32 @@ func watch(pid int) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch process %d: %w", pid, err)
 	}
-	return &process{pid, os.NewFile(uintptr(fd), "pidfd")}, nil
+	// What does not block is waited for by Go's poller: without a thread, and
+	// without looking again and again.
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("watch process %d: %w", pid, err)
+	}
+	return &process{pid, os.NewFile(uintptr(fd), "pidfd"), fd}, nil
 }
 
 // wait returns when the process has ended or ctx is done.
 func (p *process) wait(ctx context.Context) {
+	stop := context.AfterFunc(ctx, func() {
+		p.pidfd.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // then it is looked at below
+	})
+	defer stop()
+	if raw, err := p.pidfd.SyscallConn(); err == nil {
+		raw.Read(func(uintptr) bool { return p.ended(0) }) //nolint:errcheck // as above
+	}
+	// Where the poller cannot wait for it.
 	for ctx.Err() == nil && !p.ended(100*time.Millisecond) {
 	}
 }
 
 // ended waits up to a duration for the process to end.
 func (p *process) ended(within time.Duration) bool {
-	fds := []unix.PollFd{{Fd: int32(p.pidfd.Fd()), Events: unix.POLLIN}}
+	fds := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}
 	n, err := unix.Poll(fds, int(within.Milliseconds()))
 	return err == nil && n > 0
 }
@@ -120,7 +135,7 @@ func (p *process) ended(within time.Duration) bool {
 func (p *process) stop(log *slog.Logger) {
 	defer p.pidfd.Close()
 	log.Info("stopping", "pid", p.pid)
-	if err := unix.PidfdSendSignal(int(p.pidfd.Fd()), unix.SIGTERM, nil, 0); err == nil {
+	if err := unix.PidfdSendSignal(p.fd, unix.SIGTERM, nil, 0); err == nil {
 		for deadline := time.Now().Add(stopGrace); time.Now().Before(deadline); {
 			if p.ended(100 * time.Millisecond) {
 				return
@@ -128,7 +143,7 @@ func (p *process) stop(log *slog.Logger) {
 		}
 		log.Warn("did not stop in time, killing", "pid", p.pid)
 	}
-	unix.PidfdSendSignal(int(p.pidfd.Fd()), unix.SIGKILL, nil, 0) //nolint:errcheck // gone already is as good
+	unix.PidfdSendSignal(p.fd, unix.SIGKILL, nil, 0) //nolint:errcheck // gone already is as good
 	for !p.ended(time.Second) {
 		log.Warn("waiting for a killed process", "pid", p.pid)
 	}

@@ -35,7 +35,7 @@ type Part struct {
 	Env []string `json:"env,omitempty"`
 }
 
-// spec is what the supervisor shall do, as its file says.
+// spec is what the supervisor is to do, as its file says.
 type spec struct {
 	Parts []Part `json:"parts"`
 	// Stop ends the supervisor after its parts.
@@ -44,6 +44,7 @@ type spec struct {
 
 const (
 	pollInterval = 200 * time.Millisecond // how soon a new spec is noticed
+	logInterval  = 10 * time.Second       // how often the logs' sizes are looked at
 	stopGrace    = 20 * time.Second       // from SIGTERM to SIGKILL
 	settled      = 10 * time.Second       // a part that ran this long starts again at once
 	maxBackoff   = 5 * time.Second
@@ -52,17 +53,48 @@ const (
 
 // Apply makes parts what the supervisor of dir keeps running: it starts new
 // ones, stops the ones that are gone and restarts those that changed. It starts
-// a supervisor, the command in argv, if none is running. Parts come up after
-// Apply returned.
+// a supervisor, the command in argv, if none is running. What is not wanted any
+// more, or not as it is, has ended when Apply returns; parts come up after that.
 func Apply(dir Dir, parts []Part, argv []string) error {
 	for _, file := range []string{dir.record(""), dir.Log("")} {
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 			return fmt.Errorf("make supervisor folder: %w", err)
 		}
 	}
+	before, err := Parts(dir)
+	if err != nil {
+		return fmt.Errorf("read supervisor spec: %w", err)
+	}
 	if err := writeJSON(dir.spec(), spec{Parts: parts}); err != nil {
 		return fmt.Errorf("write supervisor spec: %w", err)
 	}
+	if err := ensure(dir, argv); err != nil {
+		return err
+	}
+	// Else the old ones would still answer a caller who waits for the new.
+	return awaitEnd(dir, slices.DeleteFunc(before, func(old Part) bool {
+		return slices.ContainsFunc(parts, func(wanted Part) bool { return reflect.DeepEqual(wanted, old) })
+	}))
+}
+
+// awaitEnd waits until none of the parts runs as it is described.
+func awaitEnd(dir Dir, parts []Part) error {
+	for deadline := time.Now().Add(time.Duration(len(parts)+1) * stopGrace); ; time.Sleep(pollInterval / 10) {
+		parts = slices.DeleteFunc(parts, func(part Part) bool {
+			now, alive := recorded(dir.record(part.Name))
+			return !alive || now.Part == nil || !reflect.DeepEqual(*now.Part, part)
+		})
+		if len(parts) == 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the supervisor does not stop %s", parts[0].Name)
+		}
+	}
+}
+
+// ensure starts a supervisor where none runs.
+func ensure(dir Dir, argv []string) error {
 	for deadline := time.Now().Add(stopGrace); ; time.Sleep(pollInterval / 10) {
 		lock, err := tryLock(dir)
 		if err != nil {
@@ -195,11 +227,15 @@ func (s *supervisor) run(ctx context.Context) error {
 	if len(s.argv) > 0 {
 		standby.Go(func() { s.keepStandby(keepStandby) })
 	}
-	ticker := time.NewTicker(pollInterval)
+	ticker, logs := time.NewTicker(pollInterval), time.NewTicker(logInterval)
 	defer ticker.Stop()
+	defer logs.Stop()
+	var seen fs.FileInfo
 	for {
 		var wanted spec
-		if err := readJSON(s.dir.spec(), &wanted); err != nil {
+		if now, err := os.Stat(s.dir.spec()); err == nil && same(seen, now) {
+			// Parts that die are started again without being asked for.
+		} else if err := readJSON(s.dir.spec(), &wanted); err != nil {
 			s.log.Error("read spec", "error", err) // keep what runs
 		} else if wanted.Stop {
 			endStandby()
@@ -210,9 +246,11 @@ func (s *supervisor) run(ctx context.Context) error {
 			return nil
 		} else {
 			s.reconcile(ctx, wanted.Parts)
+			seen = now // a file that came since then is read once more
 		}
-		s.rotateLogs()
 		select {
+		case <-logs.C:
+			s.rotateLogs()
 		case <-ctx.Done():
 			// Told to end, not to stop the cluster: the parts go on.
 			endStandby()
@@ -221,6 +259,11 @@ func (s *supervisor) run(ctx context.Context) error {
 		case <-ticker.C:
 		}
 	}
+}
+
+// same reports whether two looks at a file that is replaced met the same one.
+func same(before, now fs.FileInfo) bool {
+	return before != nil && os.SameFile(before, now) && before.ModTime().Equal(now.ModTime())
 }
 
 // adoptAll takes hold of every wanted part that runs, to stop it.
@@ -317,7 +360,7 @@ func (s *supervisor) adoptOrStart(part Part, log *slog.Logger) (*process, error)
 	}
 	log.Info("started", "pid", pid)
 	p, err := watch(pid)
-	// Reap it, whoever else looks at it through its descriptor.
+	// Reap it, no matter who else looks at it through its descriptor.
 	go command.Wait() //nolint:errcheck // the exit is what the loop above reports
 	return p, err
 }

@@ -51,6 +51,9 @@ func TestFollowsTheSpec(t *testing.T) {
 	changed := sleeper("changes")
 	changed.Env = append(changed.Env, "CONFIGURATION=2")
 	apply(t, dir, sleeper("stays"), changed, sleeper("comes"))
+	if alive(changes) || alive(goes) {
+		t.Error("what is not wanted any more could still be taken for what is")
+	}
 	await(t, dir, "comes", 0)
 	if now := await(t, dir, "changes", changes); now == changes {
 		t.Error("a changed part was not started again")

@@ -1,0 +1,86 @@
+package local
+
+import (
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"berth/internal/config"
+	"berth/internal/prebuilt"
+	"berth/internal/progress"
+	"berth/internal/provider"
+	"berth/internal/publish"
+	"berth/internal/registrytest"
+	"berth/internal/source"
+)
+
+// An image of a release needs no builder, and is fetched once.
+func TestImagesOfAReleaseAreNotBuilt(t *testing.T) {
+	built := registrytest.Image(t)
+	of := registrytest.Publish(t, registrytest.Start(t)+"/berth", publish.List{Images: []provider.Build{built}})
+	s := imageStore{registry: registry{layout{cache: t.TempDir()}, network{netip.MustParsePrefix("10.118.0.0/16")}}, reach: &reach{}}
+	built.Prebuilt = prebuilt.New(of)
+	for range 2 {
+		if err := s.build(t.Context(), built, progress.Discard); err != nil {
+			t.Fatal(err)
+		}
+		// What would start the builder has nothing to start.
+		worked := false
+		if err := s.use(t.Context(), []provider.Build{built}, progress.Discard, func() error { worked = true; return nil }); err != nil || !worked {
+			t.Fatalf("work was done: %v, %v", worked, err)
+		}
+		of.Repository = "127.0.0.1:1/gone"
+		built.Prebuilt = prebuilt.New(of) // another command, away from the registry
+	}
+	// Another Dockerfile is another image, which this release does not have.
+	if err := os.WriteFile(built.Dockerfile, []byte("FROM scratch\nCOPY hello /other\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if layout, err := s.prebuilt(t.Context(), built, progress.Discard); layout != "" || err != nil {
+		t.Errorf("got %q, %v", layout, err)
+	}
+	built.Prebuilt = nil
+	if layout, err := s.prebuilt(t.Context(), built, progress.Discard); layout != "" || err != nil {
+		t.Errorf("without a release: %q, %v", layout, err)
+	}
+}
+
+// Go is needed where everything is compiled, and not where a release has it.
+func TestGoIsNeededWithoutARelease(t *testing.T) {
+	named := func(p *Provider) string {
+		var names []string
+		for _, check := range p.Check(t.Context()) {
+			names = append(names, check.Name)
+		}
+		return " " + strings.Join(names, " ") + " "
+	}
+	p := newProvider(config.Local{}, layout{state: t.TempDir(), cache: t.TempDir()}, network{netip.MustParsePrefix("10.118.0.0/16")})
+	if !strings.Contains(named(p), " go ") {
+		t.Error("nobody looks for Go")
+	}
+	p.TakeFrom(prebuilt.New(prebuilt.Reference{}))
+	if strings.Contains(named(p), " go ") {
+		t.Error("Go is asked for beside a release")
+	}
+}
+
+// An image whose build runs programs needs a machine that runs them.
+func TestImagesOfAnotherArchitecture(t *testing.T) {
+	root, err := source.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := map[string]bool{}
+	for _, b := range PlatformImages(root) {
+		if Emulates(b, "linux/riscv64") != nil {
+			left[b.Name] = true
+		}
+		if err := Emulates(b, "linux/"+architecture("")); err != nil {
+			t.Errorf("%s for this machine: %v", b.Name, err)
+		}
+	}
+	if len(left) != 4 || left["pause"] || left["collector"] {
+		t.Errorf("these need an emulator: %v", left)
+	}
+}

@@ -1,0 +1,28 @@
+package provider
+
+import "net"
+
+// URL is where the cluster serves a host.
+func (c *Cluster) URL(host string) string {
+	// Without berth's own ingress the cluster's listens on the usual ports,
+	// and without an issuer TLS is the affair of whatever stands before it.
+	if c.Ingress == nil {
+		if c.Issuer == "" && c.Authority == nil {
+			return "http://" + host
+		}
+		return "https://" + host
+	}
+	if _, port := c.Ingress.TLS(); port != "443" {
+		host = net.JoinHostPort(host, port)
+	}
+	return "https://" + host
+}
+
+// TLS splits the address of HTTPS, which package config has checked.
+func (i *Ingress) TLS() (ip, port string) {
+	ip, port, err := net.SplitHostPort(i.HTTPS)
+	if err != nil {
+		return i.HTTPS, "443"
+	}
+	return ip, port
+}
