@@ -206,6 +206,45 @@ func (d Duration) Seconds() int { return int(time.Duration(d) / time.Second) }
 
 func (d Duration) String() string { return time.Duration(d).String() }
 
+// Judge is how long the answers of a new revision are looked at after it serves; 0
+// where berth.yaml says nothing, and negative for never.
+type Judge time.Duration
+
+// How long a judging takes: less sees too little, more nobody waits for.
+const (
+	shortestJudge = 10 * time.Second
+	longestJudge  = 10 * time.Minute
+)
+
+// UnmarshalText reads a duration, or "never".
+func (j *Judge) UnmarshalText(text []byte) error {
+	if string(text) == "never" {
+		*j = -1
+		return nil
+	}
+	var d Duration
+	if err := d.UnmarshalText(text); err != nil || time.Duration(d) < shortestJudge || time.Duration(d) > longestJudge {
+		return fmt.Errorf("must be a duration from %s to %s like 60s, or never", Duration(shortestJudge), Duration(longestJudge))
+	}
+	*j = Judge(d)
+	return nil
+}
+
+// UnmarshalJSON reads the number of nanoseconds that a Judge is in JSON.
+func (j *Judge) UnmarshalJSON(data []byte) error {
+	return json.Unmarshal(data, (*time.Duration)(j))
+}
+
+// JudgeOf returns how long the answers of an environment's new revision are looked
+// at; 0 for not at all.
+func (c *Config) JudgeOf(environment string) time.Duration {
+	own := c.Environments[environment].Judge
+	if own == 0 {
+		own = c.Judge
+	}
+	return max(0, time.Duration(own))
+}
+
 // HasWeb reports whether there is a process that answers requests.
 func (c *Config) HasWeb() bool { return c.Port != 0 }
 

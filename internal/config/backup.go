@@ -18,6 +18,9 @@ type Backup struct {
 	Keep Keep `yaml:"keep"`
 	// Format of PostgreSQL's dumps: plain, which is the default, or custom.
 	Format string `yaml:"format"`
+	// Continuous says whether the write-ahead log goes there as it is written; nil
+	// stands for no.
+	Continuous *bool `yaml:"continuous"`
 	// Recipients are age public keys. With any, backups are encrypted.
 	Recipients []string `yaml:"recipients"`
 }
@@ -42,11 +45,15 @@ const (
 	BackupIdentity = "BACKUP_AGE_IDENTITY"
 )
 
-// setDefaults backs PostgreSQL up daily, and nothing else unless it is asked
-// for.
+// setDefaults backs PostgreSQL up daily and continuously, and nothing else unless it
+// is asked for.
 func (b *Backup) setDefaults(d Database) {
 	if d == Postgres {
 		fill(&b.Schedule, "17 3 * * *")
+	}
+	if d == Postgres && b.Enabled() && b.Continuous == nil {
+		continuous := true
+		b.Continuous = &continuous
 	}
 	if b.Enabled() && b.Keep == (Keep{}) {
 		b.Keep = Keep{Last: 7, Daily: 14, Weekly: 8, Monthly: 12}
@@ -55,6 +62,9 @@ func (b *Backup) setDefaults(d Database) {
 
 // Enabled reports whether there are backups.
 func (b Backup) Enabled() bool { return b.Schedule != "" && b.Schedule != Never }
+
+// Streams reports whether the write-ahead log is backed up continuously.
+func (b Backup) Streams() bool { return b.Enabled() && b.Continuous != nil && *b.Continuous }
 
 // Due returns when the next backup is to begin after one at the time given.
 func (b Backup) Due(after time.Time) (time.Time, error) {
@@ -74,6 +84,17 @@ func isSchedule(schedule string) bool {
 
 func (c *Config) validateBackup(m *mistakes, at string, e Environment) {
 	b := e.Backup
+	if e.Rehearse && !b.Enabled() {
+		m.add(strings.TrimSuffix(at, ".backup")+".rehearse", "needs a backup to make a copy of: set backup.schedule")
+	}
+	if b.Continuous != nil && *b.Continuous {
+		switch {
+		case e.Database != Postgres:
+			m.add(at+".continuous", "is for the database %s, whose write-ahead log it keeps; this one is %q", Postgres, e.Database)
+		case !b.Enabled():
+			m.add(at+".continuous", "needs a schedule: it is when a base is made")
+		}
+	}
 	if !b.Enabled() {
 		return
 	}

@@ -41,6 +41,7 @@ func TestWhatIsBackedUp(t *testing.T) {
 func TestBackupMistakes(t *testing.T) {
 	for keys, want := range map[string]string{
 		"    backup: {schedule: '17 3 * * *'}\n":                                    "must be never where there is no database",
+		"    database: sqlite\n    rehearse: true\n":                                "environments.live.rehearse: needs a backup to make a copy of",
 		"    database: postgres\n    backup: {schedule: often}\n":                   "environments.live.backup.schedule: must be five fields",
 		"    database: postgres\n    backup: {schedule: 'CRON_TZ=UTC 1 1 * * *'}\n": "must be five fields",
 		"    database: postgres\n    backup: {schedule: '61 3 * * *'}\n":            "must be five fields",

@@ -49,6 +49,9 @@ type Config struct {
 
 	// Release runs before the pods of a new revision.
 	Release Release `yaml:"release"`
+	// Judge is how long the answers of a new revision are looked at; see
+	// [Config.JudgeOf].
+	Judge Judge `yaml:"judge"`
 	// Processes are the workers and cron jobs, by name.
 	Processes map[string]Process `yaml:"processes"`
 	// Volumes for files, by name.
@@ -66,6 +69,9 @@ type Config struct {
 	// Environments by name, usually staging and production.
 	Environments map[string]Environment `yaml:"environments"`
 
+	// Previews are environments of branches.
+	Previews Previews `yaml:"previews"`
+
 	Local        Local        `yaml:"local"`
 	DigitalOcean DigitalOcean `yaml:"digitalocean"`
 	Existing     Existing     `yaml:"existing"`
@@ -79,17 +85,25 @@ type Config struct {
 	// that berth.yaml and the providers know. Its values are secret.
 	DotEnv map[string]string `yaml:"-"`
 
+	// preview says that it is that of a preview; see [Config.Preview].
+	preview bool
 	// order holds the environments' names as they stand in berth.yaml, and
 	// lines the line of every key, for messages.
 	order []string
 	lines map[string]int
 }
 
+// BerthRelease names where a release of berth's own is taken from: a mirror, or
+// another release by its digest. See package prebuilt.
+const BerthRelease = "BERTH_RELEASE"
+
 // Environment is one place where the application runs: a namespace of its name.
 type Environment struct {
 	Hosts    []string `yaml:"hosts"`
 	Database Database `yaml:"database"`
-	Replicas int      `yaml:"replicas"`
+	// DatabaseVersion is the major version of PostgreSQL.
+	DatabaseVersion int `yaml:"databaseVersion"`
+	Replicas        int `yaml:"replicas"`
 	// Env is laid over the application's.
 	Env map[string]string `yaml:"env"`
 	// Secrets come on top of the application's.
@@ -102,6 +116,11 @@ type Environment struct {
 	UpstreamTLS bool `yaml:"upstreamTLS"`
 	// Backup says when its database is backed up.
 	Backup Backup `yaml:"backup"`
+	// Rehearse has every deploy tried first on a copy of the environment, made of its
+	// newest backup.
+	Rehearse bool `yaml:"rehearse"`
+	// Judge goes before the application's.
+	Judge Judge `yaml:"judge"`
 	// Values are laid over the chart's, last.
 	Values map[string]any `yaml:"values"`
 }
@@ -116,6 +135,9 @@ const (
 	SQLite     Database = "sqlite"
 	Postgres   Database = "postgres"
 )
+
+// PostgresVersion is the major version of PostgreSQL where none is named.
+const PostgresVersion = 17
 
 // Local holds the settings of the provider on this machine.
 type Local struct {
@@ -181,6 +203,14 @@ func (c *Config) EnvironmentNames() []string {
 	return names
 }
 
+// Only returns the configuration with one of its environments and no other.
+func (c *Config) Only(environment string) *Config {
+	one := *c
+	one.Environments = map[string]Environment{environment: c.Environments[environment]}
+	one.order = []string{environment}
+	return &one
+}
+
 // Path returns a path of berth.yaml, which is relative to its folder, as an
 // absolute one.
 func (c *Config) Path(relative string) string {
@@ -221,12 +251,16 @@ func (c *Config) setDefaults() {
 	c.DigitalOcean.setDefaults(c.Name)
 	for name, e := range c.Environments {
 		fill(&e.Database, NoDatabase)
+		if e.Database == Postgres {
+			fill(&e.DatabaseVersion, PostgresVersion)
+		}
 		if !c.onlyWorks() {
 			fill(&e.Replicas, 1)
 		}
 		e.Backup.setDefaults(e.Database)
 		c.Environments[name] = e
 	}
+	c.Previews.setDefaults(c)
 }
 
 func fill[T comparable](field *T, value T) {

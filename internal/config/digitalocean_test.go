@@ -1,6 +1,7 @@
 package config
 
 import (
+	"os"
 	"strings"
 	"testing"
 )
@@ -56,4 +57,26 @@ func load(t *testing.T, text string) *Config {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// What a stranger copies out of the documentation is a whole berth.yaml.
+func TestTheDocumentedFileIsWhole(t *testing.T) {
+	text, err := os.ReadFile("../../docs/digitalocean.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(text), "```yaml\n")
+	snippet, _, closed := strings.Cut(rest, "```")
+	if !found || !closed {
+		t.Fatal("there is no snippet")
+	}
+	snippet = strings.ReplaceAll(snippet, "\n   ", "\n")
+	for _, written := range []string{snippet, strings.Replace(snippet, "registry: ghcr.io/me", "containerRegistry: my-shop", 1)} {
+		c, err := Load(folder(t, map[string]string{File: strings.TrimPrefix(written, "   "), "Dockerfile": "FROM scratch"}), nil)
+		if err != nil {
+			t.Errorf("%v\n%s", err, written)
+		} else if c.Provider != "digitalocean" || c.DigitalOcean.Cluster != "my-shop" {
+			t.Errorf("it describes %+v", c.DigitalOcean)
+		}
+	}
 }

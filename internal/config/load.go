@@ -86,17 +86,20 @@ func Load(dir string, environ []string) (*Config, error) {
 	if err := c.readS3cfg(); err != nil {
 		return nil, err
 	}
+	if err := c.checkAlerts(); err != nil {
+		return nil, err
+	}
 	return c, c.Validate()
 }
 
 // knownVariables are the names that the process environment may override.
 func (c *Config) knownVariables() []string {
-	names := []string{BucketAccessKey, BucketSecretKey, BackupWebhook, BackupIdentity, LogsEndpoint, LogsSourceID, LogsAPIKey}
+	names := []string{BerthRelease, BucketAccessKey, BucketSecretKey, BackupWebhook, BackupIdentity, LogsEndpoint, LogsSourceID, LogsAPIKey, AlertsURL, AlertsPingURL}
 	names = append(names, DigitalOceanToken, SpacesAccessKey, SpacesSecretKey, DigitalOceanAPIURL, SpacesEndpointURL)
 	names = append(names, c.Build.Secrets...)
 	for environment := range c.Environments {
 		for _, secret := range c.SecretsOf(environment) {
-			names = append(names, secret, OwnSecret(environment, secret))
+			names = append(names, secret, OwnSecret(environment, secret), PreviewSecret(secret))
 		}
 	}
 	return names

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -111,7 +112,11 @@ func TestMistakesAreNamedWithTheirLines(t *testing.T) {
 		{"a key misspelt", "prot: 80\n", []string{`line 1: prot: there is no such key; did you mean "port"?`}},
 		{"a key in the wrong case", "existing: {ingressclass: x}\n", []string{`did you mean "ingressClass"?`}},
 		{"a key that is like none", "environments:\n  staging:\n    colour: red\n",
-			[]string{"line 3: environments.staging.colour: there is no such key; the keys here are hosts, database, replicas, env, secrets, processes, upstreamTLS, backup, values"}},
+			[]string{"line 3: environments.staging.colour: there is no such key; the keys here are hosts, database, databaseVersion, replicas, env, secrets, processes, upstreamTLS, backup, rehearse, judge, values"}},
+		{"a time to judge that is none", "judge: 5s\nenvironments: {staging: {judge: soon}}\n", []string{
+			`line 1: judge: must be a duration from 10s to 10m0s like 60s, or never; it is "5s"`,
+			`line 2: environments.staging.judge: must be a duration from 10s to 10m0s like 60s, or never; it is "soon"`,
+		}},
 		{"a key written twice", "name: a\nname: b\n", []string{"line 2: name: is written twice, first in line 1"}},
 		{"wrong kinds", "port: eighty\nsecrets: A\nenv: [A]\nname: {}\n", []string{
 			"berth.yaml has 4 mistakes",
@@ -186,6 +191,28 @@ func TestValidateSeesWhatWasChangedAfterLoad(t *testing.T) {
 	c.Provider = "existing"
 	if err := c.Validate(); !fault.IsUsage(err) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestJudgeOfAnEnvironmentGoesBeforeTheApplications(t *testing.T) {
+	const environments = "environments: {staging: {hosts: [a.localhost]%s}}\nname: tiny\nimage: tiny:1\nport: 80\n"
+	for _, test := range []struct {
+		application, environment string
+		want                     time.Duration
+	}{
+		{"", "", 0},
+		{"judge: 60s\n", "", time.Minute},
+		{"judge: 60s\n", ", judge: 2m", 2 * time.Minute},
+		{"judge: 60s\n", ", judge: never", 0},
+		{"judge: never\n", ", judge: 10s", 10 * time.Second},
+	} {
+		c, err := Load(folder(t, map[string]string{File: test.application + fmt.Sprintf(environments, test.environment)}), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.JudgeOf("staging"); got != test.want {
+			t.Errorf("%q and %q: %s, want %s", test.application, test.environment, got, test.want)
+		}
 	}
 }
 

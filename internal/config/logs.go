@@ -3,6 +3,8 @@ package config
 import (
 	"slices"
 	"strings"
+
+	"berth/internal/fault"
 )
 
 // Logs says where the application's log lines go.
@@ -54,16 +56,19 @@ func (c *Config) validateLogs(m *mistakes) {
 		if sink == NoSink && len(c.Logs.Sinks) > 1 {
 			m.add("logs.sinks", "%s must stand alone", NoSink)
 		}
-		if sink == OTLPSink || sink == FramesSink {
-			for _, name := range []string{LogsEndpoint, LogsAPIKey} {
-				// Validation also runs before .env has been read.
-				if c.DotEnv != nil && c.DotEnv[name] == "" {
-					m.add("logs.sinks", "%s needs %s in .env", sink, name)
-				}
+	}
+}
+
+// CheckLogSinks returns an error when .env does not say what a sink needs. Only
+// those who install the log agent need it: a deploy by CI has no .env.
+func (c *Config) CheckLogSinks() error {
+	needs := map[string][]string{OTLPSink: {LogsEndpoint, LogsAPIKey}, FramesSink: {LogsEndpoint, LogsAPIKey, LogsSourceID}}
+	for _, sink := range c.Logs.Sinks {
+		for _, name := range needs[sink] {
+			if c.DotEnv[name] == "" {
+				return fault.WithHint(fault.Usage("logs.sinks in %s: %s needs %s in .env", File, sink, name), "docs/logs.md has the values for the common aggregators")
 			}
 		}
-		if sink == FramesSink && c.DotEnv != nil && c.DotEnv[LogsSourceID] == "" {
-			m.add("logs.sinks", "%s needs %s in .env", sink, LogsSourceID)
-		}
 	}
+	return nil
 }

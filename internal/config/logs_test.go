@@ -21,9 +21,13 @@ func TestWhereLogLinesGo(t *testing.T) {
 		{"twice", "logs: {sinks: [bucket, bucket]}\n", "", nil, "named twice"},
 		{"nowhere and somewhere", "logs: {sinks: [none, bucket]}\n", "", nil, "must stand alone"},
 		{"without a key", "logs: {sinks: [otlp]}\n", "LOGS_ENDPOINT=https://in.example.com\n", nil, "needs LOGS_API_KEY in .env"},
+		{"without an endpoint", "logs: {sinks: [frames]}\n", "", nil, "needs LOGS_ENDPOINT in .env"},
 		{"without a source", "logs: {sinks: [frames]}\n", "LOGS_ENDPOINT=https://in.example.com\nLOGS_API_KEY=key\n", nil, "needs LOGS_SOURCE_ID in .env"},
 	} {
 		got, err := Load(folder(t, map[string]string{File: live("") + c.keys, ".env": c.env}), nil)
+		if err == nil {
+			err = got.CheckLogSinks()
+		}
 		if c.mistake != "" {
 			if err == nil || !strings.Contains(err.Error(), c.mistake) {
 				t.Errorf("%s: got %v, want %q", c.what, err, c.mistake)

@@ -29,3 +29,9 @@ func ParseSize(text string) (Size, error) {
 	gigabytes, _ := strconv.ParseInt(match[2], 10, 64)
 	return Size{CPUs: cpus, Memory: gigabytes << 30}, nil
 }
+
+// CheckSize returns an error for what [ParseSize] does not take.
+func CheckSize(size string) error {
+	_, err := ParseSize(size)
+	return err
+}

@@ -21,6 +21,7 @@ func (c *Config) Validate() error {
 		c.validateEnvironment(m, name, c.Environments[name])
 	}
 	c.validateHosts(m)
+	c.validatePreviews(m)
 	c.validateLogs(m)
 	c.validateLocal(m)
 	switch c.Provider {
@@ -37,7 +38,7 @@ func (c *Config) validateEnvironment(m *mistakes, name string, e Environment) {
 	switch {
 	case len(validation.IsDNS1123Label(name)) > 0:
 		m.add(at, "the name must be a DNS label, lower-case letters, digits and dashes")
-	case name == "ingress" || name == "logging" || name == "cert-manager" || name == "default" || strings.HasPrefix(name, "kube-"):
+	case name == "ingress" || name == "logging" || name == "cert-manager" || name == "watch" || name == "default" || strings.HasPrefix(name, "kube-"):
 		m.add(at, "the name is that of a namespace which is not the application's")
 	}
 	c.validateHosting(m, at, e)
@@ -45,6 +46,12 @@ func (c *Config) validateEnvironment(m *mistakes, name string, e Environment) {
 	case NoDatabase, SQLite, Postgres:
 	default:
 		m.add(at+".database", "must be none, sqlite or postgres; it is %q", string(e.Database))
+	}
+	switch {
+	case e.Database != Postgres && e.DatabaseVersion != 0:
+		m.add(at+".databaseVersion", "is for the database %s; this one is %q", Postgres, string(e.Database))
+	case e.Database == Postgres && (e.DatabaseVersion < 13 || e.DatabaseVersion > 99):
+		m.add(at+".databaseVersion", "must be a major version of PostgreSQL like %d; it is %d", PostgresVersion, e.DatabaseVersion)
 	}
 	c.validateBackup(m, at+".backup", e)
 	c.validateVariables(m, at+".", e.Env, e.Secrets)
@@ -69,7 +76,7 @@ func (c *Config) validateEnvironment(m *mistakes, name string, e Environment) {
 // answers requests.
 func (c *Config) validateHosting(m *mistakes, at string, e Environment) {
 	if c.onlyWorks() {
-		for _, key := range []string{"hosts", "replicas", "upstreamTLS"} {
+		for _, key := range []string{"hosts", "replicas", "upstreamTLS", "judge"} {
 			if m.has(at + "." + key) {
 				m.add(at+"."+key, "is of the process that answers requests: give its port at the top, or leave this out")
 			}

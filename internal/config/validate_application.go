@@ -110,7 +110,7 @@ func (c *Config) validateImage(m *mistakes) {
 // of it where there is none.
 func (c *Config) validateWeb(m *mistakes) {
 	if c.onlyWorks() {
-		for _, key := range []string{"command", "health"} {
+		for _, key := range []string{"command", "health", "judge"} {
 			if m.has(key) {
 				m.add(key, "is of the process that answers requests: give its port too, or leave out both")
 			}

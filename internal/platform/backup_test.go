@@ -5,10 +5,15 @@ import (
 	"testing"
 
 	"helm.sh/helm/v4/pkg/chart/common/util"
+	core "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
 
 	"berth/charts"
 	"berth/internal/config"
 	"berth/internal/fault"
+	"berth/internal/kube"
 	"berth/internal/provider"
 )
 
@@ -39,7 +44,7 @@ func TestTheScheduleFitsTheChart(t *testing.T) {
 		b := &Backups{environment: "production", config: &config.Config{
 			Name: "shop", DotEnv: c.env, Environments: map[string]config.Environment{"production": {Backup: c.settings, Database: databases[c.what]}},
 		}}
-		p := b.part(c.bucket, "registry.example.com/backup:1")
+		p := b.part(c.bucket, "registry.example.com/backup:1", private{c.env[config.BackupWebhook], c.env[config.BackupIdentity]})
 		chart, err := charts.Load(p.chart)
 		if err != nil {
 			t.Fatal(err)
@@ -58,6 +63,50 @@ func TestTheScheduleFitsTheChart(t *testing.T) {
 			t.Errorf("%s: verify %v, want %v", c.what, got, c.verify)
 		}
 	}
+}
+
+// A deploy by CI, which has no .env, leaves what somebody with one has set.
+func TestSettingsThatOnlyTheClusterKnows(t *testing.T) {
+	const webhook, identity = "https://hooks.example.com/x", "AGE-SECRET-KEY-1"
+	told := []runtime.Object{
+		&core.Secret{ObjectMeta: own("shop-backup-webhook"), Data: map[string][]byte{"url": []byte(webhook)}},
+		&core.Secret{ObjectMeta: own("shop-backup-age"), Data: map[string][]byte{"identity": []byte(identity)}},
+	}
+	for _, test := range []struct {
+		what   string
+		env    map[string]string
+		told   []runtime.Object
+		want   private
+		remain int
+	}{
+		{"nobody has any", nil, nil, private{}, 0},
+		{"the cluster has", nil, told, private{webhook, identity}, 2},
+		{".env goes before it", map[string]string{config.BackupWebhook: "https://other.example.com"}, told, private{"https://other.example.com", identity}, 2},
+		{"an empty one takes it away", map[string]string{config.BackupWebhook: "", config.BackupIdentity: ""}, told, private{}, 0},
+		{"there is none to take away", map[string]string{config.BackupWebhook: ""}, nil, private{}, 0},
+	} {
+		client := fake.NewClientset(test.told...)
+		b := &Backups{client: client, environment: "production", config: &config.Config{Name: "shop", DotEnv: test.env}}
+		got, err := b.private(t.Context())
+		if err != nil || got != test.want {
+			t.Errorf("%s: got %+v, %v", test.what, got, err)
+		}
+		left, err := client.CoreV1().Secrets("production").List(t.Context(), metav1.ListOptions{})
+		if err != nil || len(left.Items) != test.remain {
+			t.Errorf("%s: %d Secrets remain, %v", test.what, len(left.Items), err)
+		}
+	}
+	foreign := own("shop-backup-webhook")
+	foreign.Labels = nil
+	b := &Backups{client: fake.NewClientset(&core.Secret{ObjectMeta: foreign}), environment: "production", config: &config.Config{Name: "shop"}}
+	if _, err := b.private(t.Context()); err == nil || !strings.Contains(err.Error(), "that berth did not make") {
+		t.Errorf("somebody else's Secret: %v", err)
+	}
+}
+
+// own names an object of berth's in production.
+func own(name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: "production", Name: name, Labels: map[string]string{kube.ManagedBy: kube.Manager}}
 }
 
 func TestWhatTheJobSaid(t *testing.T) {

@@ -40,6 +40,9 @@ func OtherClaims(ctx context.Context, cluster *provider.Cluster, c *config.Confi
 // berth.yaml has for its environment.
 func isNamed(claim corev1.PersistentVolumeClaim, c *config.Config) bool {
 	_, ok := c.Environments[claim.Namespace]
+	if ok && claim.Labels["app.kubernetes.io/instance"] == c.Name+"-backup" {
+		return true // what the bucket does not have yet of the database's log
+	}
 	if !ok || claim.Labels["app.kubernetes.io/instance"] != c.Name {
 		return false
 	}

@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"berth/internal/backup"
 	"berth/internal/fault"
@@ -42,8 +43,29 @@ func (b *Backups) Check(ctx context.Context, r progress.Reporter) error {
 		for _, warning := range warnings {
 			r.Note(fmt.Sprint(warning))
 		}
-		return nil
+		return b.noteChecked(ctx)
 	})
+}
+
+// checkedAnnotation on the CronJob says that backups could be made once.
+const checkedAnnotation = "berth/checked"
+
+func (b *Backups) noteChecked(ctx context.Context) error {
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"true"}}}`, checkedAnnotation)
+	_, err := b.client.BatchV1().CronJobs(b.environment).Patch(ctx, b.name(), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: kube.Manager})
+	if err != nil {
+		return fmt.Errorf("note that backups can be made: %w", err)
+	}
+	return nil
+}
+
+// Checked reports whether Check has found nothing amiss since backups are scheduled.
+func (b *Backups) Checked(ctx context.Context) (bool, error) {
+	schedule, err := b.client.BatchV1().CronJobs(b.environment).Get(ctx, b.name(), metav1.GetOptions{})
+	if err != nil {
+		return false, fmt.Errorf("read the schedule of backups: %w", err)
+	}
+	return schedule.Annotations[checkedAnnotation] != "", nil
 }
 
 // Now makes a backup at once, and verifies and prunes as the schedule does. It
@@ -57,8 +79,11 @@ func (b *Backups) Now(ctx context.Context, r progress.Reporter) (id string, err 
 func (b *Backups) Safety(ctx context.Context, r progress.Reporter) (id string, err error) {
 	return b.backUp(ctx, r, func(container *corev1.Container) {
 		for i := range container.Env {
-			if container.Env[i].Name == "BACKUP_KEEP_LAST" {
+			switch container.Env[i].Name {
+			case "BACKUP_KEEP_LAST":
 				container.Env[i].Value = strconv.Itoa(math.MaxInt32)
+			case "BACKUP_CONTINUOUS":
+				container.Env[i].Value = "false" // the stream goes on as it is
 			}
 		}
 	})
@@ -87,14 +112,19 @@ func (b *Backups) Verify(ctx context.Context, id string, r progress.Reporter) er
 	})
 }
 
-// Restore brings a backup back under the database's name; whoever writes must
-// have been stopped. The database that was there is kept, under another name.
-func (b *Backups) Restore(ctx context.Context, id string, r progress.Reporter) (*backup.Restored, error) {
+// Restore brings a backup back under the database's name; who writes must
+// have been stopped. The database that was there is kept, under another name. A backup
+// of another database is taken where from names that.
+func (b *Backups) Restore(ctx context.Context, id, from string, r progress.Reporter) (*backup.Restored, error) {
+	args := []string{"restore", "--yes", "--no-safety-backup", id}
+	if from != "" {
+		args = append(args, "--from="+from)
+	}
 	restored := &backup.Restored{ID: id}
 	err := progress.Run(r, "Restore backup "+id, func(step progress.Step) error {
-		// The role that backups are made as can but read.
+		// The role that makes backups may only read.
 		last, err := b.run(ctx, task{
-			name: "restore", args: []string{"restore", "--yes", "--no-safety-backup", id},
+			name: "restore", args: args,
 			change: b.asOwner, replaces: true,
 		}, step)
 		if err != nil {
@@ -111,13 +141,68 @@ func (b *Backups) Restore(ctx context.Context, id string, r progress.Reporter) (
 	return restored, err
 }
 
+// Moment makes a backup of the database as it was at a moment, from its write-ahead
+// log: of the last one that can be reached, where that is the zero time. It returns the
+// backup's ID.
+func (b *Backups) Moment(ctx context.Context, at time.Time, r progress.Reporter) (id string, err error) {
+	what, when := "the latest moment", "latest"
+	if !at.IsZero() {
+		what, when = at.Local().Format("2006-01-02 15:04:05 MST"), at.UTC().Format(time.RFC3339Nano)
+	}
+	err = progress.Run(r, "Bring back "+what, func(step progress.Step) error {
+		last, err := b.run(ctx, task{name: "moment", args: []string{"moment", "--at=" + when}, change: b.asOwner, replaces: true}, step)
+		if err != nil {
+			return err
+		}
+		var ok bool
+		if id, ok = last["backup"].(string); !ok {
+			return errors.New("the job ended without naming the backup it made")
+		}
+		return nil
+	})
+	return id, err
+}
+
+// A Move brings what the database holds to another server.
+type Move struct {
+	Title string
+	// Host is the other server's, and Image the job's, with the programs of both.
+	Host, Image string
+}
+
+// Move does so, by way of a backup that is restored there and compared.
+func (b *Backups) Move(ctx context.Context, m Move, r progress.Reporter) (*backup.Moved, error) {
+	moved := &backup.Moved{}
+	err := progress.Run(r, m.Title, func(step progress.Step) error {
+		last, err := b.run(ctx, task{
+			name: "move", args: []string{"move", "--to=" + m.Host}, replaces: true,
+			change: func(container *corev1.Container) {
+				b.asOwner(container)
+				container.Image = m.Image
+			},
+		}, step)
+		if err != nil {
+			return err
+		}
+		said, err := json.Marshal(last)
+		if err == nil {
+			err = json.Unmarshal(said, moved)
+		}
+		if err == nil && moved.ID == "" {
+			err = errors.New("the job ended without saying what it moved")
+		}
+		return err
+	})
+	return moved, err
+}
+
 // task is one run of the backup program.
 type task struct {
 	name string // of the Job, after the release's
 	args []string
 	// change changes the container from what the schedule runs; nil does not.
 	change func(*corev1.Container)
-	// replaces ends one of the same name that still runs: whoever may run it
+	// replaces ends one of the same name that still runs: who may run it
 	// holds the environment's lock, so its berth is gone.
 	replaces bool
 }
@@ -126,6 +211,25 @@ type task struct {
 // fields of the last line that was logged. An interrupted run ends the Job.
 func (b *Backups) run(ctx context.Context, t task, step progress.Step) (last map[string]any, err error) {
 	step.Detail("starting the job")
+	schedule, err := b.schedule(ctx)
+	if err != nil {
+		return nil, err
+	}
+	job := b.job(schedule, t)
+	// Helm knows nothing of it; the CronJob takes it along when it goes.
+	job.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(schedule, batch.SchemeGroupVersion.WithKind("CronJob"))}
+	if before, err := b.client.BatchV1().Jobs(b.environment).Get(ctx, job.Name, metav1.GetOptions{}); err == nil && !t.replaces && !ended(before) {
+		return nil, fault.WithHint(fmt.Errorf("job %s is running already", job.Name), "wait for its end: kubectl --kubeconfig %s -n %s logs -f job/%s",
+			b.cluster.Kubeconfig, b.environment, job.Name)
+	}
+	if err := b.removeJob(ctx, job.Name); err != nil {
+		return nil, err
+	}
+	return b.do(ctx, job, step)
+}
+
+// schedule is the CronJob that makes the backups.
+func (b *Backups) schedule(ctx context.Context) (*batch.CronJob, error) {
 	schedule, err := b.client.BatchV1().CronJobs(b.environment).Get(ctx, b.name(), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, fault.WithHint(fmt.Errorf("the backups of %s are not scheduled on this cluster", b.environment), "berth deploy %s", b.environment)
@@ -133,31 +237,29 @@ func (b *Backups) run(ctx context.Context, t task, step progress.Step) (last map
 	if err != nil {
 		return nil, fmt.Errorf("read the schedule: %w", err)
 	}
+	return schedule, nil
+}
+
+// job is what a task runs in.
+func (b *Backups) job(schedule *batch.CronJob, t task) *batch.Job {
+	template := schedule.Spec.JobTemplate.DeepCopy()
 	job := &batch.Job{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: b.name() + "-" + t.name, Namespace: b.environment,
-			Labels: schedule.Spec.JobTemplate.Labels,
-			// Helm knows nothing of it; the CronJob takes it along when it goes.
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(schedule, batch.SchemeGroupVersion.WithKind("CronJob"))},
-		},
-		Spec: schedule.Spec.JobTemplate.Spec,
+		ObjectMeta: metav1.ObjectMeta{Name: b.name() + "-" + t.name, Namespace: b.environment, Labels: template.Labels},
+		Spec:       template.Spec,
 	}
 	none := int32(0)
-	job.Spec.BackoffLimit = &none // whoever waits is told of the first failure
+	job.Spec.BackoffLimit = &none // the one who waits hears of the first failure
 	container := &job.Spec.Template.Spec.Containers[0]
 	container.Args = t.args
 	if t.change != nil {
 		t.change(container)
 	}
-	jobs := b.client.BatchV1().Jobs(b.environment)
-	if before, err := jobs.Get(ctx, job.Name, metav1.GetOptions{}); err == nil && !t.replaces && !ended(before) {
-		return nil, fault.WithHint(fmt.Errorf("job %s is running already", job.Name), "wait for its end: kubectl --kubeconfig %s -n %s logs -f job/%s",
-			b.cluster.Kubeconfig, b.environment, job.Name)
-	}
-	if err := b.removeJob(ctx, job.Name); err != nil {
-		return nil, err
-	}
-	if _, err := jobs.Create(ctx, job, metav1.CreateOptions{}); err != nil {
+	return job
+}
+
+// do makes a Job and returns the fields of the last line that it logged.
+func (b *Backups) do(ctx context.Context, job *batch.Job, step progress.Step) (last map[string]any, err error) {
+	if _, err := b.client.BatchV1().Jobs(b.environment).Create(ctx, job, metav1.CreateOptions{}); err != nil {
 		return nil, fmt.Errorf("make Job %s: %w", job.Name, err)
 	}
 	defer func() {
@@ -182,7 +284,8 @@ func (b *Backups) run(ctx context.Context, t task, step progress.Step) (last map
 	return said.last, nil
 }
 
-// asOwner lets a container of the job in as the database's owner.
+// asOwner lets a container of the job in as the database's owner, who makes the roles
+// of the backups.
 func (b *Backups) asOwner(container *corev1.Container) {
 	for i := range container.Env {
 		switch env := &container.Env[i]; env.Name {
@@ -192,6 +295,10 @@ func (b *Backups) asOwner(container *corev1.Container) {
 			env.ValueFrom.SecretKeyRef.Name = b.databaseSecret()
 		}
 	}
+	// A server that has come in place of one that was lost does not know them yet.
+	container.Env = append(container.Env, corev1.EnvVar{Name: "BACKUP_ROLE_PASSWORD", ValueFrom: &corev1.EnvVarSource{
+		SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: b.secret("database")}, Key: "password"},
+	}})
 }
 
 // removeJob removes a Job of an earlier run and waits until its pod has ended.

@@ -35,6 +35,12 @@ const (
 	logsNamespace = "logging"
 )
 
+// agentPart is the agent's release, but for its values.
+var agentPart = part{
+	chart: agent, name: agent, namespace: logsNamespace,
+	security: "privileged", // it reads a folder of the node
+}
+
 // NewLogs returns the log agent of a cluster.
 func NewLogs(cluster *provider.Cluster, c *config.Config) (*Logs, error) {
 	client, err := kube.Connect(cluster.REST)
@@ -44,20 +50,15 @@ func NewLogs(cluster *provider.Cluster, c *config.Config) (*Logs, error) {
 	return &Logs{cluster, client, c}, nil
 }
 
-// Install brings the log agent to what it shall be and waits until it runs on
+// Install brings the log agent to what it should be and waits until it runs on
 // every node. The bucket may be nil where it is no sink.
 func (l *Logs) Install(ctx context.Context, bucket *provider.Bucket, image string, r progress.Reporter) error {
-	secrets := l.secrets(bucket)
-	p := l.part(bucket, image, checksum(secrets))
-	return progress.Run(r, p.title, func(step progress.Step) error {
-		err := namespace(ctx, l.client, p)
-		for name, data := range secrets {
-			if err == nil {
-				err = kube.Secret{Namespace: logsNamespace, Name: name, Data: bytesOf(data)}.Apply(ctx, l.client)
-			}
-		}
+	return progress.Run(r, "Install the log agent", func(step progress.Step) error {
+		err := namespace(ctx, l.client, agentPart)
 		if err == nil {
-			err = install(ctx, l.cluster, l.client, p, step)
+			err = alone(ctx, l.client, logsNamespace, step, func(ctx context.Context) error {
+				return l.install(ctx, bucket, image, step)
+			})
 		}
 		if err != nil {
 			return fault.WithHint(fmt.Errorf("install the log agent: %w", err),
@@ -65,6 +66,28 @@ func (l *Logs) Install(ctx context.Context, bucket *provider.Bucket, image strin
 		}
 		return nil
 	})
+}
+
+func (l *Logs) install(ctx context.Context, bucket *provider.Bucket, image string, step progress.Step) error {
+	_, present, err := l.release()
+	if err != nil {
+		return err
+	}
+	others, err := l.others(ctx, present)
+	if err != nil {
+		return err
+	}
+	secrets := l.secrets(bucket)
+	p := l.part(bucket, image, checksum(secrets), others)
+	if err := p.pullWith(ctx, l.cluster, l.client); err != nil {
+		return err
+	}
+	for name, data := range secrets {
+		if err := (kube.Secret{Namespace: logsNamespace, Name: name, Data: bytesOf(data)}).Apply(ctx, l.client); err != nil {
+			return err
+		}
+	}
+	return install(ctx, l.cluster, l.client, p, step)
 }
 
 // The Secrets of the agent, apart from the release, so that no secret is in its
@@ -95,7 +118,7 @@ func (l *Logs) secrets(bucket *provider.Bucket) map[string]map[string]string {
 
 func (l *Logs) goesTo(sink string) bool { return slices.Contains(l.config.LogSinks(), sink) }
 
-// checksum changes with the Secrets, so that agents start anew with them. It
+// checksum changes with the Secrets, so that agents start again with them. It
 // tells nothing of them: keys are long and random.
 func checksum(secrets map[string]map[string]string) string {
 	content, err := json.Marshal(secrets) // in the order of its keys
@@ -106,11 +129,11 @@ func checksum(secrets map[string]map[string]string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-func (l *Logs) part(bucket *provider.Bucket, image, checksum string) part {
+func (l *Logs) part(bucket *provider.Bucket, image, checksum string, others []string) part {
 	ports := []int{443, 6443}
 	values := map[string]any{
 		"image":          map[string]any{"reference": image},
-		"namespaces":     l.config.EnvironmentNames(),
+		"namespaces":     union(l.config.EnvironmentNames(), others),
 		"configChecksum": checksum,
 		"bucket":         map[string]any{"enabled": false},
 	}
@@ -141,24 +164,9 @@ func (l *Logs) part(bucket *provider.Bucket, image, checksum string) part {
 		values["logs"] = map[string]any{"folder": from.Folder, "perNode": from.PerNode}
 		values["state"] = map[string]any{"folder": from.State}
 	}
-	return part{
-		title: "Install the log agent", chart: agent, name: agent, namespace: logsNamespace,
-		security: "privileged", // it reads a folder of the node
-		values:   values,
-	}
-}
-
-// Remove takes the agent away, if there is one. What is in the bucket stays.
-func (l *Logs) Remove(ctx context.Context, r progress.Reporter) error {
-	if there, err := l.installed(ctx); err != nil || !there {
-		return err
-	}
-	return progress.Run(r, "Remove the log agent", func(progress.Step) error {
-		if err := uninstall(l.cluster, logsNamespace, agent); err != nil {
-			return err
-		}
-		return kube.DeleteNamespace(ctx, l.client, logsNamespace)
-	})
+	p := agentPart
+	p.values = values
+	return p
 }
 
 func (l *Logs) installed(ctx context.Context) (bool, error) {

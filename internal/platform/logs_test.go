@@ -42,7 +42,7 @@ func TestTheLogAgentFitsItsChart(t *testing.T) {
 			Logs: config.Logs{Sinks: c.sinks}, DotEnv: env, Environments: map[string]config.Environment{"staging": {}, "production": {}},
 		}}
 		secrets := l.secrets(c.bucket)
-		p := l.part(c.bucket, "registry.example.com/collector:1", checksum(secrets))
+		p := l.part(c.bucket, "registry.example.com/collector:1", checksum(secrets), nil)
 		chart, err := charts.Load(p.chart)
 		if err != nil {
 			t.Fatal(err)

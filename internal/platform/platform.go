@@ -23,9 +23,6 @@ import (
 	"berth/internal/provider"
 )
 
-// readyTimeout bounds how long a part of the platform may take to be ready.
-const readyTimeout = 3 * time.Minute
-
 // part is one Helm release of the platform.
 type part struct {
 	title string // for people: "Install the ingress controller"
@@ -35,10 +32,16 @@ type part struct {
 	name      string // of the release
 	namespace string
 	// security is the Pod Security level that the namespace enforces. Empty
-	// leaves the namespace to whoever made it.
+	// leaves the namespace to its maker.
 	security string
 	values   map[string]any
-	// timeout bounds how long it may take to be ready; 0 is readyTimeout.
+	// api is the API that the part serves, as "metrics.k8s.io/v1beta1". Where
+	// something else serves it already, the part is left out.
+	api string
+	// labels are those of its Secrets.
+	labels map[string]string
+	// timeout bounds how long nothing may change before it is ready; 0 is
+	// readyTimeout.
 	timeout time.Duration
 }
 
@@ -66,10 +69,16 @@ func parts(cluster *provider.Cluster) []part {
 	if cluster.LoadBalancer != nil {
 		all = append(all, behindLoadBalancer(cluster)...)
 	}
+	if cluster.Metrics {
+		all = append(all, part{
+			title: "Install metrics-server", chart: "metrics-server", name: "metrics-server", namespace: "metrics-server",
+			security: "restricted", api: kube.MetricsGroupVersion,
+		})
+	}
 	return all
 }
 
-// Install brings the platform to what it shall be and waits until it is ready.
+// Install brings the platform to what it should be and waits until it is ready.
 // A part that is there already in this form is left alone.
 func Install(ctx context.Context, cluster *provider.Cluster, _ *config.Config, r progress.Reporter) error {
 	client, err := kube.Connect(cluster.REST)
@@ -77,6 +86,11 @@ func Install(ctx context.Context, cluster *provider.Cluster, _ *config.Config, r
 		return err
 	}
 	for _, p := range parts(cluster) {
+		if foreign, err := p.foreign(cluster, client); err != nil {
+			return err
+		} else if foreign {
+			continue
+		}
 		if err := progress.Run(r, p.title, func(step progress.Step) error {
 			return install(ctx, cluster, client, p, step)
 		}); err != nil {
@@ -88,6 +102,28 @@ func Install(ctx context.Context, cluster *provider.Cluster, _ *config.Config, r
 		return applyIssuers(ctx, cluster, r)
 	}
 	return nil
+}
+
+// foreign reports whether somebody else's serves the API that the part would
+// serve: it stays, and there cannot be two.
+func (p part) foreign(cluster *provider.Cluster, client kubernetes.Interface) (bool, error) {
+	if p.api == "" {
+		return false, nil
+	}
+	if installed, err := p.installed(cluster); err != nil || installed {
+		return false, err
+	}
+	return kube.Serves(client, p.api)
+}
+
+// installed reports whether the part's release is there.
+func (p part) installed(cluster *provider.Cluster) (bool, error) {
+	release, err := helm.Open(cluster.REST, p.namespace, p.name)
+	if err != nil {
+		return false, err
+	}
+	past, err := release.History()
+	return len(past) > 0, err
 }
 
 // namespace makes the part's namespace, where that is berth's to make.
@@ -128,7 +164,36 @@ func install(ctx context.Context, cluster *provider.Cluster, client kubernetes.I
 	if err := release.Recover(past); err != nil {
 		return err
 	}
-	return release.Apply(ctx, wanted, stored(p.values), present != nil, helm.Change{Timeout: p.patience(), MaxHistory: 5})
+	w := waiting{client, p.namespace, p.name, time.Second, p.patience()}
+	return w.during(ctx, step, func(ctx context.Context) error {
+		return release.Apply(ctx, wanted, stored(p.values), present != nil, helm.Change{Timeout: mostTime, MaxHistory: 5})
+	})
+}
+
+// alone changes a part that a cluster's applications share, one application at a
+// time: what it should be depends on what it is. The namespace must be there.
+func alone(ctx context.Context, client kubernetes.Interface, namespace string, step progress.Step, change func(context.Context) error) error {
+	lock := kube.Lock{
+		Client: client, Namespace: namespace, Name: "berth", Who: kube.Operator(),
+		Duration: 30 * time.Second, Renew: 5 * time.Second,
+	}
+	return lock.Wait(ctx, func(error) { step.Detail("waiting for another command that changes it") }, change)
+}
+
+// pullWith names in the values of a chart of berth's own what its image is pulled
+// by, where it is not for everybody. It is asked before anything waits for pods.
+func (p part) pullWith(ctx context.Context, cluster *provider.Cluster, client kubernetes.Interface) error {
+	if cluster.PullLogins == nil {
+		return nil
+	}
+	image := p.values["image"].(map[string]any)
+	reference, _ := image["reference"].(string)
+	secret := kube.Secret{Namespace: p.namespace, Name: p.name + "-pull", Labels: p.labels}
+	name, err := kube.PullSecret(ctx, client, secret, func() ([]byte, error) { return cluster.PullLogins(ctx, reference) })
+	if name != "" {
+		image["pullSecrets"] = []any{name}
+	}
+	return err
 }
 
 // same reports whether a release was made of this chart and these values.
@@ -179,6 +244,13 @@ func Remove(ctx context.Context, cluster *provider.Cluster, _ *config.Config, r 
 		return err
 	}
 	for _, p := range parts(cluster) {
+		if p.api != "" { // the namespace may be that of somebody else's
+			if installed, err := p.installed(cluster); err != nil {
+				return err
+			} else if !installed {
+				continue
+			}
+		}
 		err := progress.Run(r, "Remove "+p.name, func(progress.Step) error {
 			if err := uninstall(cluster, p.namespace, p.name); err != nil {
 				return err

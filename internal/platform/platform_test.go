@@ -6,9 +6,15 @@ import (
 
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	helmrelease "helm.sh/helm/v4/pkg/release/v1"
+	core "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 
 	"berth/charts"
+	"berth/internal/kube"
+	"berth/internal/progress"
 	"berth/internal/provider"
+	"berth/internal/provider/existing/apitest"
 )
 
 var local = &provider.Cluster{Ingress: &provider.Ingress{
@@ -55,6 +61,41 @@ func TestAPartIsInstalledAgainOnlyWhenItChanged(t *testing.T) {
 		if got := same(installed(c.change), load(t), p.values); got != c.same {
 			t.Errorf("changed %s: same is %v", c.what, got)
 		}
+	}
+}
+
+// DigitalOcean's clusters get metrics-server, unless somebody's measures there
+// already.
+func TestMetricsServerIsInstalledWhereNoneIs(t *testing.T) {
+	server := apitest.Start()
+	t.Cleanup(server.Close)
+	server.Set("/api/v1/namespaces/metrics-server/secrets", core.SecretList{})
+	cluster := &provider.Cluster{Metrics: true, REST: &rest.Config{Host: server.URL, TLSClientConfig: rest.TLSClientConfig{Insecure: true}}}
+	client, err := kube.Connect(cluster.REST)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := parts(cluster)
+	if len(all) != 1 || all[0].name != "metrics-server" || all[0].security != "restricted" {
+		t.Fatalf("parts are %+v, want metrics-server", all)
+	}
+	if _, err := all[0].load(); err != nil {
+		t.Error(err)
+	}
+	for _, there := range []bool{false, true} {
+		if there {
+			server.Set("/apis/metrics.k8s.io/v1beta1", metav1.APIResourceList{GroupVersion: "metrics.k8s.io/v1beta1"})
+		}
+		if foreign, err := all[0].foreign(cluster, client); foreign != there || err != nil {
+			t.Errorf("somebody's is there %v: foreign is %v, %v", there, foreign, err)
+		}
+	}
+	// It is left out of both, without a request that would change anything.
+	if err := Install(t.Context(), cluster, nil, progress.Discard); err != nil {
+		t.Error(err)
+	}
+	if err := Remove(t.Context(), cluster, nil, progress.Discard); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 const reachTime = 3 * time.Minute
 
 // Reach waits until every host says that it is healthy through berth's own
-// ingress, as whoever comes from outside sees it. Kubernetes alone cannot tell:
+// ingress, as it looks from outside. Kubernetes alone cannot tell:
 // when a cluster starts again, pods are said to be as ready as they were when
 // it was stopped, until their kubelets have looked.
 func Reach(ctx context.Context, cluster *provider.Cluster, hosts []string, health config.Health, r progress.Reporter) error {

@@ -13,8 +13,8 @@ import (
 // renewBefore is how long before its end a certificate is renewed.
 const renewBefore = 30 * 24 * time.Hour
 
-// staleCertificate says why a PEM certificate must be made anew, or "". The
-// authority is the file of the CA's own certificate: one that was made anew
+// staleCertificate says why a PEM certificate must be made again, or "". The
+// authority is the file of the CA's own certificate: one that was made again
 // itself, as after a purge, leaves certificates that nobody trusts.
 func staleCertificate(chain []byte, hosts []string, authority string, now time.Time) (string, error) {
 	leaf, err := leafCertificate(chain)

@@ -65,16 +65,13 @@ type command struct {
 	step     progress.Step
 }
 
-// run runs the Job once what it needs serves. A Job that an interrupted deploy
+// run runs the Job; what it needs must serve. A Job that an interrupted deploy
 // of the same revision left is taken over: it is not run a second time. One of
 // another revision that still runs is waited for.
 //
 // When ctx ends, the Job goes on: a migration that is cut off does more harm
 // than one that nobody waits for.
-func (c command) run(ctx context.Context, first *rollout.Rollout, job *batch.Job) error {
-	if err := first.Wait(ctx); err != nil {
-		return err
-	}
+func (c command) run(ctx context.Context, job *batch.Job) error {
 	c.step.Detail("release command")
 	sum, err := templateOf(job)
 	if err != nil {

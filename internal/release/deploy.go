@@ -15,6 +15,7 @@ import (
 	"berth/internal/config"
 	"berth/internal/git"
 	"berth/internal/helm"
+	"berth/internal/images"
 	"berth/internal/kube"
 	"berth/internal/progress"
 	"berth/internal/rollout"
@@ -31,6 +32,12 @@ func (c *Client) Free(ctx context.Context, environment string) error {
 // [*Failed], which says why. A deploy that would change nothing makes no
 // revision: it returns the present one, with Unchanged set.
 func (c *Client) Deploy(ctx context.Context, environment, image string, r progress.Reporter) (Revision, error) {
+	return c.deployIf(ctx, environment, image, func(context.Context, *helmrelease.Release) error { return nil }, r)
+}
+
+// deployIf deploys unless a condition is an error. It is asked under the lock,
+// of the revision that serves then; nil for none.
+func (c *Client) deployIf(ctx context.Context, environment, image string, condition func(context.Context, *helmrelease.Release) error, r progress.Reporter) (Revision, error) {
 	e, err := c.environment(environment)
 	if err != nil {
 		return Revision{}, err
@@ -53,13 +60,13 @@ func (c *Client) Deploy(ctx context.Context, environment, image string, r progre
 	}
 	var revision Revision
 	err = c.lock(environment).Do(ctx, func(ctx, held context.Context) error {
-		revision, err = c.deploy(ctx, held, environment, e, image, r)
+		revision, err = c.deploy(ctx, held, environment, e, image, condition, r)
 		return err
 	})
 	return revision, err
 }
 
-func (c *Client) deploy(ctx, held context.Context, environment string, e config.Environment, image string, r progress.Reporter) (Revision, error) {
+func (c *Client) deploy(ctx, held context.Context, environment string, e config.Environment, image string, condition func(context.Context, *helmrelease.Release) error, r progress.Reporter) (Revision, error) {
 	h, err := c.release(environment)
 	if err != nil {
 		return Revision{}, err
@@ -71,11 +78,17 @@ func (c *Client) deploy(ctx, held context.Context, environment string, e config.
 		if past, err = c.takeOver(h); err != nil {
 			return err
 		}
+		if err := condition(ctx, serving(past)); err != nil {
+			return err
+		}
+		if err := c.checkDatabase(ctx, environment, e, r); err != nil {
+			return err
+		}
 		if err := c.resume(ctx, environment); err != nil {
 			return err
 		}
 		step.Detail("secrets")
-		names, undo, err := c.secrets(ctx, environment, e, r)
+		names, undo, err := c.secrets(ctx, environment, image, e, r)
 		restore = undo
 		vals = values(c.config, environment, c.cluster, image, names)
 		return err
@@ -83,23 +96,34 @@ func (c *Client) deploy(ctx, held context.Context, environment string, e config.
 	if err != nil {
 		return Revision{}, err
 	}
-	if now, err := c.unchanged(ctx, environment, h, past, vals); err != nil {
-		return Revision{}, errors.Join(err, restore(held))
-	} else if now != nil {
-		return c.same(ctx, environment, now, image, r)
-	}
-	description := fmt.Sprintf("deploy %s by %s", image, c.who)
 	commit, err := git.Head(ctx, c.config.Dir)
 	if err != nil {
 		r.Note(fmt.Sprintf("the history will name no commit: %v", err))
 	}
+	annotations := map[string]string{commitAnnotation: commit.Hash, dirtyAnnotation: strconv.FormatBool(commit.Dirty)}
+	if now, err := c.unchanged(ctx, environment, h, past, vals); err != nil {
+		return Revision{}, errors.Join(err, restore(held))
+	} else if now != nil {
+		if commit.Hash != "" && helm.Annotation(now, commitAnnotation) != commit.Hash {
+			// The commit that it serves now: what is judged by it later is not
+			// older than this one.
+			if err := h.Annotate(now.Version, annotations); err != nil {
+				return Revision{}, err
+			}
+		}
+		return c.same(ctx, environment, now, image, r)
+	}
+	description := fmt.Sprintf("deploy %s by %s", images.Short(image), c.who)
 	return c.change(ctx, held, h, past, change{
 		environment: environment, image: image, description: description, restore: restore,
-		annotations: map[string]string{commitAnnotation: commit.Hash, dirtyAnnotation: strconv.FormatBool(commit.Dirty)},
-		title:       fmt.Sprintf("Release %s to %s", image, environment), releaseCommand: true,
+		annotations: annotations, judging: c.judging(ctx, environment, past, r),
+		title: fmt.Sprintf("Release %s to %s", images.Short(image), environment), releaseCommand: true,
 		apply: func(how helm.Change) error {
 			chart, err := c.chart()
 			if err != nil {
+				return err
+			}
+			if err := c.handReplicas(ctx, environment, vals); err != nil {
 				return err
 			}
 			return h.Apply(ctx, chart, vals, len(past) > 0, how)
@@ -136,7 +160,7 @@ func (c *Client) same(ctx context.Context, environment string, now *helmrelease.
 	if err != nil {
 		return Revision{}, fmt.Errorf("nothing changed, but revision %d is not reached: %w", now.Version, err)
 	}
-	r.Note(fmt.Sprintf("%s: nothing changed, revision %d goes on serving %s", environment, now.Version, image))
+	r.Note(fmt.Sprintf("%s: nothing changed, revision %d goes on serving %s", environment, now.Version, images.Short(image)))
 	revision := revisionOf(now, nil)
 	revision.Unchanged = true
 	return revision, nil
@@ -173,8 +197,13 @@ type change struct {
 	environment, image, description, title string
 	// releaseCommand says whether it is run.
 	releaseCommand bool
+	// judging looks at how the revision answers; nil does not.
+	judging *judging
 	// annotations say more of the revision, besides who makes it.
 	annotations map[string]string
+	// between is called once what the application needs is applied, with that; nil does
+	// nothing.
+	between func(first engine.ResourceList) error
 	// apply makes the revision and waits.
 	apply func(helm.Change) error
 	// restore puts back what is not in the release; nil for nothing.
@@ -193,10 +222,10 @@ func (c *Client) change(ctx, held context.Context, h *helm.Release, past []*helm
 	failed := &Failed{Environment: ch.environment, Image: ch.image}
 	err := progress.Run(r, ch.title, func(step progress.Step) error {
 		step.Detail("applying")
-		judge := func(wait *rollout.Rollout, err error) error {
+		explain := func(wait *rollout.Rollout, err error) error {
 			failed.Cause = err
 			if lost := new(rollout.Error); errors.As(err, &lost) {
-				failed.Reasons, failed.Events = wait.Explain(ctx, lost, c.secretValues(held, ch.environment), started)
+				failed.Reasons, failed.Events = wait.Explain(ctx, lost, c.Secrets(held, ch.environment), started)
 				failed.Cause = &rollout.Error{Reasons: failed.Reasons}
 			}
 			return failed.Cause
@@ -207,25 +236,47 @@ func (c *Client) change(ctx, held context.Context, h *helm.Release, past []*helm
 			if err == nil {
 				err = c.wayIn(ctx, ch.environment, started, step)
 			}
-			return judge(wait, err)
+			if err == nil && ch.judging != nil {
+				err = ch.judging.watch(ctx, held, step)
+				failed.Served = err != nil
+			}
+			return explain(wait, err)
 		})
 		if ch.releaseCommand {
 			how.Steps.Between = func(first, apart engine.ResourceList, revision int) error {
 				job, err := jobOf(apart)
-				if err != nil || job == nil {
+				if err != nil || job == nil && c.stages.Ready == nil {
 					return err
 				}
-				run := command{Client: c, environment: ch.environment, revision: revision, past: past, reporter: r, step: step}
 				wait := c.rollout(ch.environment, workloads(first), c.timeouts.deploy, step)
-				return judge(wait, run.run(ctx, wait, job))
+				if err := wait.Wait(ctx); err != nil {
+					return explain(wait, err)
+				}
+				if err := stage(ctx, c.stages.Ready); err != nil {
+					return err
+				}
+				if job != nil {
+					run := command{Client: c, environment: ch.environment, revision: revision, past: past, reporter: r, step: step}
+					if err := run.run(ctx, job); err != nil {
+						return explain(wait, err)
+					}
+				}
+				return stage(ctx, c.stages.Released)
 			}
+		}
+		if ch.between != nil {
+			how.Steps.Between = func(first, _ engine.ResourceList, _ int) error { return ch.between(first) }
 		}
 		err := ch.apply(how)
 		if failed.Cause == nil {
 			failed.Cause = err
 		}
 		if len(failed.Reasons) > 0 {
-			return errNotServing // the report, which follows, says why
+			// The report, which follows, says why.
+			if failed.Served {
+				return errWorse
+			}
+			return errNotServing
 		}
 		return failed.Cause
 	})
@@ -259,8 +310,11 @@ func (c *Client) change(ctx, held context.Context, h *helm.Release, past []*helm
 	return Revision{}, failed
 }
 
-// errNotServing ends the step of a revision that came to nothing.
-var errNotServing = errors.New("it does not serve")
+// What ends the step of a revision that came to nothing.
+var (
+	errNotServing = errors.New("it does not serve")
+	errWorse      = errors.New("it answers worse than the one before")
+)
 
 // rollout returns what waits for workloads of an environment.
 func (c *Client) rollout(environment string, ws []rollout.Workload, deadline time.Duration, step progress.Step) *rollout.Rollout {
@@ -298,8 +352,9 @@ func (c *Client) revision(description string, annotations map[string]string, wai
 	}
 }
 
-// secretValues returns what must not be shown of an environment.
-func (c *Client) secretValues(ctx context.Context, environment string) []string {
+// Secrets returns what must not be shown of an environment, as far as it can be
+// read.
+func (c *Client) Secrets(ctx context.Context, environment string) []string {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	var all []string

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"berth/internal/fault"
+	"berth/internal/images"
 	"berth/internal/rollout"
 )
 
@@ -29,6 +31,8 @@ type Failed struct {
 	// To is the revision that was gone back to.
 	To    int   `json:"to,omitempty"`
 	Stuck error `json:"-"`
+	// Served says that it came to serve, and was judged by its answers.
+	Served bool `json:"served,omitempty"`
 	// Restart says that it was no new revision, but new pods of the one that serves.
 	Restart bool `json:"restart,omitempty"`
 }
@@ -42,15 +46,25 @@ func (f *Failed) Error() string {
 }
 
 // Summary says what failed and what serves now, without the reasons that Report
-// has.
+// has. Its hint is the one that all reasons have; where they differ, Report has
+// each beside its reason.
 func (f *Failed) Summary() error {
 	err := fmt.Errorf("revision %d of %s failed; %s", f.Revision, f.Environment, f.Now())
-	for _, r := range f.Reasons {
-		if r.Hint != "" {
-			return fault.WithHint(err, "%s", r.Hint)
-		}
+	if hints := f.hints(); len(hints) == 1 {
+		return fault.WithHint(err, "%s", hints[0])
 	}
 	return err
+}
+
+// hints are the different ones of all reasons.
+func (f *Failed) hints() []string {
+	var all []string
+	for _, r := range f.Reasons {
+		if r.Hint != "" && !slices.Contains(all, r.Hint) {
+			all = append(all, r.Hint)
+		}
+	}
+	return all
 }
 
 // why is the first reason in a few words.
@@ -80,7 +94,7 @@ func (f *Failed) Now() string {
 	case f.Back != 0:
 		return fmt.Sprintf("revision %d serves again (as revision %d)", f.To, f.Back)
 	default:
-		return "nothing served before, so it is left as it is; deploy again when it is mended"
+		return "nothing served before, so it is left as it is; correct it and deploy again"
 	}
 }
 
@@ -88,18 +102,25 @@ func (f *Failed) Now() string {
 // says of it, and the events. What serves now is Summary's to say.
 func (f *Failed) Report() string {
 	var b strings.Builder
-	if f.Restart {
-		fmt.Fprintf(&b, "new pods of %s (revision %d, %s) do not serve\n", f.Environment, f.Revision, f.Image)
-	} else {
-		fmt.Fprintf(&b, "revision %d (%s) of %s does not serve\n", f.Revision, f.Image, f.Environment)
+	switch {
+	case f.Restart:
+		fmt.Fprintf(&b, "new pods of %s (revision %d, %s) do not serve\n", f.Environment, f.Revision, images.Short(f.Image))
+	case f.Served:
+		fmt.Fprintf(&b, "revision %d (%s) of %s answers worse than the one before\n", f.Revision, images.Short(f.Image), f.Environment)
+	default:
+		fmt.Fprintf(&b, "revision %d (%s) of %s does not serve\n", f.Revision, images.Short(f.Image), f.Environment)
 	}
 	if len(f.Reasons) == 0 {
 		fmt.Fprintf(&b, "\n%s\n", f.why())
 	}
+	several := len(f.hints()) > 1
 	for _, r := range f.Reasons {
 		fmt.Fprintf(&b, "\n%s\n", r)
 		for _, line := range r.Log {
 			fmt.Fprintf(&b, "    %s\n", line)
+		}
+		if several && r.Hint != "" {
+			fmt.Fprintf(&b, "  hint: %s\n", r.Hint)
 		}
 	}
 	if len(f.Events) > 0 {

@@ -4,8 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"berth/internal/fault"
+	"berth/internal/rollout"
 )
 
 func TestFailedSaysWhatServesNow(t *testing.T) {
@@ -26,5 +31,36 @@ func TestFailedSaysWhatServesNow(t *testing.T) {
 	}
 	if !errors.Is(tests[0].failed, cause) {
 		t.Error("the cause is not in the chain")
+	}
+}
+
+// The hint that all reasons have stands at the end, where it is read first;
+// hints that differ stand each beside its reason.
+func TestFailedGivesEachHintOnce(t *testing.T) {
+	const port, memory = "health and port are in berth.yaml", "resources.memory, in berth.yaml, is its limit"
+	unhealthy := rollout.Reason{Object: "pod web-1", Reason: "Unhealthy", Hint: port}
+	killed := rollout.Reason{Object: "pod worker-1", Reason: "OOMKilled", Hint: memory}
+	tests := []struct {
+		name    string
+		reasons []rollout.Reason
+		summary string
+		report  []string
+	}{
+		{"one", []rollout.Reason{unhealthy}, port, nil},
+		{"the same", []rollout.Reason{unhealthy, unhealthy}, port, nil},
+		{"none and one", []rollout.Reason{{Object: "pod web-2", Reason: "Error"}, killed}, memory, nil},
+		{"two", []rollout.Reason{unhealthy, killed}, "", []string{"hint: " + port, "hint: " + memory}},
+		{"none", []rollout.Reason{{Object: "pod web-2", Reason: "Error"}}, "", nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := &Failed{Environment: "staging", Reasons: test.reasons}
+			if got := fault.Hint(f.Summary()); got != test.summary {
+				t.Errorf("the summary's hint is %q, want %q", got, test.summary)
+			}
+			if got := regexp.MustCompile("hint: .*").FindAllString(f.Report(), -1); !slices.Equal(got, test.report) {
+				t.Errorf("the report has %q, want %q", got, test.report)
+			}
+		})
 	}
 }

@@ -239,9 +239,12 @@ func (c *Client) secretsBeside(ctx context.Context, environment string, e config
 			own, s.salt = &list.Items[i], secret.Annotations[saltAnnotation]
 		}
 	}
+	if _, there := s.now[c.pullName()]; there && c.cluster.PullLogins != nil {
+		s.names.pull = c.pullName()
+	}
 	s.next = maps.Clone(s.now)
 	if s.names.env != "" {
-		data, _, err := envData(c.config, environment, own)
+		data, _, err := envData(c.config, environment, own, c.cluster.MakesUpSecrets)
 		if err != nil {
 			return nil, err
 		}

@@ -12,11 +12,10 @@
 package release
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"os/user"
 	"slices"
 	"strings"
 	"time"
@@ -27,8 +26,10 @@ import (
 	"berth/internal/config"
 	"berth/internal/fault"
 	"berth/internal/helm"
+	"berth/internal/judge"
 	"berth/internal/kube"
 	"berth/internal/provider"
+	"berth/internal/traffic"
 )
 
 // ErrNotDeployed is returned for an environment that holds no release.
@@ -46,8 +47,38 @@ type Client struct {
 	// chart; tests put their own there.
 	release func(namespace string) (*helm.Release, error)
 	chart   func() (*chart.Chart, error)
+	// traffic reads what the ingress has counted of an environment.
+	traffic func(ctx context.Context, environment string) (map[string]traffic.Endpoint, error)
+
+	// stages are told how far a deploy is; see [Client.Staged].
+	stages Stages
 
 	timeouts timeouts
+}
+
+// Stages are called in the course of a deploy, and end it with their error. A nil one
+// does nothing.
+type Stages struct {
+	// Ready is called when the servers that the application needs serve, before the
+	// release command.
+	Ready func(context.Context) error
+	// Released is called when that has ended well, or there is none, before any pod
+	// of the new image.
+	Released func(context.Context) error
+}
+
+// Staged returns the same client, whose deploys call stages.
+func (c *Client) Staged(stages Stages) *Client {
+	staged := *c
+	staged.stages = stages
+	return &staged
+}
+
+func stage(ctx context.Context, do func(context.Context) error) error {
+	if do == nil {
+		return nil
+	}
+	return do(ctx)
 }
 
 // timeouts is how long things are waited for.
@@ -60,6 +91,8 @@ type timeouts struct {
 	// wayIn bounds how long the ingress may take to send a host's requests to
 	// pods that are ready.
 	wayIn time.Duration
+	// look is the time between two looks at the answers of a new revision.
+	look time.Duration
 	// lease is how long a lock is good for without being renewed, renew the
 	// time between two renewals.
 	lease, renew time.Duration
@@ -70,6 +103,7 @@ var usualTimeouts = timeouts{
 	deploy: 10 * time.Minute,
 	back:   5 * time.Minute,
 	wayIn:  20 * time.Second,
+	look:   judge.Every,
 	lease:  30 * time.Second,
 	renew:  5 * time.Second,
 }
@@ -87,11 +121,12 @@ func New(cluster *provider.Cluster, c *config.Config) (*Client, error) {
 		cluster: cluster,
 		config:  c,
 		kube:    client,
-		who:     operator(),
+		who:     kube.Operator(),
 		release: func(namespace string) (*helm.Release, error) {
 			return helm.Open(kube.Config(cluster.REST), namespace, c.Name)
 		},
 		chart:    loadChart,
+		traffic:  traffic.Reader{Client: client, REST: kube.Config(cluster.REST)}.Read,
 		timeouts: usualTimeouts,
 	}, nil
 }
@@ -113,19 +148,6 @@ func (c *Client) environment(name string) (config.Environment, error) {
 			"berth.yaml has: %s", strings.Join(names, ", "))
 	}
 	return e, nil
-}
-
-// operator names who is at work, for the lock and the history.
-func operator() string {
-	name := "unknown"
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	return name + "@" + host
 }
 
 // A Revision is one deploy or rollback of an environment.

@@ -139,7 +139,7 @@ func (c *Client) restart(ctx, held context.Context, ws []rollout.Workload, faile
 		wait := c.rollout(environment, ws, c.timeouts.deploy, step)
 		failed.Cause = wait.Wait(ctx)
 		if lost := new(rollout.Error); errors.As(failed.Cause, &lost) {
-			failed.Reasons, failed.Events = wait.Explain(ctx, lost, c.secretValues(held, environment), started)
+			failed.Reasons, failed.Events = wait.Explain(ctx, lost, c.Secrets(held, environment), started)
 			failed.Cause = &rollout.Error{Reasons: failed.Reasons}
 		}
 		return failed.Cause

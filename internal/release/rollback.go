@@ -45,6 +45,9 @@ func (c *Client) Rollback(ctx context.Context, environment string, revision int,
 		if err != nil {
 			return err
 		}
+		if err := c.sameDatabase(ctx, environment, to); err != nil {
+			return err
+		}
 		if err := c.checkRevision(ctx, environment, to); err != nil {
 			return err
 		}
@@ -52,11 +55,19 @@ func (c *Client) Rollback(ctx context.Context, environment string, revision int,
 		made, err = c.change(ctx, held, h, past, change{
 			environment: environment, image: imageOf(to), description: description,
 			title: fmt.Sprintf("Roll %s back to revision %d", environment, to.Version),
-			apply: func(how helm.Change) error { return h.Rollback(to.Version, how) },
+			apply: func(how helm.Change) error { return c.toRevision(ctx, environment, h, to, how) },
 		}, r)
 		return err
 	})
 	return made, err
+}
+
+// toRevision makes a new revision out of an old one.
+func (c *Client) toRevision(ctx context.Context, environment string, h *helm.Release, to *helmrelease.Release, how helm.Change) error {
+	if err := c.handReplicas(ctx, environment, to.Config); err != nil {
+		return err
+	}
+	return h.Rollback(to.Version, how)
 }
 
 // target finds the revision to roll back to.
@@ -120,7 +131,7 @@ func (c *Client) goBack(held context.Context, h *helm.Release, past []*helmrelea
 	defer cancel()
 	description := fmt.Sprintf("back to %d after %d failed, by %s", to.Version, failed.Revision, c.who)
 	failed.Stuck = progress.Run(r, fmt.Sprintf("Go back to revision %d", to.Version), func(step progress.Step) error {
-		return h.Rollback(to.Version, c.revision(description, nil, func(resources engine.ResourceList) error {
+		return c.toRevision(ctx, failed.Environment, h, to, c.revision(description, nil, func(resources engine.ResourceList) error {
 			return c.rollout(failed.Environment, workloads(resources), c.timeouts.back, step).Wait(ctx)
 		}))
 	})

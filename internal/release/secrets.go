@@ -34,6 +34,8 @@ type secretNames struct {
 	keys []string
 	// upstream is the application's own certificate, behind the ingress.
 	upstream string
+	// pull is what images are pulled by that not everybody may pull.
+	pull string
 	// checksum changes when the application's secrets do.
 	checksum string
 }
@@ -41,20 +43,23 @@ type secretNames struct {
 // secrets makes the Secrets that a release needs. It returns their names, and
 // a function that puts the application's secrets back to what they were. It
 // notes which values it made up.
-func (c *Client) secrets(ctx context.Context, environment string, e config.Environment, r progress.Reporter) (secretNames, func(context.Context) error, error) {
-	names := c.secretNames(environment, e)
-	restore := func(context.Context) error { return nil }
+func (c *Client) secrets(ctx context.Context, environment, image string, e config.Environment, r progress.Reporter) (names secretNames, restore func(context.Context) error, err error) {
+	names = c.secretNames(environment, e)
+	restore = func(context.Context) error { return nil }
+	if names.pull, err = c.pullSecret(ctx, environment, image); err != nil {
+		return names, restore, err
+	}
 	if names.env != "" {
 		before, err := kube.OwnSecret(ctx, c.kube, environment, names.env)
 		if err != nil {
 			return names, restore, err
 		}
-		data, made, err := envData(c.config, environment, before)
+		data, made, err := envData(c.config, environment, before, c.cluster.MakesUpSecrets)
 		if err != nil {
 			return names, restore, err
 		}
 		for _, name := range made {
-			r.Note(fmt.Sprintf("%s: made up a value for the secret %s, as .env does not name it; it is kept in the cluster", environment, name))
+			r.Note(fmt.Sprintf("%s: made up a value for the secret %s, as .env has no %s; it is kept in the cluster", environment, name, c.config.SecretEntry(name)))
 		}
 		salt := rand.Text()
 		if before != nil {
@@ -94,6 +99,26 @@ func (c *Client) secrets(ctx context.Context, environment string, e config.Envir
 	return names, restore, nil
 }
 
+// pullSecret makes the Secret that the release's images are pulled by, where they
+// are not for everybody, and returns its name.
+func (c *Client) pullSecret(ctx context.Context, environment, image string) (string, error) {
+	if c.cluster.PullLogins == nil {
+		return "", nil
+	}
+	references := []string{image}
+	e := c.config.Environments[environment]
+	if image := databaseImage(c.cluster, e.DatabaseVersion); image != "" && e.Database == config.Postgres {
+		references = append(references, image)
+	}
+	references = slices.AppendSeq(references, maps.Values(c.cluster.Services))
+	return kube.PullSecret(ctx, c.kube, kube.Secret{
+		Namespace: environment, Name: c.pullName(),
+		Labels: map[string]string{"app.kubernetes.io/instance": c.config.Name},
+	}, func() ([]byte, error) { return c.cluster.PullLogins(ctx, references...) })
+}
+
+func (c *Client) pullName() string { return c.config.Name + "-pull" }
+
 // secretNames are the Secrets of an environment; the checksum is left out.
 func (c *Client) secretNames(environment string, e config.Environment) secretNames {
 	var names secretNames
@@ -116,8 +141,8 @@ func (c *Client) secretNames(environment string, e config.Environment) secretNam
 // envData returns the application's secrets for an environment, and the names of
 // those that were made up. An entry of the environment's own in .env goes before
 // the common one; either may be empty. One that .env does not name keeps its
-// value in the cluster. On a local cluster what is nowhere is made up.
-func envData(c *config.Config, environment string, before *core.Secret) (data map[string][]byte, made []string, err error) {
+// value in the cluster. What is nowhere is made up, where it may be.
+func envData(c *config.Config, environment string, before *core.Secret, makeUp bool) (data map[string][]byte, made []string, err error) {
 	data = map[string][]byte{}
 	var missing []string
 	for _, name := range c.SecretsOf(environment) {
@@ -130,7 +155,7 @@ func envData(c *config.Config, environment string, before *core.Secret) (data ma
 			data[name] = []byte(value)
 		case before != nil && len(before.Data[name]) > 0:
 			data[name] = before.Data[name]
-		case c.Provider == "local":
+		case makeUp:
 			data[name] = []byte(randomHex())
 			made = append(made, name)
 		default:

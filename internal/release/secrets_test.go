@@ -29,30 +29,30 @@ import (
 func TestEnvData(t *testing.T) {
 	before := &core.Secret{Data: map[string][]byte{"TOKEN": []byte("from the cluster"), "OTHER": []byte("dropped")}}
 	tests := []struct {
-		name     string
-		dotEnv   map[string]string
-		before   *core.Secret
-		provider string
-		want     string
-		hint     string
+		name   string
+		dotEnv map[string]string
+		before *core.Secret
+		makeUp bool
+		want   string
+		hint   string
 	}{
 		{name: "from .env", dotEnv: map[string]string{"TOKEN": "common"}, before: before, want: "common"},
 		{name: "the environment's own goes first", dotEnv: map[string]string{"TOKEN": "common", "PRODUCTION_TOKEN": "own"}, want: "own"},
 		{name: "another environment's is not taken", dotEnv: map[string]string{"TOKEN": "common", "STAGING_TOKEN": "other"}, want: "common"},
 		{name: "kept in the cluster", before: before, want: "from the cluster"},
-		{name: "empty is empty", dotEnv: map[string]string{"TOKEN": ""}, before: before, provider: "local", want: ""},
+		{name: "empty is empty", dotEnv: map[string]string{"TOKEN": ""}, before: before, makeUp: true, want: ""},
 		{name: "the environment's own may be empty", dotEnv: map[string]string{"TOKEN": "common", "PRODUCTION_TOKEN": ""}, want: ""},
 		{name: "the common one may be empty", dotEnv: map[string]string{"TOKEN": "", "PRODUCTION_TOKEN": "own"}, want: "own"},
 		{name: "of several lines", dotEnv: map[string]string{"TOKEN": "a\nb\n"}, want: "a\nb\n"},
-		{name: "an empty one in the cluster is none", before: &core.Secret{Data: map[string][]byte{"TOKEN": {}}}, provider: "local", want: "64 characters"},
-		{name: "kept rather than made up", before: before, provider: "local", want: "from the cluster"},
-		{name: "made up on a local cluster", provider: "local", want: "64 characters"},
-		{name: "missing elsewhere", provider: "existing", hint: `add it to .env: echo "TOKEN=$(openssl rand -hex 32)" >> .env`},
+		{name: "an empty one in the cluster is none", before: &core.Secret{Data: map[string][]byte{"TOKEN": {}}}, makeUp: true, want: "64 characters"},
+		{name: "kept rather than made up", before: before, makeUp: true, want: "from the cluster"},
+		{name: "made up on a local cluster", makeUp: true, want: "64 characters"},
+		{name: "missing elsewhere", hint: `add it to .env: echo "TOKEN=$(openssl rand -hex 32)" >> .env`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			c := &config.Config{Provider: test.provider, Secrets: []string{"TOKEN"}, DotEnv: test.dotEnv}
-			data, made, err := envData(c, "production", test.before)
+			c := &config.Config{Secrets: []string{"TOKEN"}, DotEnv: test.dotEnv}
+			data, made, err := envData(c, "production", test.before, test.makeUp)
 			if got := fault.Hint(err); got != test.hint {
 				t.Fatalf("hint %q of %v, want %q", got, err, test.hint)
 			}
@@ -107,7 +107,7 @@ func TestSecretsOfAnEnvironment(t *testing.T) {
 		}
 		return s
 	}
-	first, _, err := c.secrets(ctx, "production", e, progress.Discard)
+	first, _, err := c.secrets(ctx, "production", "good:1", e, progress.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestSecretsOfAnEnvironment(t *testing.T) {
 	}
 
 	c.config.DotEnv["TOKEN"] = "second value"
-	second, restore, err := c.secrets(ctx, "production", e, progress.Discard)
+	second, restore, err := c.secrets(ctx, "production", "good:1", e, progress.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestSecretsOfAnEnvironment(t *testing.T) {
 	if got := string(read("shop-env").Data["TOKEN"]); got != "first value" {
 		t.Errorf("after going back the secret is %q", got)
 	}
-	third, _, err := c.secrets(ctx, "production", e, progress.Discard)
+	third, _, err := c.secrets(ctx, "production", "good:1", e, progress.Discard)
 	if err != nil || third.checksum != second.checksum {
 		t.Errorf("the same values again: checksum %q, %v, want %q", third.checksum, err, second.checksum)
 	}
@@ -158,13 +158,13 @@ func TestWhatIsMadeUpIsSaidOnceAndWithoutItsValue(t *testing.T) {
 	c := &Client{
 		config:  &config.Config{Name: "shop", Provider: "local", Secrets: []string{"EMPTY", "TOKEN"}, DotEnv: map[string]string{"EMPTY": ""}},
 		kube:    fake.NewClientset(),
-		cluster: &provider.Cluster{},
+		cluster: &provider.Cluster{MakesUpSecrets: true},
 	}
 	for _, want := range [][]string{
-		{"staging: made up a value for the secret TOKEN, as .env does not name it; it is kept in the cluster"}, nil,
+		{"staging: made up a value for the secret TOKEN, as .env has no TOKEN; it is kept in the cluster"}, nil,
 	} {
 		n := notes{Reporter: progress.Discard}
-		if _, _, err := c.secrets(ctx, "staging", config.Environment{}, &n); err != nil {
+		if _, _, err := c.secrets(ctx, "staging", "good:1", config.Environment{}, &n); err != nil {
 			t.Fatal(err)
 		}
 		if !slices.Equal(n.texts, want) {
@@ -180,7 +180,7 @@ func TestForeignSecretIsLeftAlone(t *testing.T) {
 			Data: map[string][]byte{"TOKEN": []byte("somebody's")}}),
 		cluster: &provider.Cluster{},
 	}
-	_, _, err := c.secrets(context.Background(), "production", config.Environment{}, progress.Discard)
+	_, _, err := c.secrets(context.Background(), "production", "good:1", config.Environment{}, progress.Discard)
 	if err == nil || !strings.Contains(err.Error(), "berth did not make") {
 		t.Errorf("got %v", err)
 	}

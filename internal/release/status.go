@@ -21,7 +21,7 @@ type Status struct {
 	Database    config.Database `json:"database"`
 	// Deployed is false when nothing is; the rest is empty then.
 	Deployed bool `json:"deployed"`
-	// Serving says that all pods that shall be there are, with one revision.
+	// Serving says that all pods that should be there are, with one revision.
 	Serving bool `json:"serving"`
 	// Revision is the one that serves, or the newest when none does.
 	Revision Revision `json:"revision"`
@@ -65,6 +65,8 @@ type Pod struct {
 	Since    time.Time `json:"since"`
 	// Current is false for a pod of an earlier revision.
 	Current bool `json:"current"`
+	// Usage is what it uses; nil where nothing has measured it.
+	Usage *kube.Usage `json:"usage,omitempty"`
 }
 
 // Status looks at an environment. One where nothing is deployed is no error.
@@ -114,12 +116,17 @@ func (c *Client) Status(ctx context.Context, environment string) (Status, error)
 	if status.Busy, err = c.lock(environment).Holder(ctx); err != nil {
 		return status, err
 	}
-	warning, err := c.certificateWarning(ctx, environment, e)
-	if err != nil {
-		return status, err
-	}
-	if warning != "" {
-		status.Warnings = append(status.Warnings, warning)
+	for _, look := range []func() (string, error){
+		func() (string, error) { return c.autoscalerWarning(ctx, environment) },
+		func() (string, error) { return c.certificateWarning(ctx, environment, e) },
+	} {
+		warning, err := look()
+		if err != nil {
+			return status, err
+		}
+		if warning != "" {
+			status.Warnings = append(status.Warnings, warning)
+		}
 	}
 	return status, nil
 }

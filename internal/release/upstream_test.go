@@ -18,7 +18,7 @@ func TestTheApplicationsOwnCertificateIsMadeOnce(t *testing.T) {
 	c := &Client{cluster: &provider.Cluster{}, config: &config.Config{Name: "shop"}, kube: fake.NewClientset()}
 	read := func() *core.Secret {
 		t.Helper()
-		names, _, err := c.secrets(t.Context(), "production", config.Environment{UpstreamTLS: true}, progress.Discard)
+		names, _, err := c.secrets(t.Context(), "production", "good:1", config.Environment{UpstreamTLS: true}, progress.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,8 +24,11 @@ func values(c *config.Config, environment string, cluster *provider.Cluster, ima
 	if e.Database == config.Postgres {
 		postgresql["existingSecret"] = s.postgresql
 		postgresql["storageClass"] = cluster.StorageClass
-		if cluster.Postgres != "" {
-			postgresql["image"] = map[string]any{"reference": cluster.Postgres}
+		if e.DatabaseVersion != 0 {
+			postgresql["version"] = e.DatabaseVersion
+		}
+		if image := databaseImage(cluster, e.DatabaseVersion); image != "" {
+			postgresql["image"] = map[string]any{"reference": image}
 		}
 	}
 	sqlite := map[string]any{"enabled": e.Database == config.SQLite}
@@ -72,6 +75,10 @@ func values(c *config.Config, environment string, cluster *provider.Cluster, ima
 	if !c.Writable.All() {
 		base["readOnlyRootFilesystem"] = true
 		base["writablePaths"] = list(c.Writable)
+	}
+	if s.pull != "" {
+		by := map[string]any{"pullSecrets": []any{s.pull}}
+		base = merge(base, map[string]any{"image": by, "services": by, "postgresql": map[string]any{"image": by}})
 	}
 	if s.upstream != "" {
 		base["tls"] = map[string]any{"secret": s.upstream}
@@ -149,6 +156,9 @@ func serviceSecret(c *config.Config, service string) string { return c.Name + "-
 // Neither is changed.
 func merge(base, over map[string]any) map[string]any {
 	merged := maps.Clone(base)
+	if merged == nil {
+		merged = map[string]any{}
+	}
 	for key, value := range over {
 		below, isTable := merged[key].(map[string]any)
 		above, also := value.(map[string]any)

@@ -50,11 +50,13 @@ type world struct {
 	applied []string
 	// refuse makes the API refuse the next objects.
 	refuse error
+	// onUpdate is told of what is applied and removed; nil for nobody.
+	onUpdate func(original, target engine.ResourceList)
 }
 
 // quick makes seconds out of minutes. A Lease counts in whole seconds.
 var quick = timeouts{
-	poll: 2 * time.Millisecond, deploy: 5 * time.Second, back: 5 * time.Second, wayIn: 200 * time.Millisecond,
+	poll: 2 * time.Millisecond, deploy: 5 * time.Second, back: 5 * time.Second, wayIn: 200 * time.Millisecond, look: time.Millisecond,
 	lease: time.Second, renew: 20 * time.Millisecond,
 }
 
@@ -69,9 +71,9 @@ func newWorld(t *testing.T) (*world, *Client) {
 	records.SetLogger(slog.DiscardHandler)
 	w.storage = storage.Init(records)
 	c := &Client{
-		cluster: &provider.Cluster{Name: "world", IngressClass: "nginx"},
+		cluster: &provider.Cluster{Name: "world", IngressClass: "nginx", MakesUpSecrets: true},
 		config: &config.Config{
-			Name: "shop", Provider: "local", Port: 8000, Health: config.Health{Path: "/readyz", Timeout: config.Duration(3e9)}, Secrets: []string{"TOKEN"},
+			Name: "shop", Port: 8000, Health: config.Health{Path: "/readyz", Timeout: config.Duration(3e9)}, Secrets: []string{"TOKEN"},
 			DotEnv:       map[string]string{"TOKEN": "a very secret value"},
 			Environments: map[string]config.Environment{"production": {Database: config.NoDatabase, Replicas: 2}},
 		},
@@ -139,10 +141,13 @@ func (w *world) Create(resources engine.ResourceList, _ ...engine.ClientCreateOp
 	return w.Update(nil, resources)
 }
 
-func (w *world) Update(_, target engine.ResourceList, _ ...engine.ClientUpdateOption) (*engine.Result, error) {
+func (w *world) Update(original, target engine.ResourceList, _ ...engine.ClientUpdateOption) (*engine.Result, error) {
 	if err := w.refuse; err != nil {
 		w.refuse = nil
 		return &engine.Result{}, err
+	}
+	if w.onUpdate != nil {
+		w.onUpdate(original, target)
 	}
 	for _, info := range target {
 		w.applied = append(w.applied, info.Mapping.GroupVersionKind.Kind+" "+info.Name)
@@ -202,6 +207,7 @@ func (w *world) roll(d *apps.Deployment) {
 			Spec: core.PodSpec{NodeName: "node-1", Containers: []core.Container{{Name: container.Name, Image: image}}},
 		}
 		pod.Status.Phase = core.PodRunning
+		pod.Status.PodIP = fmt.Sprintf("10.0.%d.%d", w.revision, i+1)
 		state := core.ContainerStatus{Name: container.Name, Ready: good}
 		state.State.Running = &core.ContainerStateRunning{}
 		switch {

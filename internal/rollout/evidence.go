@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"berth/internal/kube"
+	"berth/internal/mask"
 )
 
 const (
@@ -32,18 +33,33 @@ const (
 func (r *Rollout) Explain(ctx context.Context, failed *Error, secrets []string, since time.Time) (reasons []Reason, events []string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
-	reasons = alike(failed.Reasons)
-	mask := masker(secrets)
+	hide := mask.Values(secrets)
+	reasons = Evidence(ctx, r.Client, r.Namespace, failed.Reasons, hide)
+	s, err := Take(ctx, r.Client, r.Namespace)
+	if err != nil {
+		return reasons, nil
+	}
+	for _, e := range s.warnings(r.Workloads, reasons, since) {
+		events = append(events, shorten(hide(e), longestLine))
+	}
+	return reasons, events
+}
+
+// Evidence returns the reasons that differ in more than the pod, each with what
+// its container's log says of it and the key of berth.yaml that puts it right.
+// Secrets are taken out by hide. What cannot be learned is left out.
+func Evidence(ctx context.Context, client kubernetes.Interface, namespace string, reasons []Reason, hide func(string) string) []Reason {
+	reasons = alike(reasons)
 	for i := range reasons {
 		reason := &reasons[i]
-		reason.Message = mask(reason.Message)
+		reason.Message = hide(reason.Message)
 		if reason.Pod != "" && reason.Container != "" {
-			lines := lastLines(ctx, r.Client, r.Namespace, reason)
+			lines := lastLines(ctx, client, namespace, reason)
 			if where := listensElsewhere(lines, reason.port); reason.refused && where != "" {
 				reason.Message += "; " + where
 			}
 			for _, line := range excerpt(lines) {
-				reason.Log = append(reason.Log, shorten(mask(line), longestLine))
+				reason.Log = append(reason.Log, shorten(hide(line), longestLine))
 			}
 			if len(lines) == 0 && reason.ExitCode != nil {
 				reason.Log = []string{"(it wrote nothing)"}
@@ -53,14 +69,7 @@ func (r *Rollout) Explain(ctx context.Context, failed *Error, secrets []string, 
 			reason.Hint = reason.hint()
 		}
 	}
-	s, err := Take(ctx, r.Client, r.Namespace)
-	if err != nil {
-		return reasons, nil
-	}
-	for _, e := range s.warnings(r.Workloads, reasons, since) {
-		events = append(events, shorten(mask(e), longestLine))
-	}
-	return reasons, events
+	return reasons
 }
 
 // alike keeps one of the reasons that differ in nothing but the pod.

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// How long a state that may mend itself is borne. What is not here is final at
+// How long a state that may mend itself is tolerated. What is not here is final at
 // once.
 var gracePeriods = map[string]time.Duration{
 	// A registry may be away for a moment; the kubelet tries again.

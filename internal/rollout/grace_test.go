@@ -205,7 +205,7 @@ func TestDatabaseMustBeReadyToo(t *testing.T) {
 	}
 }
 
-// TestGrace tells what ends a rollout at once, what is borne for a while, and
+// TestGrace tells what ends a rollout at once, what is tolerated for a while, and
 // what is not the application's fault.
 func TestGrace(t *testing.T) {
 	began := time.Now()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"strconv"
 	"sync"
 	"time"
@@ -15,11 +14,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/client-go/tools/portforward"
-	"k8s.io/client-go/transport/spdy"
 	"k8s.io/streaming/pkg/httpstream"
 
 	"berth/internal/fault"
+	"berth/internal/kube"
 	"berth/internal/progress"
 	"berth/internal/rollout"
 )
@@ -244,19 +242,9 @@ func (w *forwarder) open(ctx context.Context, any bool) (*link, httpstream.Strea
 	}
 	w.mu.Lock()
 	l.number++
-	header := http.Header{}
-	header.Set(core.PortHeader, strconv.Itoa(w.remote))
-	header.Set(core.PortForwardRequestIDHeader, strconv.Itoa(l.number))
+	number := l.number
 	w.mu.Unlock()
-	header.Set(core.StreamType, core.StreamTypeError)
-	problem, err := l.streams.CreateStream(header)
-	if err != nil {
-		l.streams.Close()
-		return nil, nil, nil, fmt.Errorf("pod %s: %w", l.pod, err)
-	}
-	problem.Close() // only the pod's side writes to it
-	header.Set(core.StreamType, core.StreamTypeData)
-	data, err := l.streams.CreateStream(header)
+	data, problem, err := kube.PodPort(l.streams, w.remote, number)
 	if err != nil {
 		l.streams.Close()
 		return nil, nil, nil, fmt.Errorf("pod %s: %w", l.pod, err)
@@ -278,13 +266,9 @@ func (w *forwarder) reach(pod string) (*link, error) {
 	if w.present != nil && w.present.pod == pod && !w.present.closed() {
 		return w.present, nil
 	}
-	dialer, err := w.client.dialer(pod)
+	streams, err := kube.PodPorts(w.client.core, w.client.rest, w.client.environment, pod)
 	if err != nil {
 		return nil, err
-	}
-	streams, _, err := dialer.Dial(portforward.PortForwardProtocolV1Name)
-	if err != nil {
-		return nil, fmt.Errorf("reach pod %s: %w", pod, err)
 	}
 	if w.present != nil {
 		w.note("connections go to pod " + pod + " now")
@@ -299,21 +283,4 @@ func (w *forwarder) close() {
 	if w.present != nil {
 		w.present.streams.Close()
 	}
-}
-
-// dialer reaches the ports of a pod as kubectl does.
-func (c *Client) dialer(pod string) (httpstream.Dialer, error) {
-	url := c.core.Post().Resource("pods").Namespace(c.environment).Name(pod).SubResource("portforward").URL()
-	usual, err := portforward.NewSPDYOverWebsocketDialerForStreaming(url, c.rest)
-	if err != nil {
-		return nil, fmt.Errorf("reach pod %s: %w", pod, err)
-	}
-	transport, upgrader, err := spdy.RoundTripperFor(c.rest)
-	if err != nil {
-		return nil, fmt.Errorf("reach pod %s: %w", pod, err)
-	}
-	old := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, "POST", url)
-	return portforward.NewFallbackDialerForStreaming(usual, old, func(err error) bool {
-		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
-	}), nil
 }

@@ -8,11 +8,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 )
 
 func TestTheHoldingProgramEndsWithItsInput(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "hold")
-	program := holdProgram(runtime.GOARCH)
+	program := holdProgram(runtime.GOARCH, connecting)
 	if program == nil {
 		t.Fatalf("there is no program for %s", runtime.GOARCH)
 	}
@@ -37,10 +38,57 @@ func TestTheHoldingProgramEndsWithItsInput(t *testing.T) {
 	}
 }
 
+// A berth that is killed before it is connected leaves input that never comes.
+func TestTheHoldingProgramEndsWithoutInput(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "hold")
+	if err := os.WriteFile(file, holdProgram(runtime.GOARCH, time.Second), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		about string
+		first string
+		ends  bool
+	}{
+		{"nothing comes", "", true},
+		{"something came once", "\n", false},
+	} {
+		t.Run(test.about, func(t *testing.T) {
+			command := exec.Command(file)
+			input, err := command.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := command.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := input.Write([]byte(test.first)); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- command.Wait() }()
+			select {
+			case err := <-ended:
+				if err != nil || !test.ends {
+					t.Errorf("it ended, with %v", err)
+				}
+				return
+			case <-time.After(3 * time.Second):
+				if test.ends {
+					t.Error("it goes on")
+				}
+			}
+			input.Close()
+			if err := <-ended; err != nil {
+				t.Errorf("it ended with %v", err)
+			}
+		})
+	}
+}
+
 // What cannot be run here can be read at least.
 func TestTheHoldingProgramIsAnExecutable(t *testing.T) {
 	for machine, want := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
-		file, err := elf.NewFile(bytes.NewReader(holdProgram(machine)))
+		file, err := elf.NewFile(bytes.NewReader(holdProgram(machine, connecting)))
 		if err != nil {
 			t.Errorf("%s: %v", machine, err)
 			continue
@@ -53,7 +101,7 @@ func TestTheHoldingProgramIsAnExecutable(t *testing.T) {
 			t.Errorf("%s begins at %#x, outside of what is loaded (%v)", machine, file.Entry, err)
 		}
 	}
-	if holdProgram("s390x") != nil {
+	if holdProgram("s390x", connecting) != nil {
 		t.Error("a program for a machine that it was not written for")
 	}
 }

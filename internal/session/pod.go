@@ -174,7 +174,7 @@ func (c *Client) holdName() string { return c.app + "-session" }
 func (c *Client) applyHold(ctx context.Context, o metav1.OwnerReference) error {
 	programs := map[string][]byte{}
 	for machine := range machines {
-		programs[machine] = holdProgram(machine)
+		programs[machine] = holdProgram(machine, connecting)
 	}
 	object := coreapply.ConfigMap(c.holdName(), c.environment).WithBinaryData(programs).
 		WithLabels(map[string]string{kube.ManagedBy: kube.Manager, instanceLabel: c.app}).
@@ -204,7 +204,7 @@ func (c *Client) machine(ctx context.Context, affinity *core.Affinity) (string, 
 		if pinned != "" && node.Name != pinned || pinned == "" && node.Spec.Unschedulable {
 			continue
 		}
-		if holdProgram(machine) != nil {
+		if _, known := machines[machine]; known {
 			return machine, nil
 		}
 		found = machine
@@ -271,11 +271,11 @@ func (c *Client) hold(ctx context.Context, pod *core.Pod) *hold {
 		ticker := time.NewTicker(alive)
 		defer ticker.Stop()
 		for {
+			_, _ = write.Write([]byte{'\n'})
 			select {
 			case <-held.Done():
 				return
 			case <-ticker.C:
-				_, _ = write.Write([]byte{'\n'})
 			}
 		}
 	}()

@@ -12,7 +12,6 @@ import (
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"berth/internal/backup"
 	"berth/internal/fault"
@@ -61,7 +60,7 @@ func (c *Client) Psql(ctx context.Context, q SQL, s Streams, r progress.Reporter
 		go func() { ready <- c.makeReader(ctx, database, password) }()
 	}
 	made := plan{name: c.app + "-psql", owner: owner("apps/v1", "StatefulSet", database.ObjectMeta),
-		spec: psqlSpec(database, role, secret), limit: sqlLimit}
+		spec: psqlSpec(database, c.app+"-postgresql", role, secret), limit: sqlLimit}
 	return c.oneOff(ctx, made, r, func(ctx context.Context, pod *core.Pod) error {
 		if err := <-ready; err != nil {
 			return err
@@ -75,7 +74,7 @@ func (c *Client) Psql(ctx context.Context, q SQL, s Streams, r progress.Reporter
 const sqlLimit = 24 * time.Hour
 
 // psqlSpec is a pod of the database's image that runs no server.
-func psqlSpec(database *apps.StatefulSet, role, secret string) core.PodSpec {
+func psqlSpec(database *apps.StatefulSet, host, role, secret string) core.PodSpec {
 	of := database.Spec.Template.Spec.DeepCopy()
 	options := ""
 	if role == reader {
@@ -98,7 +97,7 @@ func psqlSpec(database *apps.StatefulSet, role, secret string) core.PodSpec {
 				Limits:   core.ResourceList{core.ResourceMemory: resource.MustParse("512Mi")},
 			},
 			Env: []core.EnvVar{
-				env("PGHOST", database.Name), env("PGUSER", role), env("PGDATABASE", value(database, "POSTGRES_DB")),
+				env("PGHOST", host), env("PGUSER", role), env("PGDATABASE", value(database, "POSTGRES_DB")),
 				env("PGOPTIONS", options), env("PGAPPNAME", "berth psql"), env("HOME", "/tmp"), env("PAGER", "cat"),
 				{Name: "PGPASSWORD", ValueFrom: &core.EnvVarSource{SecretKeyRef: &core.SecretKeySelector{
 					LocalObjectReference: core.LocalObjectReference{Name: secret}, Key: "password",
@@ -151,23 +150,10 @@ func (c *Client) makeReader(ctx context.Context, database *apps.StatefulSet, pas
 	if err != nil {
 		return err
 	}
-	selector, err := metav1.LabelSelectorAsSelector(database.Spec.Selector)
-	if err != nil {
-		return fmt.Errorf("find the database's pod: %w", err)
-	}
-	pods, err := c.pods(ctx, selector.String())
-	if err != nil {
-		return err
-	}
-	if len(pods) == 0 {
-		return fault.WithHint(fmt.Errorf("the database of %s does not run", c.environment), "berth status says why")
-	}
-	// The server's own files let its owner in; over TCP it is the password.
-	const client = `PGPASSWORD=$(cat "$POSTGRES_PASSWORD_FILE") PGOPTIONS="-c client_min_messages=warning" ` +
+	const client = `PGOPTIONS="-c client_min_messages=warning" ` +
 		`exec psql --no-psqlrc --quiet --no-password --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname="$POSTGRES_DB"`
 	var said bytes.Buffer
-	err = c.execute(ctx, pods[0].Name, pods[0].Spec.Containers[0].Name, []string{"/bin/sh", "-c", client},
-		Streams{In: strings.NewReader(statements), Out: &said, Err: &said})
+	err = c.inDatabase(ctx, database, client, Streams{In: strings.NewReader(statements), Out: &said, Err: &said})
 	if err != nil {
 		return fmt.Errorf("make the role %s: %w: %s", reader, err, strings.TrimSpace(said.String()))
 	}

@@ -12,8 +12,6 @@ package session
 import (
 	"fmt"
 	"io"
-	"os"
-	"os/user"
 
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/kubernetes"
@@ -55,7 +53,7 @@ func New(cluster *provider.Cluster, app, environment string) (*Client, error) {
 	// The streams' own library reports what it cannot return on standard error,
 	// which is the program's here.
 	klog.SetLogger(logr.Discard())
-	return &Client{kube: client, core: client.CoreV1().RESTClient(), rest: kube.Config(cluster.REST), app: app, environment: environment, who: operator()}, nil
+	return &Client{kube: client, core: client.CoreV1().RESTClient(), rest: kube.Config(cluster.REST), app: app, environment: environment, who: kube.Operator()}, nil
 }
 
 // Streams are what a session's program reads from and writes to. Where In and
@@ -82,15 +80,3 @@ func (e *Exit) Error() string {
 }
 
 func (e *Exit) Unwrap() error { return e.Why }
-
-func operator() string {
-	name := "unknown"
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	return name + "@" + host
-}

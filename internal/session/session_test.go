@@ -328,7 +328,7 @@ func TestPsqlHoldsOnePassword(t *testing.T) {
 		{reader, "shop-reader", "-c default_transaction_read_only=on"},
 		{"app", passwordSecret(database()), ""},
 	} {
-		spec := psqlSpec(database(), test.role, test.secret)
+		spec := psqlSpec(database(), "shop-postgresql", test.role, test.secret)
 		env := map[string]core.EnvVar{}
 		for _, variable := range spec.Containers[0].Env {
 			env[variable.Name] = variable
@@ -361,8 +361,13 @@ func TestTheReadersPasswordIsNotInItsSQL(t *testing.T) {
 func TestForwardFindsItsPods(t *testing.T) {
 	service := &core.Service{ObjectMeta: metav1.ObjectMeta{Name: "shop-cache", Namespace: "staging"}, Spec: core.ServiceSpec{Selector: podLabels("cache")}}
 	base := database()
+	base.Labels = podLabels("database")
 	base.Spec.Selector = &metav1.LabelSelector{MatchLabels: podLabels("database")}
-	c := shop(deployment("shop", "web"), service, base)
+	next := database() // of an upgrade, which does not serve
+	next.Name, next.Labels = "shop-postgres18", podLabels("database-18")
+	next.Spec.Selector = &metav1.LabelSelector{MatchLabels: podLabels("database-18")}
+	serves := &core.Service{ObjectMeta: metav1.ObjectMeta{Name: "shop-postgresql", Namespace: "staging"}, Spec: core.ServiceSpec{Selector: podLabels("database")}}
+	c := shop(deployment("shop", "web"), service, next, base, serves)
 	for _, test := range []struct {
 		forward Forward
 		want    string

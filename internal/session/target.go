@@ -10,6 +10,7 @@ import (
 	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"berth/internal/fault"
 	"berth/internal/rollout"
@@ -166,12 +167,20 @@ func (c *Client) pods(ctx context.Context, selector string) ([]core.Pod, error) 
 // database returns the StatefulSet of the environment's PostgreSQL, or an error
 // that says what its database is instead.
 func (c *Client) database(ctx context.Context) (*apps.StatefulSet, error) {
-	found, err := c.kube.AppsV1().StatefulSets(c.environment).Get(ctx, c.app+"-postgresql", metav1.GetOptions{})
+	// Of several servers, the Service's is the one that serves.
+	service, err := c.kube.CoreV1().Services(c.environment).Get(ctx, c.app+"-postgresql", metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, errNoDatabase
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look for the database: %w", err)
 	}
-	return found, nil
+	found, err := c.kube.AppsV1().StatefulSets(c.environment).List(ctx, metav1.ListOptions{LabelSelector: labels.FormatLabels(service.Spec.Selector)})
+	if err != nil {
+		return nil, fmt.Errorf("look for the database: %w", err)
+	}
+	if len(found.Items) == 0 {
+		return nil, errNoDatabase
+	}
+	return &found.Items[0], nil
 }

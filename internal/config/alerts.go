@@ -1,0 +1,34 @@
+package config
+
+import (
+	"net/url"
+
+	"berth/internal/fault"
+)
+
+// The names in .env of where people are told of what breaks. Both are secret.
+const (
+	// AlertsURL are the services that messages go to, as package alert reads
+	// them. Without any, nothing watches.
+	AlertsURL = "ALERTS_URL"
+	// AlertsPingURL is asked for every few minutes by a watch that lives.
+	AlertsPingURL = "ALERTS_PING_URL"
+)
+
+// checkAlerts looks at what can be told without knowing the services.
+func (c *Config) checkAlerts() error {
+	ping := c.DotEnv[AlertsPingURL]
+	if ping == "" {
+		return nil
+	}
+	if c.DotEnv[AlertsURL] == "" {
+		return fault.WithHint(fault.Usage("%s is set, and %s is not: there is no watch that could ping", AlertsPingURL, AlertsURL),
+			"say in .env where messages go: docs/alerts.md has the forms of %s", AlertsURL)
+	}
+	u, err := url.Parse(ping)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		// The error would quote it.
+		return fault.WithHint(fault.Usage("%s is no URL that can be asked for", AlertsPingURL), "it is like https://hc-ping.com/…")
+	}
+	return nil
+}
