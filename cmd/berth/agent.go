@@ -11,12 +11,15 @@ import (
 	"berth/internal/config"
 	"berth/internal/console"
 	"berth/internal/fault"
-	"berth/internal/platform"
+	"berth/internal/overview"
 	"berth/internal/provider"
 )
 
 // installAgent brings the log agent to what berth.yaml says of it.
 func (a *app) installAgent(ctx context.Context, c *config.Config, p provider.Provider, cluster *provider.Cluster, image func() (string, error)) error {
+	if err := c.CheckLogSinks(); err != nil {
+		return err
+	}
 	agent, err := a.parts.agent(cluster, c)
 	if err != nil {
 		return err
@@ -48,45 +51,7 @@ func (a *app) installAgent(ctx context.Context, c *config.Config, p provider.Pro
 	return agent.Install(ctx, bucket, reference, r)
 }
 
-// logReport says how the log lines are doing.
-type logReport struct {
-	OK      bool                   `json:"ok"`
-	Problem string                 `json:"problem,omitempty"`
-	Agents  []platform.AgentStatus `json:"agents"`
-}
-
-// lookAtLogs asks the agents. What cannot be found out is the report's problem,
-// so that the rest of a status is shown.
-func (a *app) lookAtLogs(ctx context.Context, c *config.Config, cluster *provider.Cluster) *logReport {
-	if len(c.LogSinks()) == 0 {
-		return nil
-	}
-	report := &logReport{Agents: []platform.AgentStatus{}}
-	agent, err := a.parts.agent(cluster, c)
-	if err == nil {
-		report.Agents, err = agent.Status(ctx)
-	}
-	if err != nil {
-		report.Problem = err.Error()
-		return report
-	}
-	report.OK = len(report.Agents) > 0
-	for _, agent := range report.Agents {
-		report.OK = report.OK && agent.Problem == ""
-		for _, sink := range agent.Sinks {
-			report.OK = report.OK && sink.State != failingSink
-		}
-	}
-	return report
-}
-
-// failingSink is the state of a sink that does not take lines.
-const failingSink = "failing"
-
-// sinkNames are what the agent calls its sinks, for people.
-var sinkNames = map[string]string{"awss3": config.BucketSink, "otlp_http": config.OTLPSink}
-
-func (a *app) printLogs(report *logReport, now time.Time) {
+func (a *app) printLogs(report *overview.Logs, now time.Time) {
 	if report == nil {
 		return
 	}
@@ -101,10 +66,6 @@ func (a *app) printLogs(report *logReport, now time.Time) {
 			rows = append(rows, []string{console.Bad, "", agent.Node, "", "", "", agent.Problem})
 		}
 		for _, sink := range agent.Sinks {
-			name := sink.Name
-			if known := sinkNames[name]; known != "" {
-				name = known
-			}
 			last := ""
 			if !sink.LastSent.IsZero() {
 				last = since(sink.LastSent, now) + " ago"
@@ -113,7 +74,7 @@ func (a *app) printLogs(report *logReport, now time.Time) {
 			if lost := sink.Dropped + sink.Rejected; lost > 0 {
 				what = fmt.Sprintf("%d lines were lost. %s", lost, what)
 			}
-			rows = append(rows, []string{mark(sink.State != failingSink), name, agent.Node, sink.State,
+			rows = append(rows, []string{mark(sink.State != overview.Failing), overview.SinkName(sink.Name), agent.Node, sink.State,
 				strconv.FormatInt(sink.Sent, 10), last, what})
 		}
 	}

@@ -4,17 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"berth/internal/backup"
 	"berth/internal/config"
 	"berth/internal/fault"
+	"berth/internal/overview"
 	"berth/internal/provider"
 	"berth/internal/source"
 )
@@ -24,6 +25,10 @@ type backupOptions struct {
 	json            bool
 	output          string
 	noSafetyBackup  bool
+	from            string
+	at              goal
+	before          int
+	list            bool
 }
 
 func (a *app) backupCommand() *cobra.Command {
@@ -64,7 +69,12 @@ into a server of their own.`,
 			Long: `Bring a backup back in place of the environment's database, the newest one
 unless ID names another. What is there is backed up first; then the application
 is stopped, so that nobody writes, until the restored database serves. The one
-that was there before is kept beside it under another name.`,
+that was there before is kept beside it under another name.
+
+With --at, what comes back is the database as it was at a moment: "14:03", in local
+time unless it names a zone; 5m, which is five minutes ago; or latest, the last
+moment there is, for when the server is lost. With --before, it is the moment before
+a revision was deployed. --list shows what moments there are.`,
 			Args: arguments(1, "ID"),
 			RunE: func(command *cobra.Command, args []string) error {
 				return a.backupRestore(command.Context(), o.of(args))
@@ -84,7 +94,12 @@ that was there before is kept beside it under another name.`,
 			flags.BoolVar(&o.json, "json", false, "write it as JSON")
 		case "restore":
 			flags.BoolVar(&o.noSafetyBackup, "no-safety-backup", false, "make no backup of what is there now")
+			flags.StringVar(&o.from, "from", "", "name of the database that the backup is of, if that is another one")
+			flags.Var(&o.at, "at", "moment to go back to: 14:03, 5m or latest")
+			flags.IntVar(&o.before, "before", 0, "revision to go back before")
+			flags.BoolVar(&o.list, "list", false, "list the moments that can be gone back to")
 		case "get":
+			flags.Var(&o.at, "at", "moment to download: 14:03, 5m or latest")
 			flags.StringVarP(&o.output, "output", "o", "", "file to write (default: ID.sql; - writes to standard output)")
 		}
 		sub.DisableFlagsInUseLine = true
@@ -119,7 +134,7 @@ func (a *app) openBackups(ctx context.Context, environment string) (*backedUp, e
 	if err != nil {
 		return nil, err
 	}
-	candidates := environmentsWithBackups(c)
+	candidates := overview.Scheduled(c)
 	switch {
 	case environment != "" && !c.Environments[environment].Backup.Enabled():
 		return nil, fault.WithHint(fault.Usage("%s has no backups", environment),
@@ -149,16 +164,6 @@ func (a *app) archiveOf(ctx context.Context, c *config.Config, p provider.Provid
 	return a.parts.archive(bucket, c, environment)
 }
 
-func environmentsWithBackups(c *config.Config) []string {
-	var names []string
-	for _, name := range c.EnvironmentNames() {
-		if c.Environments[name].Backup.Enabled() {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
 func (a *app) backupNow(ctx context.Context, o backupOptions) error {
 	b, err := a.openBackups(ctx, o.environment)
 	if err != nil {
@@ -179,7 +184,7 @@ func (a *app) backupNow(ctx context.Context, o backupOptions) error {
 	if o.json {
 		return a.console.JSON(entry)
 	}
-	if err := a.console.Print("%s is backed up as %s: %d rows, %s, %s", b.environment, entry.ID, entry.Rows(), bytesOf(entry.Dump.Bytes), entry.State()); err != nil {
+	if err := a.console.Print("%s is backed up as %s: %d rows, %s, %s", b.environment, entry.ID, entry.Rows(), humanize.Bytes(uint64(max(0, entry.Dump.Bytes))), entry.State()); err != nil {
 		return err
 	}
 	return a.printWarnings(entry)
@@ -221,7 +226,7 @@ func (a *app) backupList(ctx context.Context, o backupOptions) error {
 	for _, entry := range entries {
 		rows = append(rows, []string{
 			mark(!entry.Damaged()), entry.ID, entry.Started.Local().Format(time.DateTime),
-			strconv.FormatInt(entry.Rows(), 10), bytesOf(entry.Dump.Bytes), entry.State(),
+			strconv.FormatInt(entry.Rows(), 10), humanize.Bytes(uint64(max(0, entry.Dump.Bytes))), stateOf(entry),
 		})
 	}
 	a.console.Table([]string{" ", "ID", "MADE", "ROWS", "SIZE", "STATE"}, rows)
@@ -230,7 +235,19 @@ func (a *app) backupList(ctx context.Context, o backupOptions) error {
 			a.console.Print("%s", entry.Problem)
 		}
 	}
-	return nil
+	if !b.config.Environments[b.environment].Backup.Streams() {
+		return nil
+	}
+	a.console.Print("")
+	return a.backupWindows(ctx, b)
+}
+
+// stateOf says what is known of a backup.
+func stateOf(e backup.Entry) string {
+	if e.Moment.IsZero() {
+		return e.State()
+	}
+	return e.State() + ", as of " + e.Moment.Local().Format(time.DateTime)
 }
 
 func (a *app) backupVerify(ctx context.Context, o backupOptions) error {
@@ -252,94 +269,8 @@ func (a *app) backupVerify(ctx context.Context, o backupOptions) error {
 	return a.console.Print("%s was restored and is what was backed up: %d rows", entry.ID, entry.Rows())
 }
 
-func (a *app) backupRestore(ctx context.Context, o backupOptions) error {
-	if !a.yes && !a.console.Interactive {
-		return fault.WithHint(
-			fault.Usage("restore asks before it puts a backup in place of the database, and there is no terminal to ask on"),
-			"berth backup restore --yes restores without asking")
-	}
-	b, err := a.openBackups(ctx, o.environment)
-	if err != nil {
-		return err
-	}
-	entry, err := b.archive.Find(ctx, o.id)
-	if err != nil {
-		return err
-	}
-	if entry.Damaged() {
-		return fmt.Errorf("%s is damaged and cannot be restored: %s", entry.ID, entry.Verified.Problem)
-	}
-	cluster, found, job, err := a.connectBackups(ctx, b)
-	if err != nil {
-		return err
-	}
-	a.console.Print("This puts backup %s of database %s (made on %s, %s ago, %d rows, %s) in place of the database of %s on cluster %s.\n"+
-		"%s is stopped meanwhile. What is there now is backed up first, and kept under another name.",
-		entry.ID, entry.Database.Name, entry.Started.Local().Format(time.DateTime), since(entry.Started, time.Now()), entry.Rows(), entry.State(),
-		b.environment, cluster.Name, b.environment)
-	if err := a.printWarnings(entry); err != nil {
-		return err
-	}
-	if !a.yes {
-		sure, err := a.console.Type(ctx, b.environment)
-		if err != nil {
-			return err
-		}
-		if !sure {
-			return errors.New("nothing was restored")
-		}
-	}
-	r := a.console.Reporter()
-	safety := ""
-	if !o.noSafetyBackup {
-		if safety, err = job.Safety(ctx, r); err != nil {
-			return fault.WithHint(fmt.Errorf("back up what is there first: %w", err),
-				"nothing was changed. When it cannot be backed up any more: berth backup restore --no-safety-backup %s", entry.ID)
-		}
-	}
-	var restored *backup.Restored
-	outage, err := found.Pause(ctx, b.environment, r, func(ctx context.Context) (err error) {
-		restored, err = job.Restore(ctx, entry.ID, r)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	a.console.Print("%s serves what was backed up on %s: %d rows. Writes were out for %.1f s.",
-		b.environment, entry.Started.Local().Format(time.DateTime), restored.Rows, outage.Seconds())
-	if safety != "" {
-		a.console.Print("What was there before is backup %s, and stays as %s beside it.", safety, restored.Kept)
-		return nil
-	}
-	return a.console.Print("What was there before stays as %s beside it.", restored.Kept)
-}
-
-func (a *app) backupGet(ctx context.Context, o backupOptions) error {
-	b, err := a.openBackups(ctx, o.environment)
-	if err != nil {
-		return err
-	}
-	entry, err := b.archive.Find(ctx, o.id)
-	if err != nil {
-		return err
-	}
-	if o.output == "-" {
-		return b.archive.Get(ctx, entry.ID, a.streams.Out)
-	}
-	if o.output == "" {
-		o.output = entry.ID + ".sql"
-	}
-	if _, err := os.Stat(o.output); err == nil {
-		return fault.WithHint(fault.Usage("%s exists already", o.output), "name another file with --output")
-	}
-	if err := b.archive.GetFile(ctx, entry.ID, o.output); err != nil {
-		return err
-	}
-	return a.console.Print("%s holds backup %s of %s", o.output, entry.ID, entry.Database.Name)
-}
-
 // installBackups schedules the backups of an environment that has been
-// deployed, or takes the schedule away where there shall be none.
+// deployed, or takes the schedule away where there should be none.
 func (a *app) installBackups(ctx context.Context, c *config.Config, p provider.Provider, cluster *provider.Cluster, environment string, image func() (string, error)) error {
 	job, err := a.parts.backups(cluster, c, environment)
 	if err != nil {
@@ -361,14 +292,14 @@ func (a *app) installBackups(ctx context.Context, c *config.Config, p provider.P
 	if err != nil {
 		return err
 	}
-	since, err := job.Installed(ctx)
-	if err != nil {
+	if err := job.Install(ctx, bucket, reference, r); err != nil {
 		return err
 	}
-	if err := job.Install(ctx, bucket, reference, r); err != nil || !since.IsZero() {
+	checked, err := job.Checked(ctx)
+	if err != nil || checked {
 		return err
 	}
-	// They are new here: what would keep them from being made is said now.
+	// They are new here, or were amiss: what would keep them from being made is said now.
 	return job.Check(ctx, r)
 }
 
@@ -383,18 +314,6 @@ func (a *app) platformImage(ctx context.Context, c *config.Config, p provider.Pr
 		return "", fault.WithHint(err, "compile it by make bin/berth, which packs the source in, or name a built image in berth.yaml: images.%s", name)
 	}
 	return p.Publish(ctx, provider.Build{
-		Name: name, Dockerfile: filepath.Join(root, "images", name, "Dockerfile"), Context: root,
+		Name: name, Dockerfile: filepath.Join(root, "images", name, "Dockerfile"), Context: root, Prebuilt: a.release,
 	}, a.console.Reporter())
-}
-
-// bytesOf writes a size for people.
-func bytesOf(n int64) string {
-	value, units := float64(n), []string{"B", "kB", "MB", "GB", "TB"}
-	for value >= 1000 && len(units) > 1 {
-		value, units = value/1000, units[1:]
-	}
-	if units[0] == "B" || value >= 100 {
-		return fmt.Sprintf("%.0f %s", value, units[0])
-	}
-	return fmt.Sprintf("%.1f %s", value, units[0])
 }

@@ -9,10 +9,11 @@ import (
 	"time"
 
 	"berth/internal/backup"
-	"berth/internal/config"
+	"berth/internal/overview"
 	"berth/internal/platform"
 	"berth/internal/provider"
 	"berth/internal/release"
+	"berth/internal/wal"
 )
 
 const shop = `
@@ -30,6 +31,7 @@ func newShop(t *testing.T) *world {
 	w := newWorld()
 	w.project = shop
 	w.scheduled = time.Now().Add(-time.Hour)
+	w.streamed = &wal.State{Time: time.Now(), Reached: time.Now().Add(-time.Second)}
 	w.archived = []backup.Entry{
 		archived("20260101_030405_0bad", time.Now().Add(-5*time.Minute), false),
 		archived("20260101_030405_900d", time.Now().Add(-10*time.Minute), true),
@@ -66,7 +68,7 @@ func TestBackupsAreListedTheNewestFirst(t *testing.T) {
 	w := newShop(t)
 	got := w.berth(t, "backup", "list")
 	got.wants(t, 0, "✗  20260101_030405_0bad")
-	if lines := strings.Split(got.out, "\n"); len(lines) != 4 || !strings.Contains(lines[2], "✓  20260101_030405_900d") || !strings.Contains(lines[2], "verified") {
+	if lines := strings.Split(got.out, "\n"); len(lines) != 6 || !strings.Contains(lines[2], "✓  20260101_030405_900d") || !strings.Contains(lines[2], "verified") {
 		t.Errorf("got:\n%s", got.out)
 	}
 	var entries []backup.Entry
@@ -82,12 +84,16 @@ func TestRestoring(t *testing.T) {
 
 	// The newest that is not damaged, with a backup of what is there first.
 	got := w.berth(t, "backup", "restore", "--yes")
-	got.wants(t, 0, "7 rows. Writes were out for 1.5 s.\nWhat was there before is backup 20260102_030405_5afe, and stays as app_before_it beside it.\n")
+	got.wants(t, 0, "7 rows. Nothing could be written for 1.5 s.\nWhat was there before is backup 20260102_030405_5afe, and stays as app_before_it beside it.\n")
 	w.wantCalls(t, "bucket", "safety backup of production", "pause production", "restore 20260101_030405_900d", "start production")
 
 	w = newShop(t)
 	w.berth(t, "backup", "restore", "--yes", "--no-safety-backup", "20260101_030405_900d").wants(t, 0, "stays as app_before_it")
 	w.wantCalls(t, "bucket", "pause production", "restore 20260101_030405_900d", "start production")
+
+	w = newShop(t) // of another database
+	w.berth(t, "backup", "restore", "--yes", "--no-safety-backup", "--from", "old", "20260101_030405_900d").wants(t, 0, "stays as app_before_it")
+	w.wantCalls(t, "bucket", "pause production", "restore 20260101_030405_900d of old", "start production")
 
 	w = newShop(t)
 	w.berth(t, "backup", "restore", "--yes", "20260101_030405_0bad").wants(t, failed, "a bit was flipped")
@@ -130,36 +136,6 @@ func TestWhichEnvironmentIsMeant(t *testing.T) {
 	w.berth(t, "backup", "now").wants(t, misused, "no environment has backups")
 }
 
-func TestStatusTurnsRedPastTheSchedule(t *testing.T) {
-	at := time.Date(2026, 3, 3, 12, 0, 0, 0, time.UTC)
-	daily := config.Backup{Schedule: "17 3 * * *"}
-	entry := func(days int, good bool) backup.Entry {
-		return archived("20260303_031700_0000", time.Date(2026, 3, days, 3, 17, 5, 0, time.UTC), good)
-	}
-	for _, c := range []struct {
-		what    string
-		entries []backup.Entry
-		since   time.Time
-		ok      bool
-		problem string
-	}{
-		{"one of last night", []backup.Entry{entry(3, true), entry(2, true)}, at, true, ""},
-		{"one of the night before", []backup.Entry{entry(2, true)}, at, false, "none since"},
-		{"a damaged one after a good one", []backup.Entry{entry(3, false), entry(2, true)}, at, false, "none since"},
-		{"none, scheduled today", nil, at.Add(-time.Hour), true, ""},
-		{"none, scheduled yesterday", nil, at.Add(-20 * time.Hour), false, "none since"},
-		{"one made by hand that is damaged", []backup.Entry{archived("x", at.Add(-time.Hour), false), entry(3, true)}, at, false, "x is damaged: a bit"},
-	} {
-		got := backupReport{}.judge(daily, c.entries, c.since, at)
-		if got.OK != c.ok || !strings.Contains(got.Problem, c.problem) || got.OK != (got.Problem == "") {
-			t.Errorf("%s: got %+v", c.what, got)
-		}
-		if want := time.Date(2026, 3, 4, 3, 17, 0, 0, time.UTC); got.Due == nil || !got.Due.Equal(want) {
-			t.Errorf("%s: next is %v", c.what, got.Due)
-		}
-	}
-}
-
 func TestStatusShowsBackups(t *testing.T) {
 	w := newShop(t)
 	w.api(t)
@@ -170,7 +146,7 @@ func TestStatusShowsBackups(t *testing.T) {
 
 	w.fail["list"] = backup.ErrBusy
 	got := w.berth(t, "status", "--json")
-	var seen report
+	var seen overview.Report
 	if err := json.Unmarshal([]byte(got.out), &seen); err != nil || got.status != failed || len(seen.Backups) != 1 || seen.Backups[0].Problem == "" {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -214,4 +190,67 @@ func TestInitInstallsTheLogAgent(t *testing.T) {
 	w.berth(t, "init").wants(t, 0, "logs are kept nowhere")
 	w.project = shop + "logs: {sinks: [bucket]}\n"
 	w.berth(t, "init").wants(t, failed, "logs.sinks names the bucket: there is no bucket")
+}
+
+// newStreamed is a shop whose log goes into the bucket.
+func newStreamed(t *testing.T) *world {
+	w := newShop(t)
+	now := time.Now()
+	w.windows = []wal.Window{{Chain: "7-1", From: now.Add(-26 * time.Hour), To: now, Verified: now.Add(-8 * time.Hour), Live: true}}
+	return w
+}
+
+func TestBackToAMoment(t *testing.T) {
+	w := newStreamed(t)
+	at := time.Now().Add(-time.Hour).UTC().Truncate(time.Second)
+	got := w.berth(t, "backup", "restore", "--yes", "--at", at.Format(time.RFC3339))
+	got.wants(t, 0, "Nothing could be written for 1.5 s.\nWhat was there before is backup 20260102_030405_5afe")
+	w.wantCalls(t, "bucket", "moment "+at.Format(time.DateTime), "safety backup of production", "pause production", "restore 20260102_030405_1a57", "start production")
+	if want := at.Local().Format(time.DateTime); !strings.Contains(got.out, "as of "+want) || !strings.Contains(got.out, "production serves what was there on "+want) {
+		t.Errorf("it does not say that it is as of %s:\n%s", want, got.out)
+	}
+
+	// The last one, of a server that is gone.
+	w = newStreamed(t)
+	w.berth(t, "backup", "restore", "--yes", "--no-safety-backup", "--at", "latest").wants(t, 0, "stays as app_before_it")
+	w.wantCalls(t, "bucket", "moment latest", "pause production", "restore 20260102_030405_1a57", "start production")
+
+	// Before a deploy.
+	w = newStreamed(t)
+	deployed := time.Now().Add(-30 * time.Minute)
+	w.history = []release.Revision{{Number: 3, When: deployed}}
+	w.berth(t, "backup", "restore", "--yes", "--before", "3").wants(t, 0, "")
+	w.wantCalls(t, "bucket", "moment "+deployed.Add(-time.Second).UTC().Format(time.DateTime), "safety backup of production", "pause production",
+		"restore 20260102_030405_1a57", "start production")
+
+	// As a file.
+	w = newStreamed(t)
+	w.berth(t, "backup", "get", "--at", "5m", "-o", "-").wants(t, 0, "-- 20260102_030405_1a57\n")
+
+	// What cannot be reached is said before anything is done.
+	for _, c := range []struct{ arguments, wants string }{
+		{"--at 3d", "this moment cannot be reached"},
+		{"--at 5m 20260101_030405_900d", "take one of them"},
+		{"--at 5m --before 3", "take one of them"},
+		{"--at yesterday", "neither an age"},
+		{"--before 9", "no revision 9"},
+	} {
+		w = newStreamed(t)
+		got := w.berth(t, append([]string{"backup", "restore", "--yes"}, strings.Fields(c.arguments)...)...)
+		if got.status == 0 || !strings.Contains(got.errors, c.wants) {
+			t.Errorf("%s: got %+v", c.arguments, got)
+		}
+	}
+	w = newStreamed(t)
+	w.project = strings.Replace(shop, "database: postgres", "database: postgres, backup: {continuous: false}", 1)
+	w.berth(t, "backup", "restore", "--yes", "--at", "5m").wants(t, misused, "is not backed up continuously")
+}
+
+func TestMomentsAreListed(t *testing.T) {
+	w := newStreamed(t)
+	for _, arguments := range [][]string{{"backup", "list"}, {"backup", "restore", "--list"}} {
+		w.berth(t, arguments...).wants(t, 0, w.windows[0].From.Local().Format(time.DateTime))
+	}
+	w.windows = nil
+	w.berth(t, "backup", "restore", "--list").wants(t, 0, "No moment between backups can be gone back to yet.\n")
 }

@@ -48,7 +48,7 @@ func (w *world) inCloud(t *testing.T, planned *provider.Plan, args ...string) re
 	}
 	var out, errs bytes.Buffer
 	a := &app{streams: console.Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, parts: w.parts()}
-	a.parts.provider = func(*config.Config) (provider.Provider, error) { return cloud{fakeProvider{w}, planned}, nil }
+	a.parts.provider = func(c *config.Config) (provider.Provider, error) { return w.opened(c, cloud{fakeProvider{w}, planned}) }
 	status := run(t.Context(), append([]string{"--dir", dir}, args...), a)
 	return result{status, out.String(), errs.String()}
 }
@@ -103,10 +103,10 @@ func TestOnlyCloudsPlan(t *testing.T) {
 	newWorld().berth(t, "init", "--plan").wants(t, misused, "the provider local costs nothing and plans nothing")
 }
 
-func TestInitMakesDNSRecordsLast(t *testing.T) {
+func TestInitMakesDNSRecordsBeforeWhatMayFail(t *testing.T) {
 	w := newWorld()
 	w.inCloud(t, nil, "init").wants(t, succeeded, "is ready")
-	w.wantCalls(t, "init", "install", "bucket", "publish", "install log agent local/collector:1 with the bucket", "records")
+	w.wantCalls(t, "init", "install", "records", "bucket", "publish", "install log agent local/collector:1 with the bucket")
 }
 
 func TestInitAsksAPersonBeforeItSpends(t *testing.T) {

@@ -94,25 +94,6 @@ func TestUpOfAHostThatNoResolverKnows(t *testing.T) {
 	}
 }
 
-func TestAddresses(t *testing.T) {
-	local := newWorld().cluster
-	usual := *local
-	usual.Ingress = &provider.Ingress{HTTPS: "127.0.0.1:443"}
-	for _, test := range []struct {
-		cluster *provider.Cluster
-		want    string
-	}{
-		{local, "https://tiny.example:8443"},
-		{&usual, "https://tiny.example"},
-		{&provider.Cluster{Issuer: "letsencrypt"}, "https://tiny.example"},
-		{&provider.Cluster{}, "http://tiny.example"},
-	} {
-		if got := address(test.cluster, "tiny.example"); got != test.want {
-			t.Errorf("got %s, want %s", got, test.want)
-		}
-	}
-}
-
 func TestInitDeploysNothing(t *testing.T) {
 	w := newWorld()
 	got := w.berth(t, "init")
@@ -147,6 +128,9 @@ func TestDeployBuildsUnlessAnImageIsGiven(t *testing.T) {
 	w := newWorld()
 	got := w.berth(t, "deploy", "staging")
 	w.wantCalls(t, "publish", "deploy staging local/tiny:1")
+	if !slices.Equal(w.followed, []string{"staging"}) {
+		t.Errorf("the log agent reads %v", w.followed)
+	}
 	if want := "staging serves revision 2: https://staging.tiny.localhost:8443\n"; got.out != want {
 		t.Errorf("stdout is %s", got.out)
 	}
@@ -168,6 +152,56 @@ func TestDeployBuildsUnlessAnImageIsGiven(t *testing.T) {
 			t.Errorf("%s is %v, want %v", key, revision[key], want)
 		}
 	}
+}
+
+func TestDeployOfWhatAnotherEnvironmentHasServed(t *testing.T) {
+	w := newWorld()
+	w.berth(t, "deploy", "production", "--from", "staging", "--forward").wants(t, succeeded, "production serves revision 2")
+	w.wantCalls(t, "promotable of staging", "deploy forward production ghcr.io/me/tiny@sha256:0a")
+
+	w = newWorld()
+	w.fail["promotable of staging"] = errors.New("staging has never served commit abc")
+	w.berth(t, "deploy", "production", "--from", "staging").wants(t, failed, "staging has never served commit abc")
+	w.wantCalls(t, "promotable of staging")
+
+	w = newWorld()
+	w.berth(t, "deploy", "production", "--from", "moon").wants(t, misused, `there is no environment "moon"`)
+	w.berth(t, "deploy", "production", "--from", "staging", "--image", "x").wants(t, misused, "which one?")
+	w.wantCalls(t)
+}
+
+// A fork has no credentials, and its checks are green all the same.
+func TestDeploySkipsWhatIsNotConfigured(t *testing.T) {
+	const here = "Skipped: staging is not deployed: the provider local is the machine that it runs on.\n"
+	w := newWorld()
+	w.rooted = true
+	if got := w.berth(t, "deploy", "staging", "--skip-unconfigured"); got.status != succeeded || got.out != here {
+		t.Errorf("%+v", got)
+	}
+	w.wantCalls(t)
+	for what, project := range map[string]string{
+		"DigitalOcean without a token":     cloudy,
+		"a cluster without its kubeconfig": tiny + "\nprovider: existing\nexisting: {context: prod, kubeconfig: nowhere.yaml, ingressClass: nginx, registry: ghcr.io/me}\n",
+	} {
+		w := newWorld()
+		w.project = project
+		parts := w.parts()
+		parts.provider = openProvider
+		got := w.berthWith(t, parts, "deploy", "staging", "--skip-unconfigured")
+		if got.status != succeeded || !strings.HasPrefix(got.out, "Skipped: staging is not deployed: there are no credentials: ") {
+			t.Errorf("%s: %+v", what, got)
+		}
+		if got := w.berthWith(t, parts, "deploy", "staging"); got.status != misused {
+			t.Errorf("%s, asked for: %+v", what, got)
+		}
+	}
+}
+
+// With credentials, what is wrong is wrong.
+func TestDeploySkipsNoClusterThatIsNotUp(t *testing.T) {
+	w := newWorld()
+	w.cluster = nil
+	w.inCloud(t, nil, "deploy", "staging", "--skip-unconfigured").wants(t, failed, "the cluster is not up")
 }
 
 func TestAFailedDeployTellsWhy(t *testing.T) {
@@ -230,13 +264,13 @@ func TestRollback(t *testing.T) {
 func TestHistory(t *testing.T) {
 	w := newWorld()
 	w.history = []release.Revision{
-		{Number: 1, Image: "a", When: time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local), State: release.StateSuperseded, Who: "ann@desk", Description: "deployed", Commit: "0123456789abcdef0123456789abcdef01234567"},
-		{Number: 2, Image: "b", When: time.Date(2026, 1, 2, 4, 4, 5, 0, time.Local), State: release.StateDeployed, Who: "bob@desk", Description: "deployed", Commit: "fedcba9876543210fedcba9876543210fedcba98", Dirty: true},
+		{Number: 1, Image: "a", When: time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local), State: release.StateSuperseded, Who: "ann@desk", Description: "deploy a by ann@desk", Commit: "0123456789abcdef0123456789abcdef01234567"},
+		{Number: 2, Image: "b", When: time.Date(2026, 1, 2, 4, 4, 5, 0, time.Local), State: release.StateDeployed, Who: "bob@desk", Description: "rollback to 1 by bob@desk", Commit: "fedcba9876543210fedcba9876543210fedcba98", Dirty: true},
 	}
 	got := w.berth(t, "history", "staging")
 	want := `   REV  WHEN                 STATE       COMMIT       IMAGE  WHO       WHAT
-   1    2026-01-02 03:04:05  superseded  0123456789   a      ann@desk  deployed
-✓  2    2026-01-02 04:04:05  deployed    fedcba9876+  b      bob@desk  deployed
+   1    2026-01-02 03:04:05  superseded  0123456789   a      ann@desk  deploy a
+✓  2    2026-01-02 04:04:05  deployed    fedcba9876+  b      bob@desk  rollback to 1
 `
 	if got.out != want {
 		t.Errorf("stdout is\n%s", got.out)

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+
+	"berth/internal/images"
 )
 
 type configOptions struct {
@@ -33,7 +35,7 @@ Of a secret there is no value but a checksum, which tells two values apart.`,
 }
 
 func (a *app) config(ctx context.Context, o configOptions) error {
-	c, p, err := a.open("", o.environment)
+	c, p, err := a.openEnvironment(ctx, &o.environment)
 	if err != nil {
 		return err
 	}
@@ -56,7 +58,7 @@ func (a *app) config(ctx context.Context, o configOptions) error {
 		}
 		rows = append(rows, []string{v.Name, value, v.From, string(v.Now)})
 	}
-	a.console.Print("%s of %s, revision %d, image %s", given.Process, o.environment, given.Revision, given.Image)
+	a.console.Print("%s of %s, revision %d, image %s", given.Process, o.environment, given.Revision, images.Short(given.Image))
 	a.console.Table([]string{"NAME", "VALUE", "FROM", "NEXT DEPLOY"}, rows)
 	if given.Differs {
 		return a.console.Print("berth.yaml or .env say something else than what is deployed: berth deploy %s", o.environment)

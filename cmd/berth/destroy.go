@@ -11,6 +11,7 @@ import (
 
 	"berth/internal/config"
 	"berth/internal/fault"
+	"berth/internal/overview"
 	"berth/internal/provider"
 )
 
@@ -27,8 +28,8 @@ func (a *app) destroyCommand() *cobra.Command {
 the cluster where berth made it. Lists what goes and what stays, and asks for
 the cluster's name first. Without a terminal it needs --yes.
 
-Databases that are backed up are so once more before, into the bucket, which
-stays. A managed database outside of the cluster stays too.`,
+First it backs up once more each database that has backups. The bucket with
+them stays, and so does a managed database outside the cluster.`,
 		Args: arguments(0),
 		RunE: func(command *cobra.Command, _ []string) error { return a.destroy(command.Context(), o) },
 	}
@@ -47,22 +48,30 @@ func (a *app) destroy(ctx context.Context, o destroyOptions) error {
 	if err != nil {
 		return err
 	}
-	remover, keepsBucket := p.(provider.BucketRemover)
-	if o.deleteBackups && !keepsBucket {
+	traits := p.Traits()
+	remover, removesBucket := p.(provider.BucketRemover)
+	if o.deleteBackups && !removesBucket {
 		return fault.Usage("--delete-backups is for the provider digitalocean: local has no bucket of its own to keep, and existing's is yours")
 	}
 	cluster, found, err := a.connect(ctx, c, p)
 	// A cluster of berth's own may be stopped or half gone and goes as a whole;
 	// one that is not must be there, or what is in it would be left behind
 	// unsaid.
-	if err != nil && (c.Provider == "existing" || !errors.Is(err, provider.ErrNotUp)) {
+	if err != nil && (!traits.Owned || !errors.Is(err, provider.ErrNotUp)) {
 		return err
 	}
-	name := clusterName(c, cluster)
-	a.printPlan(c, name, a.otherClaims(ctx, c, cluster), o)
+	name := traits.Cluster
+	if cluster != nil {
+		name = cluster.Name
+	}
+	var others []string
+	if traits.Owned {
+		others = a.otherClaims(ctx, c, cluster)
+	}
+	a.printPlan(c, name, traits, others, o)
 	names := []string{name}
 	if o.deleteBackups {
-		names = append(names, c.DigitalOcean.Bucket)
+		names = append(names, traits.Bucket)
 	}
 	for _, name := range names {
 		if a.yes {
@@ -78,11 +87,13 @@ func (a *app) destroy(ctx context.Context, o destroyOptions) error {
 	}
 	r := a.console.Reporter()
 	if cluster != nil {
-		if err := a.lastBackups(ctx, c, cluster, o); err != nil {
-			return err
+		if traits.KeepsBucket && !o.noBackup && !o.deleteBackups {
+			if err := a.lastBackups(ctx, c, cluster); err != nil {
+				return err
+			}
 		}
 		if err := a.empty(ctx, c, cluster, found); err != nil {
-			if !keepsBucket || ctx.Err() != nil {
+			if !removesBucket || ctx.Err() != nil {
 				return err
 			}
 			// Nothing in it outlives the cluster, which goes from outside.
@@ -102,21 +113,10 @@ func (a *app) destroy(ctx context.Context, o destroyOptions) error {
 	return nil
 }
 
-// clusterName is what the operator calls the cluster, also when it is not up.
-func clusterName(c *config.Config, cluster *provider.Cluster) string {
-	switch {
-	case cluster != nil:
-		return cluster.Name
-	case c.Provider == "digitalocean":
-		return c.DigitalOcean.Cluster
-	}
-	return c.Provider
-}
-
 // otherClaims are the volumes of a cluster that goes as a whole which berth.yaml
 // does not name, in words. One that does not answer keeps them to itself.
 func (a *app) otherClaims(ctx context.Context, c *config.Config, cluster *provider.Cluster) []string {
-	if cluster == nil || c.Provider == "existing" {
+	if cluster == nil {
 		return nil
 	}
 	claims, err := a.parts.otherClaims(ctx, cluster, c)
@@ -129,12 +129,9 @@ func (a *app) otherClaims(ctx context.Context, c *config.Config, cluster *provid
 	return claims
 }
 
-// lastBackups backs up once more what is backed up, where the bucket stays.
-func (a *app) lastBackups(ctx context.Context, c *config.Config, cluster *provider.Cluster, o destroyOptions) error {
-	if o.noBackup || o.deleteBackups || c.Provider == "local" {
-		return nil
-	}
-	for _, environment := range environmentsWithBackups(c) {
+// lastBackups backs up once more what is backed up.
+func (a *app) lastBackups(ctx context.Context, c *config.Config, cluster *provider.Cluster) error {
+	for _, environment := range overview.Scheduled(c) {
 		scheduled, err := a.parts.backups(cluster, c, environment)
 		if err != nil {
 			return err
@@ -156,9 +153,23 @@ func (a *app) lastBackups(ctx context.Context, c *config.Config, cluster *provid
 // empty removes all that berth has put into a cluster.
 func (a *app) empty(ctx context.Context, c *config.Config, cluster *provider.Cluster, found releases) error {
 	r := a.console.Reporter()
+	// First, so that it tells nobody of what goes.
+	watch, err := a.parts.watch(cluster, c)
+	if err != nil {
+		return err
+	}
+	if err := watch.Remove(ctx, r); err != nil {
+		return err
+	}
+	if err := a.removePreviews(ctx, c, cluster); err != nil {
+		return err
+	}
 	for _, environment := range c.EnvironmentNames() {
 		scheduled, err := a.parts.backups(cluster, c, environment)
 		if err != nil {
+			return err
+		}
+		if err := a.sweep(ctx, rehearsing{config: c, cluster: cluster, found: found, environment: environment}); err != nil {
 			return err
 		}
 		if err := scheduled.Remove(ctx, r); err != nil {
@@ -189,7 +200,7 @@ func (a *app) printKept(kept []string) {
 }
 
 // printPlan says before the question what the answer would mean.
-func (a *app) printPlan(c *config.Config, cluster string, others []string, o destroyOptions) {
+func (a *app) printPlan(c *config.Config, cluster string, traits provider.Traits, others []string, o destroyOptions) {
 	a.console.Print("This removes for good from cluster %s:", cluster)
 	for _, environment := range c.EnvironmentNames() {
 		what := "its revisions and secrets"
@@ -204,26 +215,24 @@ func (a *app) printPlan(c *config.Config, cluster string, others []string, o des
 			a.console.Print("    its %s %s with all that it stores, which no backup has", c.Services[name], name)
 		}
 	}
+	if c.Previews.Enabled() {
+		a.console.Print("  every preview with its data")
+	}
 	for _, other := range others {
 		a.console.Print("  %s", other)
 	}
 	a.console.Print("  what berth installed beside them")
-	switch c.Provider {
-	case "local":
-		a.console.Print("  the cluster itself with its nodes, volumes and bucket")
-		a.console.Print("It keeps berth.yaml, .env and installed packages.")
-	case "digitalocean":
-		a.console.Print("  the cluster itself with its nodes, network, load balancers and volumes")
-		if o.deleteBackups {
-			a.console.Print("  the Space %s with ALL BACKUPS and logs", c.DigitalOcean.Bucket)
-		} else {
-			a.console.Print("It keeps the Space %s with the backups.", c.DigitalOcean.Bucket)
-		}
-		if c.DigitalOcean.Database != "" {
-			a.console.Print("It keeps the managed PostgreSQL %s-postgres with its databases, and its network.", c.DigitalOcean.Cluster)
-		}
-		a.console.Print("It keeps container registries.")
+	for _, one := range traits.Removes {
+		a.console.Print("  %s", one)
+	}
+	switch {
+	case traits.Bucket == "":
+	case o.deleteBackups:
+		a.console.Print("  the %s %s with ALL BACKUPS and logs", traits.BucketKind, traits.Bucket)
 	default:
-		a.console.Print("It keeps the cluster, its nodes, everything else in it, the bucket and the images.")
+		a.console.Print("It keeps the %s %s with the backups.", traits.BucketKind, traits.Bucket)
+	}
+	for _, one := range traits.Keeps {
+		a.console.Print("It keeps %s.", one)
 	}
 }

@@ -26,11 +26,6 @@ with the line that mends it; the exit status is then 1.`,
 	return command
 }
 
-// checker is a provider that can say what it lacks without changing anything.
-type checker interface {
-	Check(ctx context.Context) []provider.Check
-}
-
 func (a *app) doctor(ctx context.Context, o doctorOptions) error {
 	c, err := a.load("")
 	if err != nil {
@@ -42,7 +37,10 @@ func (a *app) doctor(ctx context.Context, o doctorOptions) error {
 	if err != nil {
 		return err
 	}
-	patient, ok := p.(checker)
+	if err := a.findRelease(c, p); err != nil {
+		return err
+	}
+	patient, ok := p.(provider.Checker)
 	if !ok {
 		return fmt.Errorf("provider %T has no checks", p)
 	}

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"berth/internal/fault"
-	"berth/internal/progress"
 	"berth/internal/provider"
 )
 
@@ -28,12 +27,6 @@ databases and its backups are removed for good.`,
 	return command
 }
 
-// purger is a provider that can leave a machine as it was before, but for what
-// it names.
-type purger interface {
-	Purge(ctx context.Context, r progress.Reporter) (kept []string, err error)
-}
-
 func (a *app) down(ctx context.Context, o downOptions) error {
 	_, p, err := a.open("local")
 	if err != nil {
@@ -47,7 +40,7 @@ func (a *app) down(ctx context.Context, o downOptions) error {
 		}
 		return stopper.Stop(ctx, r)
 	}
-	whole, ok := p.(purger)
+	whole, ok := p.(provider.Purger)
 	if !ok {
 		return fmt.Errorf("provider %T cannot be purged", p)
 	}

@@ -16,16 +16,23 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"berth/internal/alert"
 	"berth/internal/backup"
 	"berth/internal/config"
 	"berth/internal/console"
 	"berth/internal/logs"
 	"berth/internal/platform"
+	"berth/internal/preview"
 	"berth/internal/progress"
 	"berth/internal/provider"
+	"berth/internal/provider/digitalocean"
+	"berth/internal/provider/existing"
 	"berth/internal/provider/existing/apitest"
+	"berth/internal/provider/local"
+	"berth/internal/rehearsal"
 	"berth/internal/release"
 	"berth/internal/session"
+	"berth/internal/wal"
 )
 
 // world stands in for a provider, the platform and the releases. It notes what
@@ -33,8 +40,13 @@ import (
 type world struct {
 	mu    sync.Mutex
 	calls []string
-	// project is the berth.yaml.
+	// project is the berth.yaml, environ the environment, and config what both say
+	// once they are read.
 	project string
+	// dotEnv is the .env.
+	dotEnv  string
+	environ []string
+	config  *config.Config
 	// fail makes the call of this name fail.
 	fail map[string]error
 
@@ -53,10 +65,25 @@ type world struct {
 	// scheduled is since when backups are, and archived what there is.
 	scheduled time.Time
 	archived  []backup.Entry
+	// database is the version of PostgreSQL that serves, and kept what is of before.
+	database int
+	kept     []release.KeptServer
+	// windows are the moments that can be reached, and streamed what the stream said.
+	windows  []wal.Window
+	streamed *wal.State
 	// otherClaims are the volumes of other applications.
 	otherClaims []string
 	// agents are the log agents.
 	agents []platform.AgentStatus
+	// followed are the environments that the log agents were told to read.
+	followed []string
+	// watch is what the watch sees; nil where there is none.
+	watch *alert.Report
+	// rehearsal is what a rehearsal finds.
+	rehearsal rehearsal.Report
+	// previews are those that are there, and made what was wanted of the last one.
+	previews []preview.Preview
+	made     preview.Wanted
 }
 
 func newWorld() *world {
@@ -76,7 +103,7 @@ func (w *world) call(name string) error {
 
 func (w *world) parts() parts {
 	return parts{
-		provider: func(*config.Config) (provider.Provider, error) { return fakeProvider{w}, nil },
+		provider: func(c *config.Config) (provider.Provider, error) { return w.opened(c, fakeProvider{w}) },
 		sudo: func(args, _, _ []string, _ bool) error {
 			return errors.Join(w.call("sudo "+strings.Join(args[2:], " ")), errors.New("declined"))
 		},
@@ -100,8 +127,13 @@ func (w *world) parts() parts {
 			return fakeBackups{w, environment}, nil
 		},
 		agent:   func(*provider.Cluster, *config.Config) (logAgent, error) { return fakeAgent{w}, nil },
+		watch:   func(*provider.Cluster, *config.Config) (watcher, error) { return fakeWatch{w}, nil },
 		archive: func(provider.Bucket, *config.Config, string) (archive, error) { return fakeArchive{w}, nil },
 		logs:    func(provider.Bucket, *config.Config, string) (logArchive, error) { return fakeLogArchive{w}, nil },
+		rehearsals: func(_ *provider.Cluster, _ *config.Config, environment string, from rehearsal.Sources) (rehearsals, error) {
+			return fakeRehearsals{w, environment, from}, nil
+		},
+		previews: func(*provider.Cluster, *config.Config) (previews, error) { return fakePreviews{w}, nil },
 	}
 }
 
@@ -111,6 +143,23 @@ func (authority) Certificate([]string) ([]byte, []byte, error) { return nil, nil
 func (authority) File() string                                 { return "/state/ca.crt" }
 
 type fakeProvider struct{ *world }
+
+// opened notes what berth.yaml says of a provider that stands in for its.
+func (w *world) opened(c *config.Config, p provider.Provider) (provider.Provider, error) {
+	w.config = c
+	return p, nil
+}
+
+// Traits are those of the provider that it stands in for.
+func (p fakeProvider) Traits() provider.Traits {
+	switch p.config.Provider {
+	case "digitalocean":
+		return digitalocean.Traits(p.config)
+	case "existing":
+		return existing.Traits(p.config)
+	}
+	return local.Traits()
+}
 
 func (p fakeProvider) NeedsRoot() bool { return p.rooted }
 
@@ -158,12 +207,29 @@ func (f fakeReleases) Deploy(_ context.Context, environment, image string, r pro
 	return release.Revision{Number: 2, Image: image}, err
 }
 
+func (f fakeReleases) DeployForward(_ context.Context, environment, image string, _ progress.Reporter) (release.Revision, error) {
+	return release.Revision{Number: 2, Image: image}, f.call("deploy forward " + environment + " " + image)
+}
+
+func (f fakeReleases) Promotable(_ context.Context, environment string) (string, error) {
+	return "ghcr.io/me/tiny@sha256:0a", f.call("promotable of " + environment)
+}
+
 func (f fakeReleases) Rollback(_ context.Context, environment string, revision int, _ progress.Reporter) (release.Revision, error) {
 	return release.Revision{Number: 3, Image: "old"}, f.call("rollback " + environment)
 }
 
 func (f fakeReleases) History(context.Context, string) ([]release.Revision, error) {
 	return f.history, f.fail["history"]
+}
+
+func (f fakeReleases) Requests(_ context.Context, environment string, during time.Duration, _ progress.Reporter) ([]release.Requests, error) {
+	fast, slow := 0.025, 0.5
+	return []release.Requests{
+		{Revision: 9, Pods: 2, Seconds: during.Seconds(), Requests: 500, Classes: map[string]int{"2xx": 480, "4xx": 15, "5xx": 5}, P50: &fast, P99: &slow, Most: 10},
+		{Revision: 8, Pods: 1, Seconds: during.Seconds(), Requests: 2, Classes: map[string]int{"2xx": 2}, P50: &fast, Most: 10},
+		{Revision: 7, Pods: 1, Seconds: during.Seconds(), Classes: map[string]int{}},
+	}, f.call("count " + environment + " " + during.String())
 }
 
 func (f fakeReleases) Status(_ context.Context, environment string) (release.Status, error) {
@@ -201,6 +267,36 @@ func (f fakeReleases) Pause(ctx context.Context, environment string, _ progress.
 	return 1500 * time.Millisecond, errors.Join(err, f.call("start "+environment))
 }
 
+func (f fakeReleases) DatabaseVersion(context.Context, string) (int, error) {
+	return f.database, f.fail["database"]
+}
+
+func (f fakeReleases) KeptServers(context.Context, string) ([]release.KeptServer, error) {
+	return f.kept, nil
+}
+
+func (f fakeReleases) UpgradeDatabase(ctx context.Context, environment string, u release.Upgrade, _ progress.Reporter) (release.Upgraded, error) {
+	done := release.Upgraded{From: f.database, To: u.To, Outage: 1500 * time.Millisecond, Already: f.database == u.To}
+	if err := f.call(strings.TrimSpace(fmt.Sprintf("start PostgreSQL %d %s", u.To, u.Image))); err != nil || done.Already {
+		return done, err
+	}
+	if err := u.Rehearse(ctx, "new"); err != nil {
+		return done, err
+	}
+	if err := f.call("pause " + environment); err != nil {
+		return done, err
+	}
+	return done, errors.Join(u.Move(ctx, "new"), f.call("switch "+environment))
+}
+
+func (f fakeReleases) DatabaseBack(_ context.Context, environment string, _ progress.Reporter) (release.Upgraded, error) {
+	return release.Upgraded{From: f.database, To: f.kept[0].Version, Outage: 1500 * time.Millisecond}, f.call("switch back " + environment)
+}
+
+func (f fakeReleases) ForgetDatabases(_ context.Context, environment string, _ progress.Reporter) ([]int, error) {
+	return []int{17}, f.call("forget databases of " + environment)
+}
+
 func (f fakeReleases) Restart(_ context.Context, environment, process string, _ progress.Reporter) (release.Restarted, error) {
 	return release.Restarted{Environment: environment, Revision: 4, Processes: []string{"web", "worker"}},
 		f.call("restart " + environment + " " + process)
@@ -208,6 +304,106 @@ func (f fakeReleases) Restart(_ context.Context, environment, process string, _ 
 
 func (f fakeReleases) Given(_ context.Context, environment, _ string) (release.Given, error) {
 	return f.given, f.call("given " + environment)
+}
+
+func (f fakeReleases) Secrets(_ context.Context, environment string) []string {
+	return []string{"secret of " + environment}
+}
+
+type fakeRehearsals struct {
+	*world
+	environment string
+	from        rehearsal.Sources
+}
+
+func (f fakeRehearsals) Sweep(context.Context, progress.Reporter) error {
+	return f.fail["sweep"]
+}
+
+// Run asks its sources, as the real one does.
+func (f fakeRehearsals) Run(ctx context.Context, image string, _ progress.Reporter) (*rehearsal.Report, error) {
+	if err := f.call("rehearse " + f.environment + " " + image); err != nil {
+		return nil, err
+	}
+	entry, err := f.from.Backup(ctx)
+	if err != nil {
+		return nil, err
+	}
+	report := f.rehearsal
+	report.Environment, report.New, report.Backup.ID = f.environment, image, entry.ID
+	return &report, f.from.Log(ctx, time.Now().Add(-time.Hour), func(logs.Line) error { return nil })
+}
+
+type fakePreviews struct{ *world }
+
+func (f fakePreviews) List(context.Context) ([]preview.Preview, error) {
+	return f.previews, f.fail["previews"]
+}
+
+func (f fakePreviews) Find(_ context.Context, name string) (*preview.Preview, error) {
+	for _, p := range f.previews {
+		if p.Branch == name || p.Environment == name {
+			return &p, nil
+		}
+	}
+	return nil, f.fail["previews"]
+}
+
+func (f fakePreviews) Admit(context.Context, string) error { return f.fail["admit"] }
+
+// Make asks for a backup and seeds, as the real one does.
+func (f fakePreviews) Make(ctx context.Context, wanted preview.Wanted, _ progress.Reporter) (*preview.Preview, release.Revision, error) {
+	f.made = wanted
+	p := &preview.Preview{Branch: wanted.Branch, Environment: "shop-preview-" + wanted.Branch, Host: wanted.Branch + ".preview.shop.localhost", Expires: time.Now().Add(time.Hour)}
+	entry, err := wanted.Backup(ctx)
+	if err != nil {
+		return nil, release.Revision{}, err
+	}
+	p.Data = entry.ID
+	if err := f.call("preview " + p.Environment + " of " + wanted.Image + ", removed by " + wanted.Expirer); err != nil {
+		return p, release.Revision{}, err
+	}
+	if wanted.Seed != nil {
+		err = wanted.Seed(ctx, p)
+	}
+	return p, release.Revision{Number: 1, Image: wanted.Image}, err
+}
+
+func (f fakePreviews) Remove(_ context.Context, p *preview.Preview, _ progress.Reporter) error {
+	return f.call("remove preview " + p.Environment)
+}
+
+type fakeWatch struct{ *world }
+
+func (f fakeWatch) Install(_ context.Context, image string, to []alert.Destination, secrets []string, _ progress.Reporter) error {
+	f.watch = &alert.Report{}
+	return f.call(fmt.Sprintf("install watch %s for %d destinations, %d secrets", image, len(to), len(secrets)))
+}
+
+func (f fakeWatch) Remove(context.Context, progress.Reporter) error {
+	if f.watch == nil {
+		return nil
+	}
+	f.watch = nil
+	return f.call("remove watch")
+}
+
+func (f fakeWatch) Status(context.Context) (*alert.Report, error) {
+	if f.watch == nil {
+		return nil, platform.ErrNoWatch
+	}
+	return f.watch, f.fail["watch"]
+}
+
+func (f fakeWatch) Test(context.Context) ([]alert.Trial, error) {
+	if f.watch == nil {
+		return nil, platform.ErrNoWatch
+	}
+	var trials []alert.Trial
+	for _, d := range f.watch.Destinations {
+		trials = append(trials, alert.Trial{Name: d.Name, Problem: d.Problem})
+	}
+	return trials, f.call("test alerts")
 }
 
 type fakeSessions struct {
@@ -270,9 +466,32 @@ func (b fakeBackups) Verify(_ context.Context, id string, _ progress.Reporter) e
 	return b.call("verify " + id)
 }
 
-func (b fakeBackups) Restore(_ context.Context, id string, _ progress.Reporter) (*backup.Restored, error) {
+func (b fakeBackups) Checked(context.Context) (bool, error) { return !b.scheduled.IsZero(), nil }
+
+func (b fakeBackups) Restore(_ context.Context, id, from string, _ progress.Reporter) (*backup.Restored, error) {
+	if from != "" {
+		id += " of " + from
+	}
 	return &backup.Restored{ID: id, Rows: 7, Kept: "app_before_it"}, b.call("restore " + id)
 }
+
+func (b fakeBackups) Move(_ context.Context, m platform.Move, _ progress.Reporter) (*backup.Moved, error) {
+	return &backup.Moved{ID: "20260102_030405_d0be", Tables: 1, Rows: 7, Warnings: []string{"ALTER SYSTEM has set work_mem, which stays behind"}},
+		b.call("copy " + b.environment + " to " + m.Host + " by " + m.Image)
+}
+
+func (b fakeBackups) Moment(_ context.Context, at time.Time, _ progress.Reporter) (string, error) {
+	e := archived("20260102_030405_1a57", time.Now(), true)
+	e.Moment = at
+	b.archived = append([]backup.Entry{e}, b.archived...)
+	what := "latest"
+	if !at.IsZero() {
+		what = at.UTC().Format(time.DateTime)
+	}
+	return e.ID, b.call("moment " + what)
+}
+
+func (b fakeBackups) Streaming(context.Context) (time.Time, error) { return b.scheduled, nil }
 
 type fakeAgent struct{ *world }
 
@@ -281,6 +500,11 @@ func (f fakeAgent) Install(_ context.Context, bucket *provider.Bucket, image str
 		return f.call("install log agent " + image)
 	}
 	return f.call("install log agent " + image + " with the bucket")
+}
+
+func (f fakeAgent) Follow(_ context.Context, environment string, _ progress.Reporter) error {
+	f.followed = append(f.followed, environment)
+	return f.fail["follow"]
 }
 
 func (f fakeAgent) Remove(context.Context, progress.Reporter) error {
@@ -307,6 +531,14 @@ func archived(id string, when time.Time, good bool) backup.Entry {
 type fakeArchive struct{ *world }
 
 func (f fakeArchive) List(context.Context) ([]backup.Entry, error) { return f.archived, f.fail["list"] }
+
+func (f fakeArchive) Windows(context.Context) ([]wal.Window, error) {
+	return f.windows, f.fail["windows"]
+}
+
+func (f fakeArchive) Stream(context.Context) (*wal.State, error) {
+	return f.streamed, f.fail["stream"]
+}
 
 func (f fakeArchive) Find(_ context.Context, id string) (*backup.Entry, error) {
 	for _, e := range f.archived {
@@ -363,22 +595,33 @@ environments:
 `
 
 // wants checks a command's exit status, and what it wrote to either stream.
-func (r result) wants(t *testing.T, status int, said string) {
+func (r result) wants(t *testing.T, status int, said ...string) {
 	t.Helper()
-	if r.status != status || !strings.Contains(r.out+r.errors, said) {
-		t.Errorf("got %+v; want status %d and %q", r, status, said)
+	for _, text := range said {
+		if r.status != status || !strings.Contains(r.out+r.errors, text) {
+			t.Errorf("got %+v; want status %d and %q", r, status, text)
+		}
 	}
 }
 
 // berth runs a command in a world, in a folder with its berth.yaml.
 func (w *world) berth(t *testing.T, args ...string) result {
 	t.Helper()
+	return w.berthWith(t, w.parts(), args...)
+}
+
+// berthWith runs a command with parts of the test's own.
+func (w *world) berthWith(t *testing.T, with parts, args ...string) result {
+	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, config.File), []byte(w.project), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(w.dotEnv), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	var out, errs bytes.Buffer
-	a := &app{streams: console.Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, parts: w.parts()}
+	a := &app{streams: console.Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, environ: w.environ, parts: with}
 	status := run(t.Context(), append([]string{"--dir", dir}, args...), a)
 	return result{status, out.String(), errs.String()}
 }
@@ -393,9 +636,10 @@ func (w *world) wantCalls(t *testing.T, want ...string) {
 }
 
 // api connects the world's cluster to a small API server.
-func (w *world) api(t *testing.T) {
+func (w *world) api(t *testing.T) *apitest.Server {
 	t.Helper()
 	server := apitest.Start()
 	t.Cleanup(server.Close)
 	w.cluster.REST = &rest.Config{Host: server.URL, TLSClientConfig: rest.TLSClientConfig{Insecure: true}}
+	return server
 }

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"berth/internal/console"
+	"berth/internal/images"
 	"berth/internal/release"
 )
 
@@ -33,7 +35,7 @@ func (a *app) historyCommand() *cobra.Command {
 }
 
 func (a *app) history(ctx context.Context, o historyOptions) error {
-	c, p, err := a.open("", o.environment)
+	c, p, err := a.openEnvironment(ctx, &o.environment)
 	if err != nil {
 		return err
 	}
@@ -59,7 +61,8 @@ func (a *app) history(ctx context.Context, o historyOptions) error {
 		}
 		rows = append(rows, []string{
 			mark, strconv.Itoa(revision.Number), revision.When.Local().Format(time.DateTime),
-			string(revision.State), commit(revision), revision.Image, revision.Who, revision.Description,
+			string(revision.State), commit(revision), images.Short(revision.Image), revision.Who,
+			strings.TrimSuffix(revision.Description, " by "+revision.Who),
 		})
 	}
 	a.console.Table([]string{" ", "REV", "WHEN", "STATE", "COMMIT", "IMAGE", "WHO", "WHAT"}, rows)

@@ -14,7 +14,7 @@ import (
 func (a *app) initCommand() *cobra.Command {
 	var o planOptions
 	command := &cobra.Command{
-		Use:   "init [--plan]",
+		Use:   "init [--plan] [--from-source]",
 		Short: "Prepare the provider's cluster: nodes, bucket, ingress",
 		Long: `Prepare the cluster of berth.yaml's provider: make it or check that it is there,
 and install what every environment needs. Deploys nothing.`,
@@ -28,6 +28,7 @@ and install what every environment needs. Deploys nothing.`,
 	}
 	command.Flags().BoolVar(&o.plan, "plan", false, "say what would change and what it costs a month, and change nothing")
 	command.Flags().BoolVar(&o.json, "json", false, "with --plan, write it as JSON")
+	a.addFromSource(command)
 	return command
 }
 
@@ -46,14 +47,16 @@ func (a *app) init(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = a.installAgent(ctx, c, p, cluster, func() (string, error) { return a.platformImage(ctx, c, p, "collector") })
-	if err != nil {
-		return err
-	}
+	// First what nothing can keep from being made, and what takes its time to be
+	// known everywhere.
 	if namer, ok := p.(provider.Namer); ok {
 		if err := namer.MakeRecords(ctx, a.console.Reporter()); err != nil {
 			return err
 		}
+	}
+	err = a.installAgent(ctx, c, p, cluster, func() (string, error) { return a.platformImage(ctx, c, p, "collector") })
+	if err != nil {
+		return err
 	}
 	a.console.Print("Cluster %s is ready. Look at it with:\n  kubectl --kubeconfig %s --context %s get nodes",
 		cluster.Name, cluster.Kubeconfig, cluster.Name)
@@ -63,7 +66,7 @@ func (a *app) init(ctx context.Context) error {
 // askForPackages asks a person before packages are installed on the machine. A
 // script has said what it wants by calling berth.
 func (a *app) askForPackages(ctx context.Context, p provider.Provider) error {
-	installer, ok := p.(interface{ MissingPackages() []string })
+	installer, ok := p.(provider.Installer)
 	if !ok || a.yes || !a.console.Interactive {
 		return nil
 	}

@@ -16,6 +16,7 @@ import (
 	"berth/internal/console"
 	"berth/internal/fault"
 	"berth/internal/logs"
+	"berth/internal/progress"
 	"berth/internal/provider"
 	"berth/internal/release"
 )
@@ -79,34 +80,51 @@ func (a *app) logs(ctx context.Context, o logsOptions) error {
 	if err != nil {
 		return err
 	}
-	c, p, err := a.open("", o.environment)
+	c, p, err := a.openEnvironment(ctx, &o.environment)
 	if err != nil {
 		return err
-	}
-	past := &past{app: a, ctx: ctx, config: c, provider: p, environment: o.environment, query: query, follow: o.follow}
-	options := release.LogOptions{Query: query, Follow: o.follow}
-	if o.pastWanted() {
-		options.Past = func(held logs.Held) iter.Seq[logs.Line] { return past.lines(held, nil) }
 	}
 	print := a.printLine
 	if o.json {
 		print = a.printLineJSON
 	}
+	return a.readLogs(ctx, wanted{c, p, o.environment, query, o.follow, o.pastWanted()}, a.console.Reporter(), print)
+}
+
+// wanted are lines of an environment's log.
+type wanted struct {
+	config      *config.Config
+	provider    provider.Provider
+	environment string
+	query       logs.Query
+	// follow goes on with new ones, and archive takes those that the cluster has not
+	// any more.
+	follow, archive bool
+}
+
+// readLogs calls each for the lines from the cluster and from the archive, in the order
+// of time.
+func (a *app) readLogs(ctx context.Context, w wanted, r progress.Reporter, each func(logs.Line) error) error {
+	past := &past{app: a, ctx: ctx, wanted: w, reporter: r}
+	options := release.LogOptions{Query: w.query, Follow: w.follow}
+	if w.archive {
+		options.Past = func(held logs.Held) iter.Seq[logs.Line] { return past.lines(held, nil) }
+	}
 	// That nobody takes the lines says nothing of the cluster.
 	var unwritten error
-	each := func(line logs.Line) error {
-		unwritten = print(line)
+	take := func(line logs.Line) error {
+		unwritten = each(line)
 		return unwritten
 	}
-	_, found, err := a.connect(ctx, c, p)
+	_, found, err := a.connect(ctx, w.config, w.provider)
 	if err == nil {
-		err = found.Logs(ctx, o.environment, options, each)
+		err = found.Logs(ctx, w.environment, options, take)
 	}
-	if err == nil || unwritten != nil || past.asked || o.follow || fault.IsUsage(err) || ctx.Err() != nil {
+	if err == nil || unwritten != nil || past.asked || w.follow || fault.IsUsage(err) || ctx.Err() != nil {
 		return errors.Join(err, past.err)
 	}
 	for line := range past.lines(nil, err) {
-		if err := each(line); err != nil {
+		if err := take(line); err != nil {
 			return err
 		}
 	}
@@ -116,16 +134,13 @@ func (a *app) logs(ctx context.Context, o logsOptions) error {
 	return errors.Join(err, past.err)
 }
 
-// past is the archive of an environment as one run of the command reads it. What
+// past is the archive of an environment as it is read once. What
 // goes wrong with it does not keep the lines back that the cluster has.
 type past struct {
-	*app
-	ctx         context.Context
-	config      *config.Config
-	provider    provider.Provider
-	environment string
-	query       logs.Query
-	follow      bool
+	app *app
+	ctx context.Context
+	wanted
+	reporter progress.Reporter
 
 	// asked and some say that the archive was read, and that it had lines.
 	asked, some bool
@@ -142,7 +157,7 @@ func (p *past) lines(held logs.Held, away error) iter.Seq[logs.Line] {
 		p.err = err
 		if err != nil && p.follow {
 			// It may be long until the command ends and tells.
-			p.console.Reporter().Note(err.Error())
+			p.reporter.Note(err.Error())
 		}
 		if found == nil {
 			return
@@ -155,7 +170,7 @@ func (p *past) lines(held logs.Held, away error) iter.Seq[logs.Line] {
 			}
 			if !p.some {
 				p.some = true
-				p.console.Reporter().Note(whence(held.Oldest(), away))
+				p.reporter.Note(whence(held.Oldest(), away))
 			}
 			if !yield(line) {
 				return
@@ -169,7 +184,7 @@ func (p *past) search(held logs.Held, away error) (*logs.Found, error) {
 	bucket, err := p.provider.Bucket(p.ctx)
 	if errors.Is(err, provider.ErrNoBucket) {
 		if away == nil {
-			p.console.Reporter().Note("only lines that the cluster still has, as there is no bucket: " + fault.Hint(err))
+			p.reporter.Note("only lines that the cluster still has, as there is no bucket: " + fault.Hint(err))
 		}
 		return nil, nil
 	}
@@ -179,11 +194,11 @@ func (p *past) search(held logs.Held, away error) (*logs.Found, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the archive: %w", err)
 	}
-	archive, err := p.parts.logs(bucket, p.config, p.environment)
+	archive, err := p.app.parts.logs(bucket, p.config, p.environment)
 	if err != nil {
 		return nil, err
 	}
-	return archive.Search(p.ctx, p.query, held, p.console.Reporter())
+	return archive.Search(p.ctx, p.query, held, p.reporter)
 }
 
 // whence says which lines come from the archive.

@@ -9,20 +9,24 @@ import (
 
 	"filippo.io/age"
 
+	"berth/internal/alert"
 	"berth/internal/backup"
 	store "berth/internal/bucket"
 	"berth/internal/config"
 	"berth/internal/fault"
 	"berth/internal/logs"
 	"berth/internal/platform"
+	"berth/internal/preview"
 	"berth/internal/progress"
 	"berth/internal/provider"
 	"berth/internal/provider/digitalocean"
 	"berth/internal/provider/existing"
 	"berth/internal/provider/local"
+	"berth/internal/rehearsal"
 	"berth/internal/release"
 	"berth/internal/session"
 	"berth/internal/sudo"
+	"berth/internal/wal"
 )
 
 // parts are what the commands are wired to. Tests put their own there.
@@ -47,21 +51,51 @@ type parts struct {
 	archive func(bucket provider.Bucket, c *config.Config, environment string) (archive, error)
 	// agent opens the log agent of a cluster.
 	agent func(*provider.Cluster, *config.Config) (logAgent, error)
+	// watch opens the watch of a cluster.
+	watch func(*provider.Cluster, *config.Config) (watcher, error)
 	// logs opens what an environment has logged and the bucket keeps.
 	logs func(bucket provider.Bucket, c *config.Config, environment string) (logArchive, error)
+	// rehearsals opens the rehearsals of an environment's releases.
+	rehearsals func(cluster *provider.Cluster, c *config.Config, environment string, from rehearsal.Sources) (rehearsals, error)
+	// previews opens the previews of an application on a cluster.
+	previews func(*provider.Cluster, *config.Config) (previews, error)
+}
+
+// previews is what the commands need of a [preview.Client].
+type previews interface {
+	List(ctx context.Context) ([]preview.Preview, error)
+	Find(ctx context.Context, name string) (*preview.Preview, error)
+	Admit(ctx context.Context, branch string) error
+	Make(ctx context.Context, w preview.Wanted, r progress.Reporter) (*preview.Preview, release.Revision, error)
+	Remove(ctx context.Context, p *preview.Preview, r progress.Reporter) error
+}
+
+// rehearsals is what the commands need of a [rehearsal.Rehearsal].
+type rehearsals interface {
+	Run(ctx context.Context, image string, r progress.Reporter) (*rehearsal.Report, error)
+	Sweep(ctx context.Context, r progress.Reporter) error
 }
 
 // releases is what the commands need of a [release.Client].
 type releases interface {
 	Free(ctx context.Context, environment string) error
 	Deploy(ctx context.Context, environment, image string, r progress.Reporter) (release.Revision, error)
+	DeployForward(ctx context.Context, environment, image string, r progress.Reporter) (release.Revision, error)
+	Promotable(ctx context.Context, environment string) (image string, err error)
 	Rollback(ctx context.Context, environment string, revision int, r progress.Reporter) (release.Revision, error)
 	History(ctx context.Context, environment string) ([]release.Revision, error)
 	Status(ctx context.Context, environment string) (release.Status, error)
+	Requests(ctx context.Context, environment string, during time.Duration, r progress.Reporter) ([]release.Requests, error)
 	Logs(ctx context.Context, environment string, o release.LogOptions, each func(logs.Line) error) error
 	Pause(ctx context.Context, environment string, r progress.Reporter, work func(context.Context) error) (time.Duration, error)
+	DatabaseVersion(ctx context.Context, environment string) (int, error)
+	KeptServers(ctx context.Context, environment string) ([]release.KeptServer, error)
+	UpgradeDatabase(ctx context.Context, environment string, u release.Upgrade, r progress.Reporter) (release.Upgraded, error)
+	DatabaseBack(ctx context.Context, environment string, r progress.Reporter) (release.Upgraded, error)
+	ForgetDatabases(ctx context.Context, environment string, r progress.Reporter) ([]int, error)
 	Remove(ctx context.Context, environment string, r progress.Reporter) error
 	Restart(ctx context.Context, environment, process string, r progress.Reporter) (release.Restarted, error)
+	Secrets(ctx context.Context, environment string) []string
 	Given(ctx context.Context, environment, process string) (release.Given, error)
 }
 
@@ -78,22 +112,38 @@ type backups interface {
 	Install(ctx context.Context, bucket provider.Bucket, image string, r progress.Reporter) error
 	Installed(ctx context.Context) (time.Time, error)
 	Check(ctx context.Context, r progress.Reporter) error
+	Checked(ctx context.Context) (bool, error)
 	Remove(ctx context.Context, r progress.Reporter) error
 	Now(ctx context.Context, r progress.Reporter) (id string, err error)
 	Safety(ctx context.Context, r progress.Reporter) (id string, err error)
 	Verify(ctx context.Context, id string, r progress.Reporter) error
-	Restore(ctx context.Context, id string, r progress.Reporter) (*backup.Restored, error)
+	Moment(ctx context.Context, at time.Time, r progress.Reporter) (id string, err error)
+	Streaming(ctx context.Context) (time.Time, error)
+	Restore(ctx context.Context, id, from string, r progress.Reporter) (*backup.Restored, error)
+	Move(ctx context.Context, m platform.Move, r progress.Reporter) (*backup.Moved, error)
 }
 
 // logAgent is what the commands need of [platform.Logs].
 type logAgent interface {
 	Install(ctx context.Context, bucket *provider.Bucket, image string, r progress.Reporter) error
+	Follow(ctx context.Context, environment string, r progress.Reporter) error
 	Remove(ctx context.Context, r progress.Reporter) error
 	Status(ctx context.Context) ([]platform.AgentStatus, error)
 }
 
-// archive is what the commands need of a [backup.Job] with a bucket alone.
+// watcher is what the commands need of [platform.Alerts].
+type watcher interface {
+	Install(ctx context.Context, image string, destinations []alert.Destination, secrets []string, r progress.Reporter) error
+	Remove(ctx context.Context, r progress.Reporter) error
+	Status(ctx context.Context) (*alert.Report, error)
+	Test(ctx context.Context) ([]alert.Trial, error)
+}
+
+// archive is what the commands need of a [backup.Job] with a bucket alone, and of the
+// log in it.
 type archive interface {
+	Windows(ctx context.Context) ([]wal.Window, error)
+	Stream(ctx context.Context) (*wal.State, error)
 	List(ctx context.Context) ([]backup.Entry, error)
 	Find(ctx context.Context, id string) (*backup.Entry, error)
 	Latest(ctx context.Context, id string) (*backup.Entry, error)
@@ -125,9 +175,16 @@ var realParts = parts{
 	agent: func(cluster *provider.Cluster, c *config.Config) (logAgent, error) {
 		return platform.NewLogs(cluster, c)
 	},
+	watch: func(cluster *provider.Cluster, c *config.Config) (watcher, error) {
+		return platform.NewAlerts(cluster, c)
+	},
 	logs: func(bucket provider.Bucket, c *config.Config, environment string) (logArchive, error) {
 		return logs.Open(bucket, c.Name, environment)
 	},
+	rehearsals: func(cluster *provider.Cluster, c *config.Config, environment string, from rehearsal.Sources) (rehearsals, error) {
+		return rehearsal.New(cluster, c, environment, from)
+	},
+	previews: func(cluster *provider.Cluster, c *config.Config) (previews, error) { return preview.New(cluster, c) },
 }
 
 // openArchive opens the backups of an environment, to read them.
@@ -144,7 +201,18 @@ func openArchive(bucket provider.Bucket, c *config.Config, environment string) (
 			return nil, fault.Usage("%s is not an age identity, AGE-SECRET-KEY-1…", config.BackupIdentity)
 		}
 	}
-	return job, nil
+	return bucketOf{job}, nil
+}
+
+// bucketOf is the backups of an environment, and its log.
+type bucketOf struct{ *backup.Job }
+
+func (b bucketOf) Windows(ctx context.Context) ([]wal.Window, error) {
+	return (&wal.Archive{Job: b.Job}).Windows(ctx)
+}
+
+func (b bucketOf) Stream(ctx context.Context) (*wal.State, error) {
+	return (&wal.Archive{Job: b.Job}).State(ctx)
 }
 
 // openProvider is the one place that knows all providers.

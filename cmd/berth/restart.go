@@ -34,7 +34,7 @@ go on, and you are told why. It makes no revision.`,
 }
 
 func (a *app) restart(ctx context.Context, o restartOptions) error {
-	c, p, err := a.open("", o.environment)
+	c, p, err := a.openEnvironment(ctx, &o.environment)
 	if err != nil {
 		return err
 	}

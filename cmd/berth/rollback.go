@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"berth/internal/fault"
+	"berth/internal/overview"
 )
 
 type rollbackOptions struct {
@@ -43,7 +44,7 @@ good one before the one that serves. Data is left as it is.`,
 }
 
 func (a *app) rollback(ctx context.Context, o rollbackOptions) error {
-	c, p, err := a.open("", o.environment)
+	c, p, err := a.openEnvironment(ctx, &o.environment)
 	if err != nil {
 		return err
 	}
@@ -52,5 +53,5 @@ func (a *app) rollback(ctx context.Context, o rollbackOptions) error {
 		return err
 	}
 	revision, err := found.Rollback(ctx, o.environment, o.revision, a.console.Reporter())
-	return a.printRevision(revision, err, o.environment, homeAddress(c, cluster, o.environment), o.json)
+	return a.printRevision(revision, err, o.environment, overview.Home(c, cluster, o.environment), o.json)
 }

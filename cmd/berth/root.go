@@ -13,6 +13,7 @@ import (
 	"berth/internal/config"
 	"berth/internal/console"
 	"berth/internal/fault"
+	"berth/internal/prebuilt"
 	"berth/internal/provider"
 )
 
@@ -25,6 +26,9 @@ type app struct {
 
 	dir, provider string
 	yes, verbose  bool
+	// fromSource leaves the release that this berth is of aside.
+	fromSource bool
+	release    *prebuilt.Release
 
 	console *console.Console
 	// begun is set when the flags and arguments were good.
@@ -65,9 +69,9 @@ Begin with: berth up`,
 	}{
 		{"machine", "Everything on this machine:", []*cobra.Command{a.upCommand(), a.downCommand()}},
 		{"cluster", "The cluster:", []*cobra.Command{a.initCommand(), a.scaleCommand(), a.destroyCommand()}},
-		{"release", "The application:", []*cobra.Command{a.newCommand(), a.deployCommand(), a.rollbackCommand(), a.historyCommand(), a.restartCommand(), a.runCommand(), a.execCommand()}},
-		{"data", "Its data:", []*cobra.Command{a.backupCommand(), a.psqlCommand()}},
-		{"look", "Looking:", []*cobra.Command{a.statusCommand(), a.logsCommand(), a.configCommand(), a.forwardCommand(), a.doctorCommand(), a.versionCommand()}},
+		{"release", "The application:", []*cobra.Command{a.newCommand(), a.previewCommand(), a.rehearseCommand(), a.deployCommand(), a.rollbackCommand(), a.historyCommand(), a.restartCommand(), a.runCommand(), a.execCommand()}},
+		{"data", "Its data:", []*cobra.Command{a.backupCommand(), a.databaseCommand(), a.psqlCommand()}},
+		{"look", "Looking:", []*cobra.Command{a.statusCommand(), a.dashboardCommand(), a.alertsCommand(), a.logsCommand(), a.metricsCommand(), a.configCommand(), a.forwardCommand(), a.doctorCommand(), a.versionCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
 		for _, command := range group.commands {
@@ -117,6 +121,9 @@ func (a *app) load(fixed string) (*config.Config, error) {
 			c.Provider = name
 		}
 	}
+	if _, err := destinations(c); err != nil {
+		return nil, err
+	}
 	return c, c.Validate()
 }
 
@@ -137,15 +144,34 @@ func (a *app) open(fixed string, environments ...string) (*config.Config, provid
 	if err != nil {
 		return nil, nil, err
 	}
-	if local, ok := p.(rooted); ok && local.NeedsRoot() {
+	if err := a.findRelease(c, p); err != nil {
+		return nil, nil, err
+	}
+	if local, ok := p.(provider.Rooted); ok && local.NeedsRoot() {
 		return nil, nil, a.parts.sudo(a.args, slices.Collect(maps.Keys(c.DotEnv)), a.environ, a.console.Interactive)
 	}
 	return c, p, nil
 }
 
-// rooted is a provider that may take root. Who is not root is asked for it
-// before anything is done.
-type rooted interface{ NeedsRoot() bool }
+// findRelease finds the release of berth that has built already what a cluster
+// runs, unless all of it is to be made from source.
+func (a *app) findRelease(c *config.Config, p provider.Provider) (err error) {
+	if a.fromSource {
+		return nil
+	}
+	if a.release, err = prebuilt.Find(c.DotEnv[config.BerthRelease]); err != nil {
+		return err
+	}
+	if taker, ok := p.(provider.ReleaseTaker); ok {
+		taker.TakeFrom(a.release)
+	}
+	return nil
+}
+
+// addFromSource gives a command that makes a cluster the flag for it.
+func (a *app) addFromSource(command *cobra.Command) {
+	command.Flags().BoolVar(&a.fromSource, "from-source", false, "compile and build everything here, whatever berth's own release has")
+}
 
 // connect opens the provider's cluster and the releases on it.
 func (a *app) connect(ctx context.Context, c *config.Config, p provider.Provider) (*provider.Cluster, releases, error) {

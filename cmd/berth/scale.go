@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth/internal/config"
 	"berth/internal/fault"
 	"berth/internal/provider"
 )
@@ -44,9 +43,10 @@ func (a *app) scale(ctx context.Context, o scaleOptions) error {
 	if err != nil {
 		return err
 	}
-	// DigitalOcean has more sizes than these, and says itself which.
-	if _, err := config.ParseSize(o.Size); err != nil && o.Size != "" && c.Provider != "digitalocean" {
-		return fault.Usage("--size %w", err)
+	if check := p.Traits().CheckSize; check != nil && o.Size != "" {
+		if err := check(o.Size); err != nil {
+			return fault.Usage("--size %w", err)
+		}
 	}
 	if _, _, err := a.connect(ctx, c, p); err != nil {
 		return err

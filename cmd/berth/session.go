@@ -134,7 +134,7 @@ func (a *app) session(ctx context.Context, environment string, work func(context
 }
 
 func (a *app) openSessions(ctx context.Context, environment string) (*config.Config, sessions, error) {
-	c, p, err := a.open("", environment)
+	c, p, err := a.openEnvironment(ctx, &environment)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -3,54 +3,50 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"berth/internal/config"
 	"berth/internal/console"
 	"berth/internal/fault"
+	"berth/internal/images"
+	"berth/internal/kube"
+	"berth/internal/overview"
 	"berth/internal/provider"
-	"berth/internal/release"
 )
 
-type statusOptions struct{ json, watch bool }
+type statusOptions struct {
+	// environment is the only one to show; empty shows all.
+	environment string
+	json, watch bool
+}
 
 // watchPause is the time between two looks of status --watch.
 const watchPause = 2 * time.Second
 
-// report is how everything is doing. As JSON it is what programs read.
-type report struct {
-	// OK says that nothing is down; the command's exit status says it too.
-	OK           bool          `json:"ok"`
-	Provider     string        `json:"provider"`
-	Cluster      string        `json:"cluster"`
-	Nodes        []node        `json:"nodes"`
-	Environments []environment `json:"environments"`
-	// Backups of the environments that have any.
-	Backups []backupReport `json:"backups"`
-	// Logs is null where lines go nowhere.
-	Logs *logReport `json:"logs"`
-}
-
-type environment struct {
-	Address string `json:"address"`
-	release.Status
-}
-
 func (a *app) statusCommand() *cobra.Command {
 	var o statusOptions
 	command := &cobra.Command{
-		Use:   "status [--watch]",
+		Use:   "status [ENV] [--watch]",
 		Short: "Show cluster, nodes, environments, backups and logs at a glance",
 		Long: `Show the cluster, its nodes, for every environment its address, revision, pods
-and last good backup, and whether log lines arrive. The exit status is 1 when a
-node or an environment is down, when no good backup was made although one was
-due, or when a sink does not take log lines.`,
-		Args: arguments(0),
-		RunE: func(command *cobra.Command, _ []string) error { return a.status(command.Context(), o) },
+and last good backup, whether log lines arrive, and what was told as broken. The
+exit status is 1 when a node or an environment is down, when no good backup was
+made although one was due, when a sink does not take log lines, or when a service
+does not take messages. With ENV, only that environment is looked at, which may be a
+branch's preview.`,
+		Args:              arguments(1, "ENV"),
+		ValidArgsFunction: a.environmentNames,
+		RunE: func(command *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				o.environment = args[0]
+			}
+			return a.status(command.Context(), o)
+		},
 	}
 	command.Flags().BoolVar(&o.json, "json", false, "write it as JSON")
 	command.Flags().BoolVar(&o.watch, "watch", false, "look again every two seconds until interrupted")
@@ -61,9 +57,16 @@ func (a *app) status(ctx context.Context, o statusOptions) error {
 	if o.watch && o.json {
 		return fault.Usage("--watch is for people and --json for programs: take one of them")
 	}
-	c, p, err := a.open("")
+	open := func() (*config.Config, provider.Provider, error) { return a.open("") }
+	if o.environment != "" {
+		open = func() (*config.Config, provider.Provider, error) { return a.openEnvironment(ctx, &o.environment) }
+	}
+	c, p, err := open()
 	if err != nil {
 		return err
+	}
+	if o.environment != "" {
+		c = c.Only(o.environment)
 	}
 	for {
 		seen, err := a.look(ctx, c, p)
@@ -72,7 +75,7 @@ func (a *app) status(ctx context.Context, o statusOptions) error {
 			a.console.ClearScreen()
 			a.console.Error(err) // a cluster that is away may come back
 		case err != nil && o.watch:
-			return nil // whoever watches ends it by an interrupt
+			return nil // an interrupt is how watching ends
 		case err != nil:
 			return err
 		case o.json:
@@ -100,77 +103,49 @@ func (a *app) status(ctx context.Context, o statusOptions) error {
 }
 
 // look asks the cluster for everything at once.
-func (a *app) look(ctx context.Context, c *config.Config, p provider.Provider) (*report, error) {
+func (a *app) look(ctx context.Context, c *config.Config, p provider.Provider) (*overview.Report, error) {
 	cluster, found, err := a.connect(ctx, c, p)
 	if err != nil {
 		return nil, err
 	}
-	names := c.EnvironmentNames()
-	scheduled := environmentsWithBackups(c)
-	seen := &report{
-		Provider: c.Provider, Cluster: cluster.Name,
-		Environments: make([]environment, len(names)), Backups: make([]backupReport, len(scheduled)),
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) {
-		seen.Nodes, err = nodes(ctx, cluster)
-		return err
-	})
-	for i, name := range names {
-		group.Go(func() error {
-			status, err := found.Status(ctx, name)
-			if err != nil {
-				return fmt.Errorf("status of %s: %w", name, err)
-			}
-			seen.Environments[i] = environment{homeAddress(c, cluster, name), status}
-			return nil
-		})
-	}
-	for i, name := range scheduled {
-		group.Go(func() error {
-			seen.Backups[i] = a.lookAtBackups(ctx, c, p, cluster, name)
-			return nil
-		})
-	}
-	group.Go(func() error {
-		seen.Logs = a.lookAtLogs(ctx, c, cluster)
-		return nil
-	})
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	seen.OK = seen.Logs == nil || seen.Logs.OK
-	for _, node := range seen.Nodes {
-		seen.OK = seen.OK && node.Ready
-	}
-	for _, environment := range seen.Environments {
-		seen.OK = seen.OK && environment.Serving
-	}
-	for _, backups := range seen.Backups {
-		seen.OK = seen.OK && backups.OK
-	}
-	return seen, nil
+	return a.looker(c, p, cluster, found).All(ctx)
 }
 
-func (a *app) printReport(seen *report, now time.Time) {
+// looker is what looks at a cluster.
+func (a *app) looker(c *config.Config, p provider.Provider, cluster *provider.Cluster, found releases) *overview.Looker {
+	return &overview.Looker{
+		Config: c, Cluster: cluster, Releases: found,
+		Backups: func(environment string) (overview.Backups, error) { return a.parts.backups(cluster, c, environment) },
+		Archive: func(ctx context.Context, environment string) (overview.Archive, error) {
+			return a.archiveOf(ctx, c, p, environment)
+		},
+		Agent: func() (overview.Agent, error) { return a.parts.agent(cluster, c) },
+		Watch: func() (overview.Watch, error) { return a.parts.watch(cluster, c) },
+	}
+}
+
+func (a *app) printReport(seen *overview.Report, now time.Time) {
 	a.console.Heading("Cluster " + seen.Cluster + " (" + seen.Provider + ")")
 	var rows [][]string
+	measured := slices.ContainsFunc(seen.Nodes, func(n overview.Node) bool { return n.Usage != nil })
 	for _, node := range seen.Nodes {
-		rows = append(rows, []string{mark(node.Ready), node.Name, node.State, node.Version,
-			node.CPUs, node.Memory, since(node.Since, now)})
+		rows = append(rows, slices.Concat([]string{mark(node.Ready), node.Name, node.State, node.Version, node.CPUs, node.Memory},
+			usageCells(measured, node.Usage), []string{since(node.Since, now)}))
 	}
-	a.console.Table([]string{" ", "NODE", "STATE", "VERSION", "CPUS", "MEMORY", "AGE"}, rows)
+	a.console.Table(slices.Concat([]string{" ", "NODE", "STATE", "VERSION", "CPUS", "MEMORY"}, usageHeader(measured), []string{"AGE"}), rows)
 
 	a.console.Print("")
 	rows = nil
 	var warnings []string
+	measured = slices.ContainsFunc(seen.Environments, func(e overview.Environment) bool { return e.Usage() != nil })
 	for _, e := range seen.Environments {
-		row := []string{mark(e.Serving), e.Environment, e.Address, "", "", "", "nothing is deployed"}
+		row, what := []string{mark(e.Serving), e.Environment, e.Address, "", "", ""}, "nothing is deployed"
 		if e.Deployed {
 			row = []string{mark(e.Serving), e.Environment, e.Address, strconv.Itoa(e.Revision.Number),
-				fmt.Sprintf("%d/%d", e.Ready, e.Wanted), since(e.Revision.When, now), e.Revision.Image}
+				fmt.Sprintf("%d/%d", e.Ready, e.Wanted), since(e.Revision.When, now)}
+			what = images.Short(e.Revision.Image)
 		}
-		rows = append(rows, row)
+		rows = append(rows, slices.Concat(row, usageCells(measured, e.Usage()), []string{what}))
 		if e.Busy != "" {
 			warnings = append(warnings, e.Environment+": "+e.Busy+" is at work on it")
 		}
@@ -178,9 +153,13 @@ func (a *app) printReport(seen *report, now time.Time) {
 			warnings = append(warnings, e.Environment+": "+warning)
 		}
 	}
-	a.console.Table([]string{" ", "ENVIRONMENT", "ADDRESS", "REV", "PODS", "SINCE", "IMAGE"}, rows)
+	a.console.Table(slices.Concat([]string{" ", "ENVIRONMENT", "ADDRESS", "REV", "PODS", "SINCE"}, usageHeader(measured), []string{"IMAGE"}), rows)
 	a.printBackups(seen.Backups, now)
 	a.printLogs(seen.Logs, now)
+	if seen.Alerts != nil {
+		a.console.Print("")
+		a.console.Line(mark(seen.Alerts.OK()), seen.Alerts.Line())
+	}
 	if len(warnings) > 0 {
 		a.console.Print("")
 		for _, warning := range warnings {
@@ -194,4 +173,46 @@ func mark(good bool) string {
 		return console.Good
 	}
 	return console.Bad
+}
+
+func (a *app) printBackups(all []overview.Backup, now time.Time) {
+	if len(all) == 0 {
+		return
+	}
+	var rows [][]string
+	for _, r := range all {
+		row := []string{mark(r.OK), r.Environment, "none yet", "", "", "", "", r.Stream.String(), r.Problem}
+		if l := r.Last; l != nil {
+			state := "verified"
+			if !l.Verified {
+				state = "unverified"
+			}
+			row = []string{mark(r.OK), r.Environment, since(l.Made, now) + " ago", state, l.ID, humanize.Bytes(uint64(max(0, l.Bytes))), "", r.Stream.String(), r.Problem}
+		}
+		if r.Due != nil {
+			row[6] = r.Due.Local().Format(time.DateTime)
+		}
+		rows = append(rows, row)
+	}
+	a.console.Print("")
+	a.console.Table([]string{" ", "BACKUPS OF", "LAST GOOD", "STATE", "ID", "SIZE", "NEXT", "LOG", ""}, rows)
+}
+
+// usageHeader and usageCells are the columns of CPU and memory, in Kubernetes'
+// own units, as kubectl top has them. Where nothing is measured there are none.
+func usageHeader(measured bool) []string {
+	if !measured {
+		return nil
+	}
+	return []string{"CPU USED", "MEMORY USED"}
+}
+
+func usageCells(measured bool, u *kube.Usage) []string {
+	switch {
+	case !measured:
+		return nil
+	case u == nil:
+		return []string{"", ""}
+	}
+	return []string{fmt.Sprintf("%dm", u.CPU), fmt.Sprintf("%dMi", u.Memory>>20)}
 }

@@ -6,12 +6,10 @@ import (
 	"testing"
 	"time"
 
-	core "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"berth/internal/release"
 )
+
+type object = map[string]any
 
 func TestStatusShowsEverythingAtAGlance(t *testing.T) {
 	w := newWorld()
@@ -35,6 +33,44 @@ func TestStatusShowsEverythingAtAGlance(t *testing.T) {
 		if !strings.Contains(got.out, want) {
 			t.Errorf("%q is missing in\n%s", want, got.out)
 		}
+	}
+}
+
+// Where the cluster measures, there are columns for it, and nowhere else.
+func TestStatusShowsWhatIsUsed(t *testing.T) {
+	w := newWorld()
+	server := w.api(t)
+	w.status = map[string]release.Status{
+		"staging": {Environment: "staging", Deployed: true, Serving: true, Ready: 1, Wanted: 1, Pods: []release.Pod{{Name: "young"}}},
+		"production": {Environment: "production", Deployed: true, Serving: true, Ready: 2, Wanted: 2,
+			Pods: []release.Pod{{Name: "tiny-a"}, {Name: "tiny-b"}, {Name: "young"}}},
+	}
+	if got := w.berth(t, "status"); strings.Contains(got.out, "USED") {
+		t.Errorf("nothing is measured, but it says\n%s", got.out)
+	}
+	server.Set("/apis/metrics.k8s.io/v1beta1/nodes", object{"items": []object{
+		{"metadata": object{"name": "node-1"}, "usage": object{"cpu": "1989680064n", "memory": "2048Ki"}},
+	}})
+	server.Set("/apis/metrics.k8s.io/v1beta1/namespaces/production/pods", object{"items": []object{
+		{"metadata": object{"name": "tiny-a"}, "containers": []object{{"usage": object{"cpu": "12m", "memory": "3Mi"}}, {"usage": object{"cpu": "1m", "memory": "1Mi"}}}},
+		{"metadata": object{"name": "tiny-b"}, "containers": []object{{"usage": object{"cpu": "0", "memory": "2Mi"}}}},
+		{"metadata": object{"name": "of-another"}, "containers": []object{{"usage": object{"cpu": "9", "memory": "9Gi"}}}},
+	}})
+	got := w.berth(t, "status")
+	if got.status != succeeded {
+		t.Errorf("%+v", got)
+	}
+	squeezed := strings.Join(strings.Fields(got.out), " ")
+	for _, want := range []string{
+		"CPUS MEMORY CPU USED MEMORY USED AGE", "1990m 2Mi",
+		"SINCE CPU USED MEMORY USED IMAGE", "2/2 13m 6Mi", "1/1 ✓ production",
+	} {
+		if !strings.Contains(squeezed, want) {
+			t.Errorf("%q is missing in\n%s", want, got.out)
+		}
+	}
+	if got := w.berth(t, "status", "--json"); !strings.Contains(strings.Join(strings.Fields(got.out), ""), `"usage":{"cpuMillicores":13,"memoryBytes":4194304}`) {
+		t.Errorf("the JSON has no usage of pods:\n%s", got.out)
 	}
 }
 
@@ -64,24 +100,6 @@ func TestStatusForPrograms(t *testing.T) {
 		len(seen.Nodes) != 1 || !seen.Nodes[0].Ready ||
 		len(seen.Environments) != 2 || seen.Environments[1].Address != "https://tiny.localhost:8443" {
 		t.Errorf("%+v", seen)
-	}
-}
-
-func TestNodesAtAGlance(t *testing.T) {
-	item := core.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: "node-2"},
-		Spec:       core.NodeSpec{Unschedulable: true},
-		Status: core.NodeStatus{
-			Allocatable: core.ResourceList{core.ResourceCPU: resource.MustParse("1500m"), core.ResourceMemory: resource.MustParse("3Gi")},
-			Conditions:  []core.NodeCondition{{Type: core.NodeReady, Status: core.ConditionFalse, Reason: "KubeletNotReady"}},
-		},
-	}
-	got := nodeOf(item)
-	if got.Ready || got.State != "not ready: KubeletNotReady, takes no new pods" || got.CPUs != "1500m" || got.Memory != "3.0 GiB" {
-		t.Errorf("%+v", got)
-	}
-	if unknown := nodeOf(core.Node{}); unknown.Ready || unknown.State != "unknown" {
-		t.Errorf("%+v", unknown)
 	}
 }
 

@@ -60,7 +60,7 @@ func (w *world) inTerminal(t *testing.T, answer string, p provider.Provider, arg
 	}()
 	a := &app{streams: console.Streams{In: command, Out: command, Err: command}, environ: []string{"TERM=xterm"}, parts: w.parts()}
 	if p != nil {
-		a.parts.provider = func(*config.Config) (provider.Provider, error) { return p, nil }
+		a.parts.provider = func(c *config.Config) (provider.Provider, error) { return w.opened(c, p) }
 	}
 	status = run(t.Context(), append([]string{"--dir", dir}, args...), a)
 	command.Close()

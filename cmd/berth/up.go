@@ -10,12 +10,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"berth/internal/config"
+	"berth/internal/overview"
 	"berth/internal/provider"
 )
 
 func (a *app) upCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "up",
+	command := &cobra.Command{
+		Use:   "up [--from-source]",
 		Short: "Bring up Kubernetes on this machine and deploy every environment",
 		Long: `Bring up Kubernetes on this machine, install the ingress controller and deploy
 every environment of berth.yaml in its order. Run it again to go on after an
@@ -23,6 +24,8 @@ interruption, to start what "berth down" stopped, or to deploy what changed.`,
 		Args: arguments(0),
 		RunE: func(command *cobra.Command, _ []string) error { return a.up(command.Context()) },
 	}
+	a.addFromSource(command)
+	return command
 }
 
 func (a *app) up(ctx context.Context) error {
@@ -57,6 +60,9 @@ func (a *app) up(ctx context.Context) error {
 	if err := a.serviceImages(ctx, c, p, cluster); err != nil {
 		return err
 	}
+	if err := a.databaseImages(ctx, c, p, cluster, c.EnvironmentNames()...); err != nil {
+		return err
+	}
 	found, err := a.parts.releases(cluster, c)
 	if err != nil {
 		return err
@@ -64,6 +70,9 @@ func (a *app) up(ctx context.Context) error {
 	// One after the other, so that what fails in staging never reaches
 	// production.
 	for _, environment := range c.EnvironmentNames() {
+		if err := a.rehearsed(ctx, rehearsing{c, p, cluster, found, environment}, image, deployOptions{environment: environment}); err != nil {
+			return err
+		}
 		if _, err := found.Deploy(ctx, environment, image, r); err != nil {
 			return err
 		}
@@ -78,11 +87,11 @@ func (a *app) up(ctx context.Context) error {
 		return err
 	}
 	for _, environment := range c.EnvironmentNames() {
-		if home := homeAddress(c, cluster, environment); home != "" {
+		if home := overview.Home(c, cluster, environment); home != "" {
 			r.Note(environment + " serves: " + home)
 		}
 	}
-	if err := a.watchOver(ctx, c, p, cluster); err != nil {
+	if err := a.watchOver(ctx, c, p, cluster, found); err != nil {
 		return err
 	}
 	a.prune(ctx, p, cluster)
@@ -90,24 +99,29 @@ func (a *app) up(ctx context.Context) error {
 	return nil
 }
 
-// watchOver installs what serves no request: backups and the log agent. Their
+// watchOver installs what serves no request: backups, the log agent and the watch. Their
 // images are built now and not before, as the log agent's takes minutes the
 // first time, which would keep the environments from serving.
-func (a *app) watchOver(ctx context.Context, c *config.Config, p provider.Provider, cluster *provider.Cluster) error {
+func (a *app) watchOver(ctx context.Context, c *config.Config, p provider.Provider, cluster *provider.Cluster, found releases) error {
+	whole := ctx
 	group, ctx := errgroup.WithContext(ctx)
 	image := func(name string) func() (string, error) {
 		return func() (string, error) { return a.platformImage(ctx, c, p, name) }
 	}
 	group.Go(func() error {
 		for _, environment := range c.EnvironmentNames() {
-			if err := a.installBackups(ctx, c, p, cluster, environment, image("backup")); err != nil {
+			if err := a.installBackups(ctx, c, p, cluster, environment, func() (string, error) { return a.backupImage(ctx, c, p, environment) }); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	group.Go(func() error { return a.installAgent(ctx, c, p, cluster, image("collector")) })
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	// Last: what is only being installed is no problem to tell of.
+	return a.installWatch(whole, c, cluster, found, func() (string, error) { return a.platformImage(whole, c, p, "watch") })
 }
 
 // prepare makes the cluster and installs what every environment needs.
@@ -125,7 +139,7 @@ func (a *app) prepare(ctx context.Context, c *config.Config, p provider.Provider
 
 // fit reports whether the provider finds all that it needs.
 func fit(ctx context.Context, p provider.Provider) bool {
-	if patient, ok := p.(checker); ok {
+	if patient, ok := p.(provider.Checker); ok {
 		for _, check := range patient.Check(ctx) {
 			if check.Problem != "" {
 				return false
@@ -174,7 +188,7 @@ func (a *app) printAddresses(c *config.Config, cluster *provider.Cluster) {
 	var rows [][]string
 	for _, environment := range c.EnvironmentNames() {
 		for _, host := range c.Environments[environment].Hosts {
-			rows = append(rows, []string{environment, address(cluster, host)})
+			rows = append(rows, []string{environment, cluster.URL(host)})
 		}
 	}
 	if len(rows) == 0 {
@@ -188,7 +202,7 @@ func (a *app) printAddresses(c *config.Config, cluster *provider.Cluster) {
 	names := c.EnvironmentNames()
 	host := config.HostBelow(c.Environments[names[len(names)-1]].Hosts[0])
 	file := cluster.Authority.File()
-	a.console.Print("\nTry it:\n  curl --cacert %s %s%s%s", file, resolve(cluster, host), address(cluster, host), c.Health.Path)
+	a.console.Print("\nTry it:\n  curl --cacert %s %s%s%s", file, resolve(cluster, host), cluster.URL(host), c.Health.Path)
 	a.console.Print("\nTrust its certificates on this machine (Debian, Ubuntu), once:\n"+
 		"  sudo cp %s /usr/local/share/ca-certificates/berth.crt && sudo update-ca-certificates", file)
 }
@@ -199,6 +213,6 @@ func resolve(cluster *provider.Cluster, host string) string {
 	if cluster.Ingress == nil || host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return ""
 	}
-	ip, port := splitAddress(cluster.Ingress.HTTPS)
+	ip, port := cluster.Ingress.TLS()
 	return "--resolve " + host + ":" + port + ":" + ip + " "
 }

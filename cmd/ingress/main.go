@@ -75,6 +75,7 @@ func parse(arguments []string, stderr io.Writer) (options controller.Options, ku
 	publicPort := flags.Uint("public-https-port", 0, "port that redirects to HTTPS name (default that of -https)")
 	status := flags.String("status", "127.0.0.1:10254", "address to serve /healthz, /readyz and /metrics on")
 	publish := flags.String("publish", "", "addresses to write into the status of Ingresses (default those of -http)")
+	flags.StringVar(&options.Certificates, "certificates", "", "ConfigMap to publish in when certificates end, as NAMESPACE/NAME")
 	flags.StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig of the cluster (default the cluster this runs in)")
 	s := &options.Settings
 	flags.StringVar(&options.Binary, "nginx", "/usr/sbin/nginx", "path of nginx")

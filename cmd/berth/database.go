@@ -1,0 +1,364 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"berth/internal/backup"
+	"berth/internal/config"
+	"berth/internal/fault"
+	"berth/internal/platform"
+	"berth/internal/provider"
+	"berth/internal/release"
+	"berth/internal/source"
+)
+
+type upgradeOptions struct {
+	environment  string
+	to           int
+	serverImage  string
+	back, forget bool
+}
+
+func (a *app) databaseCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "database upgrade",
+		Short: "Bring an environment's PostgreSQL to another major version",
+		Args: func(command *cobra.Command, args []string) error {
+			return fault.WithHint(errors.New("berth database needs a subcommand"), "%s", command.UseLine())
+		},
+		RunE: func(*cobra.Command, []string) error { return nil },
+	}
+	var o upgradeOptions
+	upgrade := &cobra.Command{
+		Use:   "upgrade ENV --to VERSION | --back | --forget",
+		Short: "Upgrade PostgreSQL to another major version, or go back",
+		Long: `Upgrade the PostgreSQL of an environment to another major version.
+
+A server of the new version starts beside the present one. A backup is restored
+there and compared, table by table, while the application serves: the rehearsal.
+Then the application is stopped, the same is done again with what was written
+since, and the new server takes the old one's place. Up to then the old one serves,
+whatever happens. Its volume is kept.
+
+--back switches to it again, as it was at the upgrade: what was written since stays
+in the newer server, which is kept in turn. --forget removes the volumes that are
+kept.`,
+		Args:              arguments(0, "ENV"),
+		ValidArgsFunction: a.environmentNames,
+		RunE: func(command *cobra.Command, args []string) error {
+			o.environment = args[0]
+			return a.databaseUpgrade(command.Context(), o)
+		},
+	}
+	flags := upgrade.Flags()
+	flags.IntVar(&o.to, "to", 0, "major version to upgrade to")
+	flags.StringVar(&o.serverImage, "image", "", "image of the new server, where berth.yaml names the present one's")
+	flags.BoolVar(&o.back, "back", false, "go back to the server of before the last upgrade")
+	flags.BoolVar(&o.forget, "forget", false, "remove the volumes of servers that do not serve any more")
+	upgrade.DisableFlagsInUseLine = true
+	command.AddCommand(upgrade)
+	return command
+}
+
+func (a *app) databaseUpgrade(ctx context.Context, o upgradeOptions) error {
+	given := 0
+	for _, is := range []bool{o.to != 0, o.back, o.forget} {
+		if is {
+			given++
+		}
+	}
+	switch {
+	case given != 1:
+		return fault.WithHint(fault.Usage("say one of --to VERSION, --back and --forget"), "berth database upgrade %s --to %d", o.environment, config.PostgresVersion+1)
+	case !a.yes && !a.console.Interactive:
+		return fault.WithHint(fault.Usage("an upgrade asks before it begins, and there is no terminal to ask on"), "--yes goes on without asking")
+	}
+	c, p, err := a.open("", o.environment)
+	if err != nil {
+		return err
+	}
+	e := c.Environments[o.environment]
+	if e.Database != config.Postgres {
+		return fault.Usage("the database of %s is %q: there is no PostgreSQL to upgrade", o.environment, e.Database)
+	}
+	cluster, found, err := a.connect(ctx, c, p)
+	if err != nil {
+		return err
+	}
+	serves, err := found.DatabaseVersion(ctx, o.environment)
+	if err != nil {
+		return err
+	}
+	if serves == 0 {
+		return fault.WithHint(fmt.Errorf("%s has no PostgreSQL yet", o.environment), "berth deploy %s", o.environment)
+	}
+	u := &upgrading{app: a, upgradeOptions: o, config: c, provider: p, cluster: cluster, found: found, serves: serves}
+	switch {
+	case o.forget:
+		return u.forgetKept(ctx)
+	case o.back:
+		return u.goBack(ctx)
+	}
+	return u.upgrade(ctx)
+}
+
+// upgrading is what the parts of an upgrade share.
+type upgrading struct {
+	*app
+	upgradeOptions
+	config   *config.Config
+	provider provider.Provider
+	cluster  *provider.Cluster
+	found    releases
+	// serves is the version that serves when the command begins.
+	serves int
+}
+
+// confirm asks before anything is done.
+func (u *upgrading) confirm(ctx context.Context, format string, arguments ...any) error {
+	u.console.Print(format, arguments...)
+	if u.yes {
+		return nil
+	}
+	sure, err := u.console.Type(ctx, u.environment)
+	if err == nil && !sure {
+		err = errors.New("nothing was done")
+	}
+	return err
+}
+
+func (u *upgrading) upgrade(ctx context.Context) error {
+	e := u.config.Environments[u.environment]
+	if !e.Backup.Enabled() {
+		return fault.WithHint(fault.Usage("%s has no backups, by way of which an upgrade goes", u.environment),
+			"give environments.%s.backup a schedule in berth.yaml, and berth deploy %s", u.environment, u.environment)
+	}
+	if own := ownDatabaseImage(e); own != "" && u.serverImage == "" && u.to != u.serves {
+		return fault.WithHint(fault.Usage("berth.yaml has an image of its own for the database of %s: %s", u.environment, own),
+			"name the one of PostgreSQL %d: --image REFERENCE", u.to)
+	}
+	if u.to < u.serves {
+		return fault.WithHint(fault.Usage("%s is on PostgreSQL %d, and %d is older", u.environment, u.serves, u.to),
+			"to go back to the server of before an upgrade: berth database upgrade %s --back", u.environment)
+	}
+	if err := u.confirm(ctx, "This upgrades the database of %s on cluster %s from PostgreSQL %d to %d. A copy is made and compared first, while %s serves.\n"+
+		"Then %s is stopped, copied again, and started on the new server. The old one's volume is kept.",
+		u.environment, u.cluster.Name, u.serves, u.to, u.environment, u.environment); err != nil {
+		return err
+	}
+	// From here on it is what berth.yaml will have to say.
+	e.DatabaseVersion = u.to
+	u.config.Environments[u.environment] = e
+	if u.serverImage == "" {
+		if err := u.databaseImages(ctx, u.config, u.provider, u.cluster, u.environment); err != nil {
+			return err
+		}
+	}
+	image, err := u.backupImage(ctx, u.config, u.provider, u.environment)
+	if err != nil {
+		return err
+	}
+	job, err := u.parts.backups(u.cluster, u.config, u.environment)
+	if err != nil {
+		return err
+	}
+	r := u.console.Reporter()
+	var moved *backup.Moved
+	move := func(title string) func(context.Context, string) error {
+		return func(ctx context.Context, host string) (err error) {
+			moved, err = job.Move(ctx, platform.Move{Title: title, Host: host, Image: image}, r)
+			return err
+		}
+	}
+	rehearse := func(ctx context.Context, host string) error {
+		if err := move("Rehearse: copy "+u.environment+" and compare")(ctx, host); err != nil {
+			return fmt.Errorf("the rehearsal failed, and nothing was changed: %w", err)
+		}
+		for _, warning := range moved.Warnings {
+			r.Note(warning)
+		}
+		r.Note(fmt.Sprintf("rehearsed: %d tables, %d rows, by way of backup %s in %.1f s", moved.Tables, moved.Rows, moved.ID, moved.Seconds))
+		return nil
+	}
+	done, err := u.found.UpgradeDatabase(ctx, u.environment, release.Upgrade{
+		To: u.to, Image: u.serverImage, Rehearse: rehearse, Move: move("Copy " + u.environment + " and compare"),
+	}, r)
+	if err != nil {
+		return err
+	}
+	if done.Already {
+		u.console.Print("%s is on PostgreSQL %d already", u.environment, u.to)
+		return u.backedUpBy(ctx, job, image, false)
+	}
+	what := ""
+	if moved != nil {
+		what = fmt.Sprintf(": %d tables, %d rows, compared", moved.Tables, moved.Rows)
+	}
+	u.console.Print("%s is on PostgreSQL %d%s. Nothing could be written for %.1f s.", u.environment, u.to, what, done.Outage.Seconds())
+	u.sayVersion(u.to)
+	u.console.Print("The PostgreSQL %d of before is kept as it was then. To go back to it: berth database upgrade %s --back. To remove it: berth database upgrade %s --forget",
+		done.From, u.environment, u.environment)
+	return u.backedUpBy(ctx, job, image, true)
+}
+
+// ownDatabaseImage is the one that berth.yaml names for an environment's database.
+func ownDatabaseImage(e config.Environment) string {
+	settings, _ := e.Values["postgresql"].(map[string]any)
+	image, _ := settings["image"].(map[string]any)
+	reference, _ := image["reference"].(string)
+	return reference
+}
+
+// sayVersion says what berth.yaml has to name, or the next deploy refuses.
+func (u *upgrading) sayVersion(version int) {
+	lines := fmt.Sprintf("environments.%s.databaseVersion: %d", u.environment, version)
+	if u.serverImage != "" {
+		lines += fmt.Sprintf(", and environments.%s.values.postgresql.image.reference: %s", u.environment, u.serverImage)
+	}
+	u.console.Print("Now let berth.yaml say so, as a deploy refuses another version: %s", lines)
+}
+
+// backedUpBy schedules the backups of the server that serves now, and makes one: from
+// then on, moments of it can be gone back to.
+func (u *upgrading) backedUpBy(ctx context.Context, job backups, image string, now bool) error {
+	err := u.installBackups(ctx, u.config, u.provider, u.cluster, u.environment, func() (string, error) { return image, nil })
+	if err == nil && now {
+		_, err = job.Now(ctx, u.console.Reporter())
+	}
+	if err != nil {
+		return fault.WithHint(fmt.Errorf("the database serves, but is not backed up: %w", err), "berth backup now --env %s", u.environment)
+	}
+	return nil
+}
+
+func (u *upgrading) goBack(ctx context.Context) error {
+	kept, err := u.found.KeptServers(ctx, u.environment)
+	if err != nil {
+		return err
+	}
+	kept = slices.DeleteFunc(kept, func(k release.KeptServer) bool { return k.Unfinished })
+	if len(kept) == 0 {
+		return fault.Usage("%s keeps no database of before an upgrade", u.environment)
+	}
+	to := kept[0]
+	if err := u.confirm(ctx, "This puts the PostgreSQL %d of before the upgrade, as it was on %s, back in place of PostgreSQL %d of %s on cluster %s.\n"+
+		"What was written since is not in it. It is backed up first, and stays in the volume of PostgreSQL %d.",
+		to.Version, to.Since.Local().Format(clock), u.serves, u.environment, u.cluster.Name, u.serves); err != nil {
+		return err
+	}
+	job, err := u.parts.backups(u.cluster, u.config, u.environment)
+	if err != nil {
+		return err
+	}
+	r := u.console.Reporter()
+	safety, err := job.Safety(ctx, r)
+	if err != nil {
+		return fmt.Errorf("back up what is there first: %w", err)
+	}
+	done, err := u.found.DatabaseBack(ctx, u.environment, r)
+	if err != nil {
+		return err
+	}
+	u.console.Print("%s is on PostgreSQL %d again, as it was on %s. Nothing could be written for %.1f s.", u.environment, done.To, to.Since.Local().Format(clock), done.Outage.Seconds())
+	u.console.Print("What was written since is in backup %s, and in the volume of PostgreSQL %d, which is kept: berth database upgrade %s --forget removes it.",
+		safety, done.From, u.environment)
+	u.sayVersion(done.To)
+	e := u.config.Environments[u.environment]
+	e.DatabaseVersion = done.To
+	u.config.Environments[u.environment] = e
+	image, err := u.backupImage(ctx, u.config, u.provider, u.environment)
+	if err != nil {
+		return err
+	}
+	return u.backedUpBy(ctx, job, image, true)
+}
+
+func (u *upgrading) forgetKept(ctx context.Context) error {
+	kept, err := u.found.KeptServers(ctx, u.environment)
+	if err != nil {
+		return err
+	}
+	if len(kept) == 0 {
+		return u.console.Print("%s keeps no server besides the one that serves", u.environment)
+	}
+	var names []string
+	for _, k := range kept {
+		names = append(names, fmt.Sprintf("PostgreSQL %d", k.Version))
+	}
+	if err := u.confirm(ctx, "This removes %s of %s on cluster %s WITH THE DATA. PostgreSQL %d goes on serving.",
+		strings.Join(names, " and "), u.environment, u.cluster.Name, u.serves); err != nil {
+		return err
+	}
+	forgotten, err := u.found.ForgetDatabases(ctx, u.environment, u.console.Reporter())
+	if err != nil {
+		return err
+	}
+	return u.console.Print("%s has one server of PostgreSQL now: %d were removed", u.environment, len(forgotten))
+}
+
+// suites are Debian's with the versions of PostgreSQL that images are built of.
+var suites = map[int]string{15: "bookworm", 17: "trixie", 18: "forky"}
+
+// databaseImages finds the images of other versions of PostgreSQL than the usual one that
+// environments have, where they are built.
+func (a *app) databaseImages(ctx context.Context, c *config.Config, p provider.Provider, cluster *provider.Cluster, environments ...string) error {
+	for _, environment := range environments {
+		e := c.Environments[environment]
+		if e.Database != config.Postgres || e.DatabaseVersion == config.PostgresVersion || !cluster.BuildsServices || ownDatabaseImage(e) != "" {
+			continue
+		}
+		reference, err := a.postgresImage(ctx, c, p, "postgres", e.DatabaseVersion)
+		if err != nil {
+			return err
+		}
+		if cluster.PostgresOf == nil {
+			cluster.PostgresOf = map[int]string{}
+		}
+		cluster.PostgresOf[e.DatabaseVersion] = reference
+	}
+	return nil
+}
+
+// backupImage is the image of an environment's backups, with the programs of its
+// database's version.
+func (a *app) backupImage(ctx context.Context, c *config.Config, p provider.Provider, environment string) (string, error) {
+	version := c.Environments[environment].DatabaseVersion
+	if version == 0 || version == config.PostgresVersion || c.Images["backup"] != "" {
+		return a.platformImage(ctx, c, p, "backup")
+	}
+	return a.postgresImage(ctx, c, p, "backup", version)
+}
+
+// postgresImage builds one of the platform's images for a version of PostgreSQL.
+func (a *app) postgresImage(ctx context.Context, c *config.Config, p provider.Provider, name string, version int) (string, error) {
+	suite, known := suites[version]
+	if !known {
+		var versions []string
+		for _, v := range slices.Sorted(maps.Keys(suites)) {
+			versions = append(versions, strconv.Itoa(v))
+		}
+		return "", fault.WithHint(fault.Usage("the image %s is built of Debian's packages, which have PostgreSQL %s, not %d", name, strings.Join(versions, ", "), version),
+			"name one that is built already: images.%s in berth.yaml", name)
+	}
+	root, err := source.Root()
+	if err != nil {
+		return "", fault.WithHint(err, "compile berth by make bin/berth, which packs the source in")
+	}
+	build := provider.Build{
+		Name: name, Dockerfile: filepath.Join(root, "images", name, "Dockerfile"), Context: root,
+		Args: map[string]string{"POSTGRES": strconv.Itoa(version), "SUITE": suite},
+	}
+	if name == "postgres" { // it takes nothing of berth's source
+		build.Context = filepath.Dir(build.Dockerfile)
+	}
+	return p.Publish(ctx, build, a.console.Reporter())
+}
