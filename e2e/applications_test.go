@@ -82,7 +82,16 @@ func (s *site) fetch(t *testing.T, method, path string, body io.Reader) (int, st
 // into .env, deploy.
 func testApplications(t *testing.T) {
 	running(t)
+	t.Run("side by side", testSideBySide)
+	// Their backups' image was made of the source that the program carries.
+	if found, err := filepath.Glob(home + "/cache/berth/source/*/images/backup/Dockerfile"); err != nil || len(found) != 1 {
+		t.Errorf("unpacked source: %v, %v", found, err)
+	}
+}
+
+func testSideBySide(t *testing.T) {
 	t.Run("stock NGINX on port 80", func(t *testing.T) {
+		t.Parallel()
 		folder := brought(t, "nginx")
 		mustBerth(t, "-C", folder, "deploy", "staging")
 		status, page := newSite(t, "staging.nginx.localhost").fetch(t, "GET", "/", nil)
@@ -91,6 +100,7 @@ func testApplications(t *testing.T) {
 		}
 	})
 	t.Run("Node", func(t *testing.T) {
+		t.Parallel()
 		folder := brought(t, "node")
 		secret := unique("token")
 		write(t, filepath.Join(folder, ".env"), "API_TOKEN="+secret+"\n")
@@ -115,6 +125,7 @@ func testApplications(t *testing.T) {
 		}
 	})
 	t.Run("Django", func(t *testing.T) {
+		t.Parallel()
 		folder := brought(t, "django")
 		write(t, filepath.Join(folder, ".env"), "DJANGO_SECRET_KEY="+unique("key")+"\n")
 		edit(t, folder, func(config object) {
@@ -133,6 +144,7 @@ func testApplications(t *testing.T) {
 		}
 	})
 	t.Run("a worker alone with Valkey", func(t *testing.T) {
+		t.Parallel()
 		folder := brought(t, "worker")
 		mustBerth(t, "-C", folder, "deploy", "staging")
 		const count = 500
@@ -146,15 +158,12 @@ func testApplications(t *testing.T) {
 		})
 	})
 	t.Run("Flask", testFlask)
-	// Their backups' image was made of the source that the program carries.
-	if found, err := filepath.Glob(home + "/cache/berth/source/*/images/backup/Dockerfile"); err != nil || len(found) != 1 {
-		t.Errorf("unpacked source: %v, %v", found, err)
-	}
 }
 
 // The kind of application that the original system deployed: SQLite in staging
 // and PostgreSQL in production, migrations, a worker, a cron job and uploads.
 func testFlask(t *testing.T) {
+	t.Parallel()
 	folder := flask(t)
 	for _, environment := range []string{"staging", "production"} {
 		mustBerth(t, "-C", folder, "deploy", environment)

@@ -63,7 +63,7 @@ func testBackups(t *testing.T) {
 	restore := mustBerth(t, "backup", "restore", "--yes", made[0].ID)
 	time.Sleep(2 * time.Second)
 	refused, out := w.end(t)
-	said := regexp.MustCompile(`Writes were out for ([0-9.]+) s`).FindStringSubmatch(restore.printed)
+	said := regexp.MustCompile(`Nothing could be written for ([0-9.]+) s`).FindStringSubmatch(restore.printed)
 	if said == nil {
 		t.Fatalf("it does not say how long writes were out:\n%s", restore.printed)
 	}
@@ -100,7 +100,7 @@ func testSQLiteBackup(t *testing.T) {
 	kept := writer.write(t, unique("kept in a file"))
 	mustBerth(t, "-C", folder, "backup", "now", "--env", "staging").wants(t, 0, "staging is backed up", "verified")
 	writer.call(t, "DELETE", "/api/articles/"+kept, nil, nil)
-	mustBerth(t, "-C", folder, "backup", "restore", "--env", "staging", "--yes").wants(t, 0, "Writes were out for")
+	mustBerth(t, "-C", folder, "backup", "restore", "--env", "staging", "--yes").wants(t, 0, "Nothing could be written for")
 	writer.holds(t, kept)
 	// And no more where it does not.
 	mustBerth(t, "deploy", "staging").wants(t, 0, "Remove the schedule of backups of staging")

@@ -19,9 +19,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	"berth/e2e/fakedo/fake"
-	"berth/e2e/tfprovider/mirror"
+	"berth/internal/fakedo/fake"
 	"berth/internal/s3test"
+	"berth/internal/tfprovider/mirror"
 )
 
 // The account's API listens where pods reach it, as Spaces are there too.

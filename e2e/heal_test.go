@@ -34,6 +34,8 @@ func testHealing(t *testing.T) {
 		"provisioner":             func(time.Time) error { return nil },
 		"s3-gateway":              listens("10.118.0.1:9000"),
 		"registry":                listens(registryAddress),
+		"metrics-server":          c.measures,
+		"network-policies":        c.isolates,
 		"containerd-node-1":       c.nodeReports,
 		"kubelet-node-1":          c.nodeReports,
 	}
@@ -44,7 +46,8 @@ func testHealing(t *testing.T) {
 	}
 	for _, name := range []string{
 		"supervisor", "supervisor-standby", "kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler",
-		"containerd-node-1", "kubelet-node-1", "coredns", "kube-proxy", "provisioner", "s3-gateway", "registry",
+		"containerd-node-1", "kubelet-node-1", "coredns", "kube-proxy", "provisioner", "s3-gateway", "registry", "metrics-server",
+		"network-policies",
 	} {
 		healed := t.Run(name, func(t *testing.T) {
 			underLoad(t, "killing "+name, func() {

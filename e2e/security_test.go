@@ -68,6 +68,8 @@ func testStrangers(t *testing.T) {
 		"https://10.118.0.11:10250/metrics":               http.StatusUnauthorized,
 		"https://10.118.0.1:9000/berth?list-type=2":       http.StatusForbidden,
 		"https://" + registryAddress + "/v2/_catalog":     http.StatusUnauthorized,
+		"https://10.118.0.1:20443/apis/metrics.k8s.io":    http.StatusForbidden,
+		"https://10.118.0.1:20443/metrics":                http.StatusForbidden,
 		"https://127.0.0.1:20257/metrics":                 http.StatusForbidden,
 		"https://127.0.0.1:20259/metrics":                 http.StatusForbidden,
 		"https://127.0.0.1:20257/debug/pprof/":            http.StatusForbidden,
@@ -109,7 +111,7 @@ func testMetricsAreRootsAlone(t *testing.T) {
 // reaches nothing in it: no node, no pod and no Service.
 func testNeighbours(t *testing.T) {
 	c := running(t)
-	addresses := []string{"10.118.0.1:6443", "10.118.0.1:9000", "10.118.0.2:53", "10.118.0.11:10250", registryAddress}
+	addresses := []string{"10.118.0.1:6443", "10.118.0.1:9000", "10.118.0.2:53", "10.118.0.11:10250", "10.118.0.1:20443", registryAddress}
 	for _, pod := range c.pods(t, "production", "") {
 		if !pod.Spec.HostNetwork {
 			addresses = append(addresses, pod.Status.PodIP+":8000", pod.Status.PodIP+":5432")

@@ -99,7 +99,7 @@ func (c *cluster) sessionPod(t *testing.T, app string) (pod core.Pod) {
 // nothingLeft waits until no session's pod or Job is there.
 func (c *cluster) nothingLeft(t *testing.T) time.Duration {
 	t.Helper()
-	return waitFor(t, "sessions to be gone", time.Minute, func() error {
+	return waitFor(t, "sessions to be gone", 2*time.Minute, func() error {
 		of := metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=session"}
 		pods, err := c.CoreV1().Pods("").List(t.Context(), of)
 		if err != nil {

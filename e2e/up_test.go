@@ -20,12 +20,9 @@ func testInterruptedFirstUp(t *testing.T) {
 		said   string
 		signal syscall.Signal
 	}{
-		{"• Build image pause", syscall.SIGKILL},
-		{"• Build image ingress", syscall.SIGINT},
-		{"• Build image postgres", syscall.SIGKILL},
+		{"• Build image ingress", syscall.SIGKILL},
 		{"• Start the control plane", syscall.SIGKILL},
 		{"• Bring up 1 node", syscall.SIGINT},
-		{"• Install the ingress controller", syscall.SIGKILL},
 		{"to staging", syscall.SIGINT},
 		{"to production", syscall.SIGKILL},
 	} {
