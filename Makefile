@@ -9,6 +9,9 @@ SHELL := /bin/bash
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+# What the spell checker takes for something else: Go's names, HTTP's, errors on
+# purpose in tests.
+WORDS := coppy,eror,fo,iif,inflight,localed,plantext,sise,skept,te,testof,vertexes,upto
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 # One set of build flags for everything, so that Kubernetes, the command, the
@@ -86,10 +89,10 @@ doctor: bin/berth ## Say what is missing on this machine
 
 .PHONY: test
 test: ## Run the tests against real PostgreSQL, NGINX, S3 and Terraform
-	.ci/need postgresql nginx libnginx-mod-http-lua buildah zstd s3cmd pgbouncer nftables iptables mmdebstrap
+	.ci/need postgresql nginx libnginx-mod-http-lua buildah zstd s3cmd pgbouncer nftables iptables mmdebstrap docker-registry chromium
 	go run ./e2e/tofu
 	go test -timeout 40m -p 3 -skip '^TestKilledAtEachStep$$' ./...
-	cd kube && CGO_ENABLED=0 go test -trimpath ./provisioner/... ./registry/...
+	cd kube && CGO_ENABLED=0 go test -trimpath ./policies/... ./provisioner/... ./registry/...
 	cd collector && go test -timeout 40m ./...
 	cd logline && go test ./...
 
@@ -105,19 +108,25 @@ test-kills: ## Kill init, scale and destroy of DigitalOcean after each of their 
 .PHONY: test-backup
 test-backup: ## Run the backup job's tests alone
 	.ci/need postgresql s3cmd
-	go test ./internal/backup/... ./cmd/backup/...
+	go test ./internal/backup/... ./internal/wal ./cmd/backup/...
 
 .PHONY: e2e
 e2e: ## Run the tests against a real Kubernetes on this machine (root)
-	.ci/need nftables python3 nodejs
+	.ci/need nftables python3 nodejs chromium
 	go test -tags e2e -count 1 -timeout 75m -v ./e2e
+
+.PHONY: vm
+vm: ## Try a release in a Debian 13 virtual machine, as an ordinary user with sudo; hours (root)
+	.ci/need qemu-system-x86 mmdebstrap e2fsprogs dpkg-dev docker-registry openssh-client
+	go run ./e2e/vm $(ARGS)
 
 .PHONY: soak
 soak: ROUNDS ?= 5
-soak: STEPS ?= Deploy|Ingress|Together|Pods|Scale|Backups|Healing
-soak: ## Repeat what a noisy machine may upset, ROUNDS times (root)
-	.ci/need nftables python3 nodejs
-	go test -tags e2e -count $(ROUNDS) -timeout 0 -v ./e2e -deploys 20 -run '^TestBerth$$/^($(STEPS))$$'
+soak: STEPS ?= Deploy|Ingress|Together|Pods|Scale|Size|Backups|Moment|Upgrade|Alerts|Healing|DownAndUp|Judge|Preview|Rehearse
+soak: ## Repeat what a noisy machine may upset, ROUNDS times, and build a whole release twice (root)
+	.ci/need nftables python3 nodejs chromium
+	go test -count 1 -timeout 0 -v ./cmd/release -run '^TestTwoBuilds' -whole
+	go test -tags e2e -count $(ROUNDS) -timeout 0 -v ./e2e -deploys 20 -moments 20 -run '^TestBerth$$/^($(STEPS))$$'
 
 .PHONY: bench
 bench: bench-app bench-backup bench-logs ## Measure everything, beside what it is compared with
@@ -146,13 +155,19 @@ bench-deploy: bin/berth ## Measure from a change to its serving, beside the same
 	.ci/need buildah
 	go run ./bench/deploy $(ARGS)
 
+.PHONY: bench-idle
+bench-idle: ## Measure what the cluster of this machine costs while it idles, by part (root)
+	@go run ./bench/idle $(ARGS)
+
 .PHONY: lint
-lint: ## Check formatting, go vet and staticcheck in every module, and the workflows
+lint: ## Check formatting, go vet and staticcheck in every module, the workflows and the spelling
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; }
 	go vet -tags e2e ./...
 	go run $(STATICCHECK) -tags e2e ./...
 	go run $(ACTIONLINT)
-	cd kube && CGO_ENABLED=0 go vet -trimpath ./provisioner ./registry ./s3gateway ./cmd/s3-gateway ./pause
+	.ci/need codespell
+	git ls-files '*.go' '*.md' '*.yaml' '*.yml' '*.sh' '*.lua' '*.sql' '*.tf' '*.tpl' Makefile | grep -v testdata/ | xargs codespell -L $(WORDS)
+	cd kube && CGO_ENABLED=0 go vet -trimpath ./policies ./provisioner ./registry ./s3gateway ./cmd/s3-gateway ./pause
 	cd collector && go vet ./... && go run $(STATICCHECK) ./...
 	cd logline && go vet ./... && go run $(STATICCHECK) ./...
 
@@ -169,16 +184,31 @@ golden: ## Rewrite the golden files from what the code does now
 ##@ For continuous integration
 
 # An image's name in a registry, which takes small letters alone.
-image = $(shell echo '$(call need,REGISTRY)/$(call need,IMAGE)' | tr '[:upper:]' '[:lower:]')
+image = $(call lower,$(call need,REGISTRY)/$(call need,IMAGE))
+lower = $(shell echo '$(1)' | tr '[:upper:]' '[:lower:]')
 TAG ?= $(shell git rev-parse HEAD)
 
+.PHONY: login
+login: ## Log in to a registry, by REGISTRY_USERNAME and REGISTRY_PASSWORD: REGISTRY=ghcr.io/me
+	@printenv REGISTRY_PASSWORD | docker login --username "$$REGISTRY_USERNAME" --password-stdin $(firstword $(subst /, ,$(call need,REGISTRY)))
+
+# What was pushed for a commit stays what it is: a build made again has another
+# digest than the one that staging has served.
 .PHONY: push
-push: ## Build an image with SBOM and provenance, and push it: IMAGE=realworld REGISTRY=ghcr.io/me
-	docker buildx build --push --sbom=true --provenance=mode=max --tag $(image):$(TAG) --file images/$(call need,IMAGE)/Dockerfile .
+push: ## Build an image with SBOM and provenance, and push it, once for a commit: IMAGE=realworld REGISTRY=ghcr.io/me
+	@if said=$$(docker buildx imagetools inspect $(image):$(TAG) 2>&1); then echo "$(image):$(TAG) is there already"; exit 0; fi; \
+	case "$$said" in *"not found"* | *unknown* | *denied* | *[Ff]orbidden* | *[Uu]nauthorized*) ;; *) echo "$$said" >&2; exit 1 ;; esac; \
+	set -x; docker buildx build --push --sbom=true --provenance=mode=max --tag $(image):$(TAG) --file images/$(call need,IMAGE)/Dockerfile .
 
 .PHONY: digest
 digest: ## Name what was pushed by its digest: IMAGE=realworld REGISTRY=ghcr.io/me
 	@digest=$$(docker buildx imagetools inspect $(image):$(TAG) --format '{{.Manifest.Digest}}') && echo "$(image)@$$digest"
+
+.PHONY: release
+release: ## Build, sign and push berth for every platform: VERSION=v1.2.0 REGISTRY=ghcr.io/me KEY=release.key
+	go build -o bin/release ./cmd/release
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} bin/release \
+		-version $(call need,VERSION) -repository $(call lower,$(call need,REGISTRY)/berth) -key $(call need,KEY) $(ARGS)
 
 # Go decides what is out of date.
 .PHONY: bin/berth
@@ -201,4 +231,7 @@ help:
 		/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # need gives a variable's value, or ends with a line that says how to give it.
-need = $(or $($(1)),$(error give $(1), as in: make $@ $(1)=staging))
+need = $(or $($(1)),$(error give $(1), as in: make $@ $(1)=$(or $(example_$(1)),staging)))
+example_VERSION := v1.2.0
+example_REGISTRY := ghcr.io/me
+example_KEY := release.key

@@ -44,7 +44,7 @@ func TestDollars(t *testing.T) {
 	}
 }
 
-// Each variable is there once, whoever else sets it, and after what it refers
+// Each variable is there once, no matter who else sets it, and after what it refers
 // to.
 func TestVariablesOfProcesses(t *testing.T) {
 	pods := templates(release(t, "shop"))
@@ -170,5 +170,19 @@ func TestServices(t *testing.T) {
 				t.Errorf("%s: the password is an argument", name)
 			}
 		}
+	}
+}
+
+// Every pod that may run a private image names what it is pulled by.
+func TestPullSecrets(t *testing.T) {
+	by := map[string]any{"pullSecrets": []any{"shop-pull"}}
+	manifest := render(t, "realworld", "shop", "production", map[string]any{
+		"image":      map[string]any{"reference": "ghcr.io/me/shop:1", "pullSecrets": []any{"shop-pull"}},
+		"services":   map[string]any{"servers": map[string]any{"cache": map[string]any{"kind": "valkey", "secret": "shop-cache"}}, "pullSecrets": []any{"shop-pull"}},
+		"postgresql": map[string]any{"enabled": true, "existingSecret": "shop-postgresql", "image": by},
+		"processes":  map[string]any{"worker": map[string]any{"command": []any{"work"}, "replicas": 1}},
+	})
+	if n := strings.Count(string(manifest), `imagePullSecrets:`); n != 4 { // web, worker, database, service
+		t.Errorf("%d pods name it:\n%s", n, manifest)
 	}
 }

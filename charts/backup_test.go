@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -17,7 +18,7 @@ import (
 )
 
 func TestRenderBackup(t *testing.T) {
-	for _, name := range []string{"backup", "sqlite"} {
+	for _, name := range []string{"backup", "sqlite", "continuous"} {
 		t.Run(name, func(t *testing.T) { testRenderBackup(t, name) })
 	}
 }
@@ -54,7 +55,8 @@ func TestBackupPods(t *testing.T) {
 	grant := get[*batchv1.Job](t, all, "backup-grant")
 	own := get[*networkingv1.NetworkPolicy](t, all, "backup")
 	database := get[*networkingv1.NetworkPolicy](t, release(t, "production"), "realworld-postgresql")
-	for name, pod := range map[string]corev1.PodTemplateSpec{"cron": cron.Spec.JobTemplate.Spec.Template, "grant": grant.Spec.Template} {
+	stream := get[*appsv1.StatefulSet](t, decode(t, render(t, "backup", "backup", "production", readValues(t, "continuous"))), "backup-stream")
+	for name, pod := range map[string]corev1.PodTemplateSpec{"cron": cron.Spec.JobTemplate.Spec.Template, "grant": grant.Spec.Template, "stream": stream.Spec.Template} {
 		for _, result := range judge.EvaluatePod(restricted, &pod.ObjectMeta, &pod.Spec) {
 			if !result.Allowed {
 				t.Errorf("%s: %s: %s", name, result.ForbiddenReason, result.ForbiddenDetail)

@@ -30,7 +30,7 @@ func (l *Line) Each(visit func(name string, value []byte)) {
 	})
 }
 
-// AppendValue writes a value anew. The parser is generous: what it takes may not be
+// AppendValue rewrites a value. The parser is generous: what it takes may not be
 // JSON in the eyes of others.
 func AppendValue(to []byte, v *fastjson.Value) []byte {
 	switch v.Type() {

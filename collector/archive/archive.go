@@ -4,7 +4,7 @@
 //
 // It is an encoding for the published awss3 exporter. Of those that it has, the
 // one for people, OTLP in JSON, costs the agent twice as much, as its names are
-// written anew for each value, whole, before they are compressed.
+// written again for each value, whole, before they are compressed.
 package archive
 
 import (

@@ -4,7 +4,7 @@
 //   - lines wait in a queue on the node's disk, bounded in bytes, and what the
 //     bound drops is counted;
 //   - a sink that cannot be reached, that asks to wait or that refuses the key is
-//     tried again for ever, at its own pace;
+//     tried again forever, at its own pace;
 //   - content that a sink refuses is halved until the line at fault is alone, and
 //     only that line is dropped, and counted;
 //   - what the sink said last can be asked for, at the extension sink_status.

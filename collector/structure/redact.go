@@ -40,7 +40,7 @@ func (p *Parser) Redact(text string) string {
 	return string(w.to)
 }
 
-// writer writes JSON anew, without its secrets.
+// writer rewrites JSON, without its secrets.
 type writer struct {
 	to []byte
 	// redacted says that there were some.

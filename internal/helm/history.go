@@ -60,13 +60,28 @@ func (h *Release) Recover(revisions []*helmrelease.Release) error {
 const interrupted = ": interrupted before it served"
 
 // Interrupted reports whether a revision is one that [Release.Recover] found
-// pending: whoever made it did not live to see what became of it.
+// pending: the program that made it did not live to see what became of it.
 func Interrupted(r *helmrelease.Release) bool {
 	return r.Info.Status == common.StatusFailed && strings.HasSuffix(r.Info.Description, interrupted)
 }
 
 // Describe records what became of a revision.
 func (h *Release) Describe(revision int, description string) error {
+	return h.amend(revision, func(r *helmrelease.Release) {
+		r.Info.Description = description
+		if r.Info.Status.IsPending() {
+			r.Info.Status = common.StatusFailed
+		}
+	})
+}
+
+// Annotate adds to the annotations of a revision; see [Change].
+func (h *Release) Annotate(revision int, annotations map[string]string) error {
+	return h.amend(revision, func(r *helmrelease.Release) { annotate(r, annotations) })
+}
+
+// amend changes what is recorded of a revision.
+func (h *Release) amend(revision int, change func(*helmrelease.Release)) error {
 	found, err := h.config.Releases.Get(h.name, revision)
 	if err != nil {
 		return fmt.Errorf("read revision %d: %w", revision, err)
@@ -75,10 +90,7 @@ func (h *Release) Describe(revision int, description string) error {
 	if !ok {
 		return fmt.Errorf("read revision %d: unknown kind of release %T", revision, found)
 	}
-	r.Info.Description = description
-	if r.Info.Status.IsPending() {
-		r.Info.Status = common.StatusFailed
-	}
+	change(r)
 	if err := h.config.Releases.Update(r); err != nil {
 		return fmt.Errorf("record what became of revision %d: %w", revision, err)
 	}

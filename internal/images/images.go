@@ -204,3 +204,13 @@ func (s set) pods(ctx context.Context, client kubernetes.Interface) error {
 	}
 	return nil
 }
+
+// Short is a reference as people read it: of a digest, as many digits as tell
+// images apart. No registry takes it; it is for tables and progress.
+func Short(reference string) string {
+	const algorithm, digits = "@sha256:", 12
+	if i := strings.Index(reference, algorithm); i >= 0 {
+		return reference[:min(len(reference), i+len(algorithm)+digits)]
+	}
+	return reference
+}

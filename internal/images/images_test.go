@@ -125,3 +125,18 @@ spec: {jobTemplate: {spec: {template: {spec: {containers: [{image: shop:5}]}}}}}
 		t.Error("what is no YAML is no error")
 	}
 }
+
+func TestShort(t *testing.T) {
+	const digest = "@sha256:0e310e6705ff5cd01ff41f5c234bec024c0b80c605f249a845e187278e5d3851"
+	for reference, want := range map[string]string{
+		"":                               "",
+		"ghcr.io/me/shop:1.2":            "ghcr.io/me/shop:1.2",
+		"ghcr.io/me/shop" + digest:       "ghcr.io/me/shop@sha256:0e310e6705ff",
+		"127.0.0.1:5000/shop:1" + digest: "127.0.0.1:5000/shop:1@sha256:0e310e6705ff",
+		"shop@sha256:0e31":               "shop@sha256:0e31",
+	} {
+		if got := Short(reference); got != want {
+			t.Errorf("%s is %s in short, want %s", reference, got, want)
+		}
+	}
+}

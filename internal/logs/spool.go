@@ -17,7 +17,7 @@ import (
 // spoolBytes is how much of lines is kept in memory at a time.
 const spoolBytes = 64 << 20
 
-// spool sorts any number of lines: what memory shall not hold goes in sorted runs
+// spool sorts any number of lines: what memory must not hold goes in sorted runs
 // to a file that has no name, and therefore vanishes with the process. It is safe
 // for concurrent use until it is read.
 type spool struct {

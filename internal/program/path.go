@@ -50,7 +50,7 @@ func Path(environ []string) string {
 }
 
 // goFolders are where Go's own instructions, Debian, Ubuntu and the usual
-// version managers put the go command: of the machine, then of whoever called
+// version managers put the go command: of the machine, then of the user who called
 // sudo, then of the user at work.
 func goFolders(sudoUser string) []string {
 	folders := []string{"/usr/local/go/bin", "/usr/lib/go/bin", "/snap/bin", "/opt/go/bin"}

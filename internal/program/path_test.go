@@ -28,7 +28,7 @@ func TestPathHasAdministratorsPrograms(t *testing.T) {
 	}
 }
 
-// What sudo's secure_path leaves out is found in the home of whoever called it,
+// What sudo's secure_path leaves out is found in the home of the user who called it,
 // and a go that the PATH has goes before any other.
 func TestPathFindsGo(t *testing.T) {
 	home := t.TempDir()

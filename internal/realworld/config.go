@@ -30,7 +30,7 @@ type Config struct {
 	// LogLevel is the least severe level that is logged.
 	LogLevel slog.Level
 	// ShutdownDelay is how long the server goes on answering after it was told
-	// to stop, so that whoever sends it requests notices first.
+	// to stop, so that those who send it requests notice first.
 	ShutdownDelay time.Duration
 	// Origins are the browser front ends that may call; "*" stands for any.
 	Origins []string

@@ -1,6 +1,7 @@
 package scaffold
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ type compose struct {
 	*Draft
 	file     string
 	services types.Services
+	// project is what Docker names the images that it builds after.
+	project string
 	// main is the service that answers requests, or the one there is.
 	main string
 	// parts are the services that run the same image, main among them.
@@ -41,12 +44,13 @@ func (d *Draft) readCompose() error {
 	if err != nil || name == "" {
 		return err
 	}
-	services, err := loadCompose(d.dir, name, text)
+	project, err := loadCompose(d.dir, name, d.Name, text)
 	if err != nil {
 		d.note(name, "is not read: %v", strings.ReplaceAll(err.Error(), d.dir+"/", ""))
 		return nil
 	}
-	c := &compose{Draft: d, file: name, services: services, stores: map[string]string{}}
+	c := &compose{Draft: d, file: name, services: project.Services, project: project.Name, stores: map[string]string{}}
+	d.Name = cmp.Or(label(project.Name, maxName), d.Name)
 	d.Sources = append(d.Sources, name)
 	c.classify()
 	if c.main != "" {
@@ -59,7 +63,7 @@ func (d *Draft) readCompose() error {
 // loadCompose reads the services of a compose.yaml. Variables take their
 // defaults, as neither the owner's shell nor .env may have a say in what is
 // written; those of the services' own environment stay as they are written.
-func loadCompose(dir, name string, text []byte) (services types.Services, err error) {
+func loadCompose(dir, name, project string, text []byte) (loaded *types.Project, err error) {
 	logrus.SetOutput(io.Discard) // the loader warns of what is only old-fashioned
 	defer func() {
 		if problem := recover(); problem != nil {
@@ -78,12 +82,12 @@ func loadCompose(dir, name string, text []byte) (services types.Services, err er
 			}
 		}
 	}
-	project, err := loader.LoadWithContext(context.Background(), types.ConfigDetails{
+	return loader.LoadWithContext(context.Background(), types.ConfigDetails{
 		WorkingDir:  dir,
 		ConfigFiles: []types.ConfigFile{{Filename: filepath.Join(dir, name), Content: text, Config: model}},
 		Environment: types.Mapping{},
 	}, func(o *loader.Options) {
-		o.SetProjectName("app", true)
+		o.SetProjectName(project, false) // where the file has no name
 		o.SkipConsistencyCheck = true
 		o.SkipResolveEnvironment = true
 		o.SkipResolveLabels = true
@@ -97,10 +101,6 @@ func loadCompose(dir, name string, text []byte) (services types.Services, err er
 			return text, err
 		}
 	})
-	if err != nil {
-		return nil, err
-	}
-	return project.Services, nil
 }
 
 // keepVariables writes the dollars of an environment so that they stay.
@@ -224,7 +224,8 @@ func (c *compose) same(name string) bool {
 		return path.Clean(s.Build.Context) == path.Clean(main.Build.Context) && dockerfileOf(s.Build) == dockerfileOf(main.Build) &&
 			s.Build.Target == main.Build.Target
 	}
-	return s.Build == nil && s.Image != "" && s.Image == main.Image
+	// An image that is built and not named is PROJECT-SERVICE.
+	return s.Build == nil && s.Image != "" && (s.Image == main.Image || main.Build != nil && s.Image == c.project+"-"+c.main)
 }
 
 func dockerfileOf(b *types.BuildConfig) string {

@@ -152,12 +152,6 @@ var dataFolder = regexp.MustCompile(`(?i)(^|[/_-])(data|uploads?|media|storage|f
 // development, unless its name says that it holds data.
 func (c *compose) takeFiles(name string, s types.ServiceConfig) {
 	var tmpfs []string
-	var code []string
-	for _, v := range s.Volumes {
-		if v.Type == types.VolumeTypeBind {
-			code = append(code, v.Target)
-		}
-	}
 	for _, v := range s.Volumes {
 		switch {
 		case v.Type == types.VolumeTypeTmpfs:
@@ -165,9 +159,12 @@ func (c *compose) takeFiles(name string, s types.ServiceConfig) {
 		case v.Type == types.VolumeTypeVolume && v.Source != "":
 			c.addVolume(v.Source, v.Target)
 		case v.Type == types.VolumeTypeVolume:
-			// One without a name keeps what the image has below a bind mount.
-			if !slices.ContainsFunc(code, func(at string) bool { return strings.HasPrefix(v.Target, at+"/") }) {
+			// One without a name lasts as long as its container: mostly it keeps what
+			// the image has (node_modules) from a bind mount. Here it would begin empty.
+			if dataFolder.MatchString(v.Target) {
 				c.addVolume(path.Base(v.Target), v.Target)
+			} else {
+				c.note(c.file, "service %s: the volume at %s has no name and is left out: the image's own files are there", name, v.Target)
 			}
 		case strings.HasSuffix(v.Source, "docker.sock"):
 			c.note(c.file, "service %s: %s: there is no Docker to talk to", name, v.Source)

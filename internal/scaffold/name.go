@@ -3,6 +3,7 @@ package scaffold
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -15,18 +16,12 @@ const maxName = 40
 // readName names the application as its repository at the remote origin, or
 // else as its folder.
 func (d *Draft) readName() error {
-	d.Name = filepath.Base(d.dir)
-	_, text, err := d.source(".git/config")
-	if err != nil {
-		return nil // a worktree, or not ours to read: the folder has a name too
+	name := filepath.Base(d.dir)
+	// In a worktree there is none, or it is not ours to read: the folder has a name too.
+	if _, text, err := d.source(".git/config"); err == nil {
+		name = cmp.Or(origin(text), name)
 	}
-	if repository := origin(text); repository != "" {
-		d.Name = repository
-	}
-	d.Name = label(d.Name, maxName)
-	if d.Name == "" {
-		d.Name = "app"
-	}
+	d.Name = cmp.Or(label(name, maxName), "app")
 	return nil
 }
 

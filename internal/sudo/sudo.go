@@ -16,12 +16,14 @@ import (
 )
 
 // preserved are the variables that root gets as the caller has them: what the
-// network takes, how Go downloads, and what the terminal can show.
+// network takes, how Go downloads, and what the terminal and the screen can show.
 var preserved = []string{
 	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
 	"GOPROXY", "GONOPROXY", "GOPRIVATE", "GOSUMDB", "GONOSUMDB", "GOFLAGS",
 	"SSL_CERT_FILE", "SSL_CERT_DIR", "XDG_STATE_HOME", "XDG_CACHE_HOME",
 	"TERM", "COLORTERM", "NO_COLOR", "CI",
+	// Where the caller's browser is.
+	"DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS",
 }
 
 // Restart replaces this process by the same command as root, and returns only

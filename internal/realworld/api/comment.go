@@ -62,7 +62,7 @@ func (s *Server) createComment(x *exchange) error {
 }
 
 func (s *Server) deleteComment(x *exchange) error {
-	// What is no number is the number of no comment; the article comes first.
+	// An ID that is not a number belongs to no comment. A missing article is told first.
 	id, err := strconv.ParseInt(x.parameter("id"), 10, 64)
 	if err != nil {
 		id = 0

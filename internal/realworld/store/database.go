@@ -26,7 +26,7 @@ type database interface {
 	querier
 	// Write runs work in a transaction, which is rolled back when work fails.
 	Write(ctx context.Context, work func(querier) error) error
-	// Lock ends a SELECT inside of Write whose rows shall not change until the
+	// Lock ends a SELECT inside of Write whose rows must not change until the
 	// transaction ends.
 	Lock() string
 	// JSONArray is the aggregate function that makes a JSON array.
