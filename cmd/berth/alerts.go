@@ -22,17 +22,17 @@ func (a *app) alertsCommand() *cobra.Command {
 	var o alertsOptions
 	command := &cobra.Command{
 		Use:   "alerts [test]",
-		Short: "Show what is broken now, or send a test message to where it is told",
-		Long: `Show what the cluster's watch has told of and what has not healed since. The exit
-status is 1 when something is broken. ALERTS_URL in .env says where it is told.`,
+		Short: "Show what is broken now, or send a test alert",
+		Long: `Show the problems that the cluster's watch has reported and that still exist. The
+exit status is 1 when something is broken. ALERTS_URL in .env says where alerts go.`,
 		Args: arguments(0),
 		RunE: func(command *cobra.Command, _ []string) error { return a.alerts(command.Context(), o) },
 	}
 	test := &cobra.Command{
 		Use:   "test",
-		Short: "Send a test message, by the way that any other takes",
-		Long: `Send a test message to every service that ALERTS_URL names: from the cluster, as
-any other message, or from here where nothing watches the cluster yet.`,
+		Short: "Send a test message, in the same way as real alerts",
+		Long: `Send a test message to every service in ALERTS_URL: from the cluster, as for real
+alerts, or from this machine if the cluster has no watch yet.`,
 		Args: arguments(0),
 		RunE: func(command *cobra.Command, _ []string) error { return a.testAlerts(command.Context(), o) },
 	}

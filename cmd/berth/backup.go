@@ -34,12 +34,12 @@ type backupOptions struct {
 func (a *app) backupCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "backup now|list|verify|restore|get",
-		Short: "Back a database up, restore it, and see what there is",
-		Long: `Back an environment's database up into the bucket, outside of its schedule, see
-what backups there are, and bring one back. The schedule is in berth.yaml.
+		Short: "Back a database up, restore it, and list its backups",
+		Long: `Back up an environment's database into the bucket outside of its schedule, list
+its backups, and restore one. The schedule is in berth.yaml.
 
-A backup counts when it has been restored once: "now" and the schedule do so,
-into a server of their own.`,
+A backup counts once it has been restored. "now" and scheduled backups are
+restored into a separate server and compared.`,
 		Args: func(command *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return fault.WithHint(fmt.Errorf("berth backup takes no argument %q", args[0]), "%s", command.UseLine())
@@ -55,26 +55,26 @@ into a server of their own.`,
 			RunE: func(command *cobra.Command, _ []string) error { return a.backupNow(command.Context(), o) },
 		},
 		{
-			Use: "list", Short: "List the backups, the newest first", Args: arguments(0),
+			Use: "list", Short: "List the backups, newest first", Args: arguments(0),
 			RunE: func(command *cobra.Command, _ []string) error { return a.backupList(command.Context(), o) },
 		},
 		{
-			Use: "verify [ID]", Short: "Restore a backup into a server of its own and compare", Args: arguments(1, "ID"),
+			Use: "verify [ID]", Short: "Restore a backup into a separate server and compare", Args: arguments(1, "ID"),
 			RunE: func(command *cobra.Command, args []string) error {
 				return a.backupVerify(command.Context(), o.of(args))
 			},
 		},
 		{
-			Use: "restore [ID]", Short: "Bring a backup back in place of the environment's database",
-			Long: `Bring a backup back in place of the environment's database, the newest one
-unless ID names another. What is there is backed up first; then the application
-is stopped, so that nobody writes, until the restored database serves. The one
-that was there before is kept beside it under another name.
+			Use: "restore [ID]", Short: "Replace the environment's database by a backup",
+			Long: `Replace the environment's database by backup ID, or by the newest one. First the
+present database is backed up. Then the application is stopped, so that nobody
+writes, until the restored database serves. The old database is kept beside it
+under another name.
 
-With --at, what comes back is the database as it was at a moment: "14:03", in local
-time unless it names a zone; 5m, which is five minutes ago; or latest, the last
-moment there is, for when the server is lost. With --before, it is the moment before
-a revision was deployed. --list shows what moments there are.`,
+--at restores the database as it was at a moment: "14:03", in local time unless it
+names a zone; 5m, which is five minutes ago; or latest, the last moment there is,
+after the server was lost. --before restores it as it was before a revision was
+deployed. --list shows which moments there are.`,
 			Args: arguments(1, "ID"),
 			RunE: func(command *cobra.Command, args []string) error {
 				return a.backupRestore(command.Context(), o.of(args))
@@ -93,11 +93,11 @@ a revision was deployed. --list shows what moments there are.`,
 		case "now", "list":
 			flags.BoolVar(&o.json, "json", false, "write it as JSON")
 		case "restore":
-			flags.BoolVar(&o.noSafetyBackup, "no-safety-backup", false, "make no backup of what is there now")
-			flags.StringVar(&o.from, "from", "", "name of the database that the backup is of, if that is another one")
-			flags.Var(&o.at, "at", "moment to go back to: 14:03, 5m or latest")
-			flags.IntVar(&o.before, "before", 0, "revision to go back before")
-			flags.BoolVar(&o.list, "list", false, "list the moments that can be gone back to")
+			flags.BoolVar(&o.noSafetyBackup, "no-safety-backup", false, "make no backup of the present database")
+			flags.StringVar(&o.from, "from", "", "name of the backed-up database, if it differs")
+			flags.Var(&o.at, "at", "moment to restore: 14:03, 5m or latest")
+			flags.IntVar(&o.before, "before", 0, "restore the moment before this revision")
+			flags.BoolVar(&o.list, "list", false, "list the moments that can be restored")
 		case "get":
 			flags.Var(&o.at, "at", "moment to download: 14:03, 5m or latest")
 			flags.StringVarP(&o.output, "output", "o", "", "file to write (default: ID.sql; - writes to standard output)")

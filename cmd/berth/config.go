@@ -17,10 +17,10 @@ func (a *app) configCommand() *cobra.Command {
 	var o configOptions
 	command := &cobra.Command{
 		Use:   "config ENV [--process NAME]",
-		Short: "Show what the application is given, and what the next deploy changes in it",
-		Long: `Show every environment variable that the application is given by what is deployed,
-where it comes from, and whether berth.yaml and .env say something else by now.
-Of a secret there is no value but a checksum, which tells two values apart.`,
+		Short: "Show the application's environment variables, and what the next deploy changes",
+		Long: `Show every environment variable of the deployed application, where it comes from,
+and whether berth.yaml and .env have changed since. For a secret it shows a
+checksum instead of the value.`,
 		Example:           "  berth config production",
 		Args:              arguments(0, "ENV"),
 		ValidArgsFunction: a.environmentNames,
@@ -29,7 +29,7 @@ Of a secret there is no value but a checksum, which tells two values apart.`,
 			return a.config(command.Context(), o)
 		},
 	}
-	command.Flags().StringVar(&o.process, "process", "", "of this process (default: web)")
+	command.Flags().StringVar(&o.process, "process", "", "show this process (default: web)")
 	command.Flags().BoolVar(&o.json, "json", false, "write it as JSON")
 	return command
 }

@@ -32,17 +32,16 @@ func (a *app) dashboardCommand() *cobra.Command {
 		Use:   "dashboard [--port N] [--no-browser]",
 		Short: "Show environments, logs, backups, nodes and alerts in the browser",
 		Long: `Serve pages on 127.0.0.1 that show environments, revisions, logs, backups, nodes
-and alerts, and open them in the browser, until interrupted. They have your rights
-and nothing is put into the cluster. Of what changes something there are rollback
-and restart, which ask first.
+and alerts, and open them in the browser, until interrupted. They use your rights, and install
+nothing in the cluster. They can roll back and restart, and ask first.
 
-The address that is printed has a token: whoever has it, has your rights for as long
-as the command runs.`,
+The printed address contains a token: anybody who has it has your rights while the
+command runs.`,
 		Args: arguments(0),
 		RunE: func(command *cobra.Command, _ []string) error { return a.dashboard(command.Context(), o) },
 	}
-	command.Flags().IntVar(&o.port, "port", 0, "port of 127.0.0.1 to serve it on (default: a free one)")
-	command.Flags().BoolVar(&o.noBrowser, "no-browser", false, "print the address and open no browser")
+	command.Flags().IntVar(&o.port, "port", 0, "port of 127.0.0.1 to serve on (default: a free one)")
+	command.Flags().BoolVar(&o.noBrowser, "no-browser", false, "print the address and do not open a browser")
 	return command
 }
 

@@ -31,7 +31,7 @@ type upgradeOptions struct {
 func (a *app) databaseCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "database upgrade",
-		Short: "Bring an environment's PostgreSQL to another major version",
+		Short: "Upgrade an environment's PostgreSQL to another major version",
 		Args: func(command *cobra.Command, args []string) error {
 			return fault.WithHint(errors.New("berth database needs a subcommand"), "%s", command.UseLine())
 		},
@@ -40,18 +40,18 @@ func (a *app) databaseCommand() *cobra.Command {
 	var o upgradeOptions
 	upgrade := &cobra.Command{
 		Use:   "upgrade ENV --to VERSION | --back | --forget",
-		Short: "Upgrade PostgreSQL to another major version, or go back",
+		Short: "Upgrade PostgreSQL to another major version, or return to the old one",
 		Long: `Upgrade the PostgreSQL of an environment to another major version.
 
-A server of the new version starts beside the present one. A backup is restored
-there and compared, table by table, while the application serves: the rehearsal.
-Then the application is stopped, the same is done again with what was written
-since, and the new server takes the old one's place. Up to then the old one serves,
-whatever happens. Its volume is kept.
+A server of the new version starts beside the present one. As a rehearsal, a backup
+is restored there and compared, table by table, while the application serves. Then
+the application is stopped, and the same happens again with the latest data. Then the
+new server replaces the old one. Until then the old server serves, whatever happens.
+Its volume is kept.
 
---back switches to it again, as it was at the upgrade: what was written since stays
-in the newer server, which is kept in turn. --forget removes the volumes that are
-kept.`,
+--back returns to the old server, as it was at the upgrade. What was written since
+stays in the newer server's volume, which is kept in turn. --forget removes the kept
+volumes.`,
 		Args:              arguments(0, "ENV"),
 		ValidArgsFunction: a.environmentNames,
 		RunE: func(command *cobra.Command, args []string) error {
@@ -61,9 +61,9 @@ kept.`,
 	}
 	flags := upgrade.Flags()
 	flags.IntVar(&o.to, "to", 0, "major version to upgrade to")
-	flags.StringVar(&o.serverImage, "image", "", "image of the new server, where berth.yaml names the present one's")
-	flags.BoolVar(&o.back, "back", false, "go back to the server of before the last upgrade")
-	flags.BoolVar(&o.forget, "forget", false, "remove the volumes of servers that do not serve any more")
+	flags.StringVar(&o.serverImage, "image", "", "image of the new server, if berth.yaml names the present one")
+	flags.BoolVar(&o.back, "back", false, "return to the server from before the last upgrade")
+	flags.BoolVar(&o.forget, "forget", false, "remove the volumes of servers that no longer serve")
 	upgrade.DisableFlagsInUseLine = true
 	command.AddCommand(upgrade)
 	return command

@@ -26,18 +26,18 @@ func (a *app) deployCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "deploy ENV [--image REF | --from ENV]",
 		Short: "Release the application to an environment",
-		Long: `Build the application's image, or take the one given, and release it to an
-environment. Waits until the new revision serves; when it does not, goes back to
-the last good one and says why.
+		Long: `Build the application's image, or take the given one, and release it to an
+environment. Wait until the new revision serves. If it does not come to serve, roll
+back to the last good one and say why.
 
---from ENV releases what another environment has served of the same commit: what
-was tried in staging goes to production, and nothing is built.
+--from ENV releases the image that another environment has served for the same
+commit: what was tried in staging goes to production, and nothing is built.
 
-An environment with rehearse: true in berth.yaml has every release rehearsed first,
-as "berth rehearse" does, and gets none that the rehearsal speaks against.
+If the environment has rehearse: true in berth.yaml, every release is rehearsed first,
+as by "berth rehearse", and stops if the rehearsal speaks against it.
 
-Where berth.yaml has judge: 60s, the new revision's answers are looked at for that long
-once it serves: when they are clearly worse than those before, it goes back too.`,
+If berth.yaml has judge: 60s, the new revision's answers are watched for that long once
+it serves. If they are clearly worse than before, it is rolled back too.`,
 		Args:              arguments(0, "ENV"),
 		ValidArgsFunction: a.environmentNames,
 		RunE: func(command *cobra.Command, args []string) error {
@@ -46,10 +46,10 @@ once it serves: when they are clearly worse than those before, it goes back too.
 		},
 	}
 	command.Flags().StringVar(&o.image, "image", "", "release this image instead of building one")
-	command.Flags().StringVar(&o.from, "from", "", "release the image that this environment has served of the same commit")
-	command.Flags().BoolVar(&o.forward, "forward", false, "fail where the environment serves a later commit already")
-	command.Flags().BoolVar(&o.anyway, "anyway", false, "go on although the rehearsal speaks against it, where there is one")
-	command.Flags().BoolVar(&o.skipUnset, "skip-unconfigured", false, "do nothing, and say so, where there are no credentials or the cluster is this machine's")
+	command.Flags().StringVar(&o.from, "from", "", "release the image that this environment has served for the same commit")
+	command.Flags().BoolVar(&o.forward, "forward", false, "fail if the environment serves a later commit already")
+	command.Flags().BoolVar(&o.anyway, "anyway", false, "deploy even if the rehearsal speaks against it")
+	command.Flags().BoolVar(&o.skipUnset, "skip-unconfigured", false, "do nothing, and say so, if there are no credentials or the cluster is this machine's")
 	command.Flags().BoolVar(&o.json, "json", false, "write the revision as JSON")
 	return command
 }

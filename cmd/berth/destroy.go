@@ -24,12 +24,12 @@ func (a *app) destroyCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "destroy",
 		Short: "Remove what berth made on the provider, and nothing else",
-		Long: `Remove every environment with its data, what berth installed beside them, and
-the cluster where berth made it. Lists what goes and what stays, and asks for
-the cluster's name first. Without a terminal it needs --yes.
+		Long: `Remove every environment with its data, everything else that berth installed, and
+the cluster if berth made it. Lists what goes and what stays, and asks for the
+cluster's name first. Without a terminal it needs --yes.
 
-First it backs up once more each database that has backups. The bucket with
-them stays, and so does a managed database outside the cluster.`,
+First it makes a last backup of each database that has backups. The bucket with the
+backups stays, and so does a managed database outside the cluster.`,
 		Args: arguments(0),
 		RunE: func(command *cobra.Command, _ []string) error { return a.destroy(command.Context(), o) },
 	}

@@ -16,9 +16,9 @@ func (a *app) doctorCommand() *cobra.Command {
 	var o doctorOptions
 	command := &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what is missing on this machine or cluster, and how to fix it",
-		Long: `Check what the provider needs and change nothing. Each line that fails comes
-with the line that mends it; the exit status is then 1.`,
+		Short: "List what is missing on this machine or cluster, and how to fix it",
+		Long: `Check what the provider needs and change nothing. Each failed check comes with
+the command that fixes it, and the exit status is then 1.`,
 		Args: arguments(0),
 		RunE: func(command *cobra.Command, _ []string) error { return a.doctor(command.Context(), o) },
 	}

@@ -15,10 +15,10 @@ func (a *app) forwardCommand() *cobra.Command {
 	var o session.Forward
 	command := &cobra.Command{
 		Use:   "forward ENV PORT|LOCAL:REMOTE [--process NAME | --database | --service NAME]",
-		Short: "Reach a port of a pod at 127.0.0.1",
-		Long: `Carry connections to a port of 127.0.0.1 to a pod of an environment until
-interrupted: a web pod, or another that the flags name. When that pod is
-replaced, connections that come later go to the new one.`,
+		Short: "Forward a port of 127.0.0.1 to a pod",
+		Long: `Forward a port of 127.0.0.1 to a pod of an environment until interrupted: a web
+pod, or another that the flags name. When that pod is replaced, later connections
+go to the new one.`,
 		Example:           "  berth forward production 9000:8000\n  berth forward production 5433:5432 --database",
 		Args:              arguments(0, "ENV", "PORT"),
 		ValidArgsFunction: a.environmentNames,

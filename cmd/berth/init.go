@@ -26,7 +26,7 @@ and install what every environment needs. Deploys nothing.`,
 			return a.init(command.Context())
 		},
 	}
-	command.Flags().BoolVar(&o.plan, "plan", false, "say what would change and what it costs a month, and change nothing")
+	command.Flags().BoolVar(&o.plan, "plan", false, "show what would change and what it costs a month, and change nothing")
 	command.Flags().BoolVar(&o.json, "json", false, "with --plan, write it as JSON")
 	a.addFromSource(command)
 	return command

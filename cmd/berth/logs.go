@@ -32,13 +32,13 @@ func (a *app) logsCommand() *cobra.Command {
 	var o logsOptions
 	command := &cobra.Command{
 		Use:   "logs ENV [-f] [--since 1h] [--until 10m] [--grep PATTERN] [--level LEVEL]",
-		Short: "Print what an environment's pods log",
-		Long: `Print the log lines of an environment's pods in the order of time. Lines in JSON
-are shown in short; --json prints every line whole, as one object.
+		Short: "Print the logs of an environment's pods",
+		Long: `Print the log lines of an environment's pods in order of time. JSON lines are
+shown in a short form; --json prints every line in full, as one object.
 
-With --since, --until or --grep, lines that the cluster does not have any more
-come from the archive in the bucket: the last 24 hours, or from --since on. So
-do all lines when the cluster cannot be reached.`,
+With --since, --until or --grep, lines that the cluster no longer has come from the
+archive in the bucket: those of the last 24 hours, or since --since. If the cluster
+cannot be reached, all lines come from there.`,
 		Args:              arguments(0, "ENV"),
 		ValidArgsFunction: a.environmentNames,
 		RunE: func(command *cobra.Command, args []string) error {
@@ -47,12 +47,12 @@ do all lines when the cluster cannot be reached.`,
 		},
 	}
 	flags := command.Flags()
-	flags.BoolVarP(&o.follow, "follow", "f", false, "go on with new lines until interrupted")
-	flags.Var(&o.since, "since", "only lines from this time on: an age like 90s, 2h or 7d, or a time like 2026-08-20T10:00:00Z or \"2026-08-20 12:00\"")
-	flags.Var(&o.until, "until", "only lines up to this time, said in the same ways")
+	flags.BoolVarP(&o.follow, "follow", "f", false, "follow new lines until interrupted")
+	flags.Var(&o.since, "since", "only lines since this time: an age like 90s, 2h or 7d, or a time like 2026-08-20T10:00:00Z or \"2026-08-20 12:00\"")
+	flags.Var(&o.until, "until", "only lines until this time, in the same forms")
 	flags.StringVar(&o.grep, "grep", "", "only lines that match this regular expression")
 	flags.StringVar(&o.level, "level", "", "leave out lines below debug, info, warn or error")
-	flags.BoolVar(&o.json, "json", false, "write one JSON object a line")
+	flags.BoolVar(&o.json, "json", false, "write one JSON object per line")
 	return command
 }
 

@@ -23,9 +23,9 @@ func (a *app) metricsCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "metrics ENV [--for 10s]",
 		Short: "Count the requests that an environment answers, by status and time",
-		Long: `Look twice at what the ingress has counted, 10 seconds apart, and print what the
-environment answered between: requests, how many a second, by the class of their
-status, and within which time half and 99 of 100 answers began.`,
+		Long: `Read the ingress' counters twice, 10 seconds apart, and print the environment's
+answers in between: how many, how many a second, by the class of their status, and
+within which time half and 99 of 100 answers began.`,
 		Args:              arguments(0, "ENV"),
 		ValidArgsFunction: a.environmentNames,
 		RunE: func(command *cobra.Command, args []string) error {

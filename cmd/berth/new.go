@@ -13,10 +13,10 @@ func (a *app) newCommand() *cobra.Command {
 	var print, force bool
 	command := &cobra.Command{
 		Use:   "new [--print] [--force]",
-		Short: "Write the berth.yaml of an application from what its folder holds",
+		Short: "Write a berth.yaml for the application in this folder",
 		Long: `Write a berth.yaml for the application in this folder, from its Dockerfile,
 Procfile, compose.yaml, app.json and the names in .env or its sample. Says what
-could not be carried over, and why. A berth.yaml that is there stays as it is.`,
+could not be carried over, and why. An existing berth.yaml is kept.`,
 		Args: arguments(0),
 		RunE: func(*cobra.Command, []string) error {
 			dir := a.dir
@@ -41,8 +41,8 @@ could not be carried over, and why. A berth.yaml that is there stays as it is.`,
 			return nil
 		},
 	}
-	command.Flags().BoolVar(&print, "print", false, "write it to stdout, and no file")
-	command.Flags().BoolVar(&force, "force", false, "replace the berth.yaml that is there")
+	command.Flags().BoolVar(&print, "print", false, "write it to stdout instead of a file")
+	command.Flags().BoolVar(&force, "force", false, "replace an existing berth.yaml")
 	return command
 }
 

@@ -33,14 +33,13 @@ func (a *app) previewCommand() *cobra.Command {
 	}
 	command := &cobra.Command{
 		Use:   "preview [BRANCH] [--image REF] [--skip-unconfigured] [--json]",
-		Short: "Make an environment for a branch, with data of its own, that goes by itself",
-		Long: `Make an environment for a branch, the current one unless BRANCH names another, or
-bring it up to date: the image of this folder, a host of its own, a database of its
-own with what previews.data says, and secrets of its own. previews in berth.yaml says
-what it is like; after previews.expire the cluster removes it, whether or not berth
-is called again.
+		Short: "Make a temporary environment for a branch, with its own data",
+		Long: `Make or update a temporary environment for BRANCH, or for the current branch. It has
+this folder's image, and its own host, secrets and database with the data that
+previews.data names. previews in berth.yaml describes it. After previews.expire the
+cluster removes it, whether or not berth runs again.
 
-Other commands take BRANCH in the place of ENV: berth status, logs, run, exec, psql,
+Other commands take BRANCH as ENV: berth status, logs, run, exec, psql,
 forward, restart, history, rollback and config.`,
 		Args:              arguments(1, "BRANCH"),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -50,7 +49,7 @@ forward, restart, history, rollback and config.`,
 	}
 	command.Flags().StringVar(&o.image, "image", "", "release this image instead of building one")
 	command.Flags().BoolVar(&o.json, "json", false, "write the preview as JSON")
-	const skip = "do nothing, and say so, where there are no credentials or the cluster is this machine's"
+	const skip = "do nothing, and say so, if there are no credentials or the cluster is this machine's"
 	command.Flags().BoolVar(&o.skipUnset, "skip-unconfigured", false, skip)
 	list := &cobra.Command{
 		Use: "list [--json]", Short: "List the previews, and when they expire", Args: arguments(0),
@@ -61,11 +60,11 @@ forward, restart, history, rollback and config.`,
 		Use: "open [BRANCH] [--no-browser]", Short: "Print the address of a preview, and open it in the browser", Args: arguments(1, "BRANCH"),
 		RunE: func(command *cobra.Command, args []string) error { return a.previewOpen(command.Context(), of(args)) },
 	}
-	open.Flags().BoolVar(&o.noBrowser, "no-browser", false, "print the address and open no browser")
+	open.Flags().BoolVar(&o.noBrowser, "no-browser", false, "print the address and do not open a browser")
 	logs := &cobra.Command{
-		Use: "logs [BRANCH] [-f]", Short: "Print what a preview's pods log", Args: arguments(1, "BRANCH"),
+		Use: "logs [BRANCH] [-f]", Short: "Print the logs of a preview's pods", Args: arguments(1, "BRANCH"),
 	}
-	follow := logs.Flags().BoolP("follow", "f", false, "go on with new lines until interrupted")
+	follow := logs.Flags().BoolP("follow", "f", false, "follow new lines until interrupted")
 	logs.RunE = func(command *cobra.Command, args []string) error {
 		branch, err := a.branch(command.Context(), of(args).branch)
 		if err != nil {

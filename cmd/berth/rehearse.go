@@ -27,16 +27,16 @@ func (a *app) rehearseCommand() *cobra.Command {
 	var o rehearseOptions
 	command := &cobra.Command{
 		Use:   "rehearse ENV [--image REF]",
-		Short: "Try a release on a copy of an environment, and say whether it may go there",
-		Long: `Try a release on a copy of an environment before the environment sees it. The newest
-verified backup is restored into a namespace of its own, which nothing can leave: no
-mail, no call to others. The new image's release command runs there; then the new image
-and the one that serves are both started on the migrated copy and answer the
-environment's own GET requests of the last hour. What the migration did, and how both
-answer, is printed and judged.
+		Short: "Try a release on a copy of an environment, and report what speaks against it",
+		Long: `Try a release on a copy of an environment first. The newest verified backup is
+restored into an isolated namespace, which can send no mail and call no other
+service. The new image's release command runs there. Then the new image and the
+present one both start on the migrated copy, and answer the environment's own GET
+requests of the last hour. The report says what the migration did, how both images
+answered, and what speaks against the release.
 
-The exit status is 0 when nothing speaks against the release. The environment is only
-read, and nothing is left of the copy.`,
+The exit status is 0 if nothing speaks against the release. The environment is only
+read, and the copy is removed.`,
 		Args:              arguments(0, "ENV"),
 		ValidArgsFunction: a.environmentNames,
 		RunE: func(command *cobra.Command, args []string) error {
@@ -45,7 +45,7 @@ read, and nothing is left of the copy.`,
 		},
 	}
 	command.Flags().StringVar(&o.image, "image", "", "rehearse this image instead of building one")
-	command.Flags().BoolVar(&o.json, "json", false, "write what was found as JSON")
+	command.Flags().BoolVar(&o.json, "json", false, "write the report as JSON")
 	return command
 }
 

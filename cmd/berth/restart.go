@@ -18,8 +18,8 @@ func (a *app) restartCommand() *cobra.Command {
 		Use:   "restart ENV [--process NAME]",
 		Short: "Replace the application's pods by new ones, without losing a request",
 		Long: `Replace the pods of an environment by new ones of the same revision, one after
-the other, and wait until they serve. When they do not, those that served before
-go on, and you are told why. It makes no revision.`,
+the other, and wait until they serve. If they do not come to serve, the old ones
+serve on, and you are told why. It makes no revision.`,
 		Example:           "  berth restart production --process worker",
 		Args:              arguments(0, "ENV"),
 		ValidArgsFunction: a.environmentNames,
@@ -28,7 +28,7 @@ go on, and you are told why. It makes no revision.`,
 			return a.restart(command.Context(), o)
 		},
 	}
-	command.Flags().StringVar(&o.process, "process", "", "only this process's pods (default: all that run all the time)")
+	command.Flags().StringVar(&o.process, "process", "", "only this process's pods (default: web and workers)")
 	command.Flags().BoolVar(&o.json, "json", false, "write what was restarted as JSON")
 	return command
 }

@@ -22,9 +22,9 @@ func (a *app) rollbackCommand() *cobra.Command {
 	var o rollbackOptions
 	command := &cobra.Command{
 		Use:   "rollback ENV [REV]",
-		Short: "Go back to an earlier revision",
-		Long: `Go back to a revision that "berth history" lists, or without REV to the last
-good one before the one that serves. Data is left as it is.`,
+		Short: "Roll back to an earlier revision",
+		Long: `Roll back to a revision that "berth history" lists, or without REV to the last
+good one before the one that serves. Data stays as it is.`,
 		Args:              arguments(1, "ENV", "REV"),
 		ValidArgsFunction: a.environmentNames,
 		RunE: func(command *cobra.Command, args []string) error {

@@ -40,10 +40,10 @@ func (a *app) rootCommand() *cobra.Command {
 		Use:   "berth",
 		Short: "From source to staging and production on Kubernetes",
 		Long: `Berth takes a web application from source to staging and production on
-Kubernetes: on this machine, or on a cluster that is there already. What it
-runs is described in berth.yaml; secrets are in .env.
+Kubernetes: on this machine, at DigitalOcean, or on a cluster that you have.
+berth.yaml describes the application; secrets are in .env.
 
-Begin with: berth up`,
+Start with: berth up`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
@@ -58,20 +58,20 @@ Begin with: berth up`,
 	cobra.EnableCommandSorting = false // the groups below are in the order of use
 
 	flags := root.PersistentFlags()
-	flags.StringVarP(&a.dir, "dir", "C", "", "folder of berth.yaml (default: the nearest from here upwards)")
+	flags.StringVarP(&a.dir, "dir", "C", "", "folder of berth.yaml (default: this one or the nearest parent that has one)")
 	flags.StringVar(&a.provider, "provider", "", "provider to use instead of berth.yaml's: "+strings.Join(config.Providers, ", "))
 	flags.BoolVar(&a.yes, "yes", false, "answer every question with yes")
-	flags.BoolVar(&a.verbose, "verbose", false, "write every detail of what is being done")
+	flags.BoolVar(&a.verbose, "verbose", false, "print every detail of the progress")
 
 	for _, group := range []struct {
 		id, title string
 		commands  []*cobra.Command
 	}{
-		{"machine", "Everything on this machine:", []*cobra.Command{a.upCommand(), a.downCommand()}},
+		{"machine", "On this machine:", []*cobra.Command{a.upCommand(), a.downCommand()}},
 		{"cluster", "The cluster:", []*cobra.Command{a.initCommand(), a.scaleCommand(), a.destroyCommand()}},
 		{"release", "The application:", []*cobra.Command{a.newCommand(), a.previewCommand(), a.rehearseCommand(), a.deployCommand(), a.rollbackCommand(), a.historyCommand(), a.restartCommand(), a.runCommand(), a.execCommand()}},
-		{"data", "Its data:", []*cobra.Command{a.backupCommand(), a.databaseCommand(), a.psqlCommand()}},
-		{"look", "Looking:", []*cobra.Command{a.statusCommand(), a.dashboardCommand(), a.alertsCommand(), a.logsCommand(), a.metricsCommand(), a.configCommand(), a.forwardCommand(), a.doctorCommand(), a.versionCommand()}},
+		{"data", "Data:", []*cobra.Command{a.backupCommand(), a.databaseCommand(), a.psqlCommand()}},
+		{"look", "Inspect:", []*cobra.Command{a.statusCommand(), a.dashboardCommand(), a.alertsCommand(), a.logsCommand(), a.metricsCommand(), a.configCommand(), a.forwardCommand(), a.doctorCommand(), a.versionCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
 		for _, command := range group.commands {
@@ -170,7 +170,7 @@ func (a *app) findRelease(c *config.Config, p provider.Provider) (err error) {
 
 // addFromSource gives a command that makes a cluster the flag for it.
 func (a *app) addFromSource(command *cobra.Command) {
-	command.Flags().BoolVar(&a.fromSource, "from-source", false, "compile and build everything here, whatever berth's own release has")
+	command.Flags().BoolVar(&a.fromSource, "from-source", false, "compile and build everything here, and download nothing from berth's release")
 }
 
 // connect opens the provider's cluster and the releases on it.

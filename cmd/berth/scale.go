@@ -20,7 +20,7 @@ func (a *app) scaleCommand() *cobra.Command {
 		Use:   "scale [--nodes N] [--size S]",
 		Short: "Change the number of nodes and what each offers",
 		Long: `Change the number of nodes, or what each offers to pods, without losing a
-request: nodes are added before others are drained.`,
+request: new nodes are added before old ones are drained.`,
 		Args: arguments(0),
 		RunE: func(command *cobra.Command, _ []string) error {
 			o.nodesGiven = command.Flags().Changed("nodes")

@@ -37,11 +37,11 @@ func (a *app) runCommand() *cobra.Command {
 	var o session.Command
 	command := &cobra.Command{
 		Use:   "run ENV [--process NAME] [--limit 24h] [-- COMMAND]",
-		Short: "Run a command in a pod of its own, made as the application's are",
-		Long: `Run a command in a pod of its own: with the image, environment, secrets, volumes
-and limits of what is deployed. Without a command it is a shell. On a terminal
-every key goes to the program; elsewhere input and output are passed on as they
-are. The exit status is the program's, and the pod is gone afterwards.`,
+		Short: "Run a command in a new pod of the application",
+		Long: `Run a command in a new pod, with the image, environment, secrets, volumes and limits
+of the deployed revision. The default command is a shell. On a terminal every key
+goes to the program; elsewhere input and output are forwarded unchanged. The exit
+status is the program's, and the pod is removed afterwards.`,
 		Example:           "  berth run production -- ./manage.py createsuperuser\n  berth run staging -- sh -c 'cat > /app/uploads/logo.png' < logo.png",
 		Args:              withCommand,
 		ValidArgsFunction: a.environmentNames,
@@ -55,7 +55,7 @@ are. The exit status is the program's, and the pod is gone afterwards.`,
 			})
 		},
 	}
-	command.Flags().StringVar(&o.Process, "process", "", "as this process's pods (default: web)")
+	command.Flags().StringVar(&o.Process, "process", "", "like the pods of this process (default: web)")
 	command.Flags().DurationVar(&o.Limit, "limit", longestSession, "end it after this time")
 	return command
 }
@@ -64,10 +64,10 @@ func (a *app) execCommand() *cobra.Command {
 	var o session.Command
 	command := &cobra.Command{
 		Use:   "exec ENV [--process NAME | --pod POD] [-- COMMAND]",
-		Short: "Run a command in a pod of the application that runs already",
-		Long: `Run a command in a pod that runs: the newest ready one of the web process, or of
-another. Without a command it is a shell. It takes from the memory of a pod that
-serves; "berth run" starts a pod of its own.`,
+		Short: "Run a command in a running pod of the application",
+		Long: `Run a command in a running pod: the newest ready one of the web process, or of
+another process. The default command is a shell. The command uses memory of a pod that
+serves; "berth run" starts a new pod instead.`,
 		Example:           "  berth exec production -- ps aux\n  berth exec production --process worker",
 		Args:              withCommand,
 		ValidArgsFunction: a.environmentNames,
@@ -91,10 +91,10 @@ func (a *app) psqlCommand() *cobra.Command {
 	var statements []string
 	command := &cobra.Command{
 		Use:   "psql ENV [--write] [-c SQL] [-- PSQL-ARGUMENTS]",
-		Short: "Open psql on an environment's PostgreSQL, to read",
-		Long: `Open psql on the PostgreSQL of an environment, in a pod of its own. It logs in as
-a role that may read every table and change none; --write logs in as the
-database's owner, who may do everything.`,
+		Short: "Open psql on an environment's PostgreSQL, read-only by default",
+		Long: `Open psql on the PostgreSQL of an environment, in a new pod. It logs in as a role
+that can read every table and change none; --write logs in as the database's
+owner, who can do everything.`,
 		Example:           "  berth psql production -c 'SELECT count(*) FROM users'\n  berth psql production -- --csv < report.sql > report.csv",
 		Args:              withCommand,
 		ValidArgsFunction: a.environmentNames,
@@ -109,7 +109,7 @@ database's owner, who may do everything.`,
 		},
 	}
 	command.Flags().BoolVar(&o.Write, "write", false, "log in as the database's owner")
-	command.Flags().StringArrayVarP(&statements, "command", "c", nil, "run this SQL and end; may be repeated")
+	command.Flags().StringArrayVarP(&statements, "command", "c", nil, "run this SQL and exit; may be repeated")
 	return command
 }
 

@@ -33,12 +33,11 @@ func (a *app) statusCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "status [ENV] [--watch]",
 		Short: "Show cluster, nodes, environments, backups and logs at a glance",
-		Long: `Show the cluster, its nodes, for every environment its address, revision, pods
-and last good backup, whether log lines arrive, and what was told as broken. The
-exit status is 1 when a node or an environment is down, when no good backup was
-made although one was due, when a sink does not take log lines, or when a service
-does not take messages. With ENV, only that environment is looked at, which may be a
-branch's preview.`,
+		Long: `Show the cluster and its nodes; the address, revision, pods and last good backup of
+every environment; whether log lines arrive; and current alerts. The exit status is 1
+when a node or an environment is down, when a good backup is overdue, when a sink
+does not accept log lines, or when alerts cannot be delivered. With ENV, show only
+that environment, which may be a branch's preview.`,
 		Args:              arguments(1, "ENV"),
 		ValidArgsFunction: a.environmentNames,
 		RunE: func(command *cobra.Command, args []string) error {
@@ -49,7 +48,7 @@ branch's preview.`,
 		},
 	}
 	command.Flags().BoolVar(&o.json, "json", false, "write it as JSON")
-	command.Flags().BoolVar(&o.watch, "watch", false, "look again every two seconds until interrupted")
+	command.Flags().BoolVar(&o.watch, "watch", false, "refresh every two seconds until interrupted")
 	return command
 }
 

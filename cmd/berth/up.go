@@ -19,8 +19,8 @@ func (a *app) upCommand() *cobra.Command {
 		Use:   "up [--from-source]",
 		Short: "Bring up Kubernetes on this machine and deploy every environment",
 		Long: `Bring up Kubernetes on this machine, install the ingress controller and deploy
-every environment of berth.yaml in its order. Run it again to go on after an
-interruption, to start what "berth down" stopped, or to deploy what changed.`,
+every environment of berth.yaml in its order. Run it again to continue after an
+interruption, to start what "berth down" stopped, or to deploy changes.`,
 		Args: arguments(0),
 		RunE: func(command *cobra.Command, _ []string) error { return a.up(command.Context()) },
 	}
