@@ -221,8 +221,8 @@ bin/berth:
 # anything is compiled; the command takes it from there.
 .PHONY: root
 root:
-	@[ "$$(id -u)" -eq 0 ] || { [ -t 0 ] && sudo -v -p "[berth] Kubernetes on this machine takes root; password of %p: "; } || sudo -n true || \
-		{ echo "this takes root: sudo make $(MAKECMDGOALS)" >&2; exit 1; }
+	@[ "$$(id -u)" -eq 0 ] || { [ -t 0 ] && sudo -v -p "[berth] Kubernetes on this machine needs root; password of %p: "; } || sudo -n true || \
+		{ echo "this needs root: sudo make $(MAKECMDGOALS)" >&2; exit 1; }
 
 .PHONY: help
 help:

@@ -32,7 +32,7 @@ const agentOnly = "^shared|mix$"
 // it sends all lines.
 //
 // First all of them share the processors, and there are not enough: what the
-// agent takes, the application lacks. Then the application has one of its own,
+// agent takes, the application does not have. Then the application has one of its own,
 // with its database and the load generator.
 func measureAgent(ctx context.Context, options options, kubeconfig string) (err error) {
 	client, err := connect(kubeconfig)

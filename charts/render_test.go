@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // cases are whole releases: testdata/<name>.values.yaml rendered as release
 // and namespace gives testdata/<name>.golden.yaml.

@@ -180,7 +180,7 @@ func (c *cluster) faults(t *testing.T) (titles []string) {
 		container  core.Container
 	}{
 		{"crash", "crash is in a crash loop", core.Container{Image: image, Command: []string{"bash", "-c", "echo 'panic: out of rope for @everyone'; exit 3"}}},
-		{"greedy", "greedy was killed for want of memory", core.Container{Image: image, Resources: small,
+		{"greedy", "greedy ran out of memory and was killed", core.Container{Image: image, Resources: small,
 			Command: []string{"bash", "-c", "[ -e /mark/once ] && exec sleep 1000; touch /mark/once; exec perl -e '$x = \"x\" x 300000000; sleep 1000'"}}},
 		{"noimage", "noimage cannot get its image", core.Container{Image: "127.0.0.1:9/none:1"}},
 	} {
@@ -209,7 +209,7 @@ func (c *cluster) slowFaults(t *testing.T, image string) (titles []string) {
 		{"noconfig", "noconfig cannot be started", core.Container{Command: sleep, Env: []core.EnvVar{{Name: "X",
 			ValueFrom: &core.EnvVarSource{SecretKeyRef: &core.SecretKeySelector{LocalObjectReference: nosuch, Key: "x"}}}}}},
 		{"badname", "badname cannot get its image", core.Container{Image: "UPPER//case"}},
-		{"hungry", "hungry is killed for want of memory, again and again", core.Container{Resources: small,
+		{"hungry", "hungry runs out of memory and is killed, again and again", core.Container{Resources: small,
 			Command: []string{"perl", "-e", `$x = "x" x 300000000; sleep 1000`}}},
 		{"unready", "unready is not ready", core.Container{Command: []string{"bash", "-c", "touch /mark/ok; sleep 20; rm /mark/ok; exec sleep 1000"},
 			ReadinessProbe: &core.Probe{PeriodSeconds: 2, FailureThreshold: 1, ProbeHandler: core.ProbeHandler{

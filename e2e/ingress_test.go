@@ -27,7 +27,7 @@ const (
 	multiplexed = 50  // connections of HTTP/2
 )
 
-// An application is rolled again and again. Whoever talks to it loses nothing,
+// An application is rolled again and again. Its clients lose nothing,
 // whatever their client does with connections, the WebSockets of another one stay
 // open, and the ingress does not grow.
 func testIngress(t *testing.T) {

@@ -72,7 +72,7 @@ func testLogs(t *testing.T) {
 		return err
 	})
 	if f := live.Fields; f.RequestID == "" || f.Status != 404 || f.Latency <= 0 || live.Pod == "" || live.Node == "" {
-		t.Errorf("the live line lacks something: %+v", live)
+		t.Errorf("the live line is incomplete: %+v", live)
 	}
 	if err := c.CoreV1().Pods("production").Delete(t.Context(), live.Pod, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)

@@ -56,7 +56,7 @@ func testAddressesOfNobody(t *testing.T) {
 	}
 }
 
-// Whoever has no certificate learns nothing.
+// A client without a certificate learns nothing.
 func testStrangers(t *testing.T) {
 	for url, want := range map[string]int{
 		"https://10.118.0.1:6443/api":                     http.StatusUnauthorized,

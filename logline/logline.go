@@ -179,7 +179,7 @@ func (l *Line) Length() int {
 	return l.object.Len()
 }
 
-// stringOf copies, as the parser's memory is used again, and mends what an
+// stringOf copies, as the parser's memory is used again, and repairs what an
 // escape may have brought in.
 func stringOf(v *fastjson.Value) string {
 	return strings.ToValidUTF8(string(v.GetStringBytes()), "\uFFFD")

@@ -125,7 +125,7 @@ func TestTwoDatabasesUnderOnePrefix(t *testing.T) {
 		t.Errorf("restored is %s, want %s", restored.ID, of.ID)
 	}
 	o := mine.backup(t, "", nil, "restore", "--yes", foreign.ID)
-	if o.status != 2 || !strings.Contains(o.stderr, `it is of database "`+other.name+`", and would be put in place of "`+mine.name+`"`) || !strings.Contains(o.stderr, "--from") {
+	if o.status != 2 || !strings.Contains(o.stderr, `it is a backup of database "`+other.name+`", and would replace "`+mine.name+`"`) || !strings.Contains(o.stderr, "--from") {
 		t.Errorf("another's ID: status %d:\n%s", o.status, o.stderr)
 	}
 	o = mine.backup(t, mine.name+"\n", nil, "restore", foreign.ID)

@@ -272,9 +272,9 @@ func restoreCommand() *cobra.Command {
 		},
 	}
 	command.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	command.Flags().BoolVar(&noSafety, "no-safety-backup", false, "make no backup of what is there now")
+	command.Flags().BoolVar(&noSafety, "no-safety-backup", false, "make no backup of the present database")
 	command.Flags().BoolVar(&copied, "copy", false, "restore into a copy that things are tried on: with the roles of the backup, and without comparing again")
-	command.Flags().StringVar(&masks, "masks", "", "what stands in columns instead, before anybody can read them: {\"users.email\": \"email\"}")
+	command.Flags().StringVar(&masks, "masks", "", "masks of columns, applied before anybody can read them: {\"users.email\": \"email\"}")
 	command.Flags().StringVar(&from, "from", "", "name of the database that the backup is of, if that is another one")
 	return command
 }

@@ -9,7 +9,7 @@ import (
 func moveCommand() *cobra.Command {
 	var to string
 	command := &cobra.Command{
-		Use: "move --to HOST", Short: "Bring the database to another server, by way of a backup, and compare", Args: none,
+		Use: "move --to HOST", Short: "Move the database to another server by a backup, and compare", Args: none,
 		RunE: func(command *cobra.Command, _ []string) error {
 			job, err := newJob(command.ErrOrStderr(), true)
 			if err != nil {

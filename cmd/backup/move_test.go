@@ -112,7 +112,7 @@ func TestMoveRefuses(t *testing.T) {
 	m.fails(t, nil, "connect to the database", "move", "--to", "127.0.0.1:1")
 
 	m.exec(t, "CREATE DATABASE reports")
-	m.fails(t, nil, "the server has the database reports, too, which would stay behind", "move", "--to", m.to)
+	m.fails(t, nil, "the server also has the database reports, which would stay behind", "move", "--to", m.to)
 	m.exec(t, "DROP DATABASE reports")
 	m.exec(t, "CREATE DATABASE "+m.name+"_before_20260101_000000_0000") // of an earlier restore
 

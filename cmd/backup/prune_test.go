@@ -96,7 +96,7 @@ func TestPrune(t *testing.T) {
 	}
 }
 
-// What a run came to is told to those whom the settings name.
+// What a run came to is told to the recipients in the settings.
 func TestReports(t *testing.T) {
 	said := make(chan string, 10)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

@@ -67,7 +67,7 @@ func TestSQLASCII(t *testing.T) {
 	}
 }
 
-// A locale that the scratch server lacks keeps nobody from comparing; a restore says
+// A locale that the scratch server does not have does not prevent comparing; a restore says
 // so, and so it does for an extension, before anything is done.
 func TestWhatAServerLacks(t *testing.T) {
 	s := newSite(t)

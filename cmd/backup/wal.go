@@ -42,7 +42,7 @@ func streamCommand() *cobra.Command {
 func newServerJob(command *cobra.Command) (*backup.Job, error) {
 	job, err := newJob(command.ErrOrStderr(), true)
 	if err == nil && job.Database == nil {
-		err = fault.Usage("there is no write-ahead log to be had of SQLite")
+		err = fault.Usage("SQLite has no write-ahead log to stream")
 	}
 	return job, err
 }
@@ -135,7 +135,7 @@ func moment(ctx context.Context, job *backup.Job, when string) (*backup.Manifest
 func windowsCommand() *cobra.Command {
 	var asJSON bool
 	command := &cobra.Command{
-		Use: "windows", Short: "List the times any moment of which can be restored", Args: none,
+		Use: "windows", Short: "List the windows of time in which any moment can be restored", Args: none,
 		RunE: func(command *cobra.Command, _ []string) error {
 			job, err := newJob(command.ErrOrStderr(), false)
 			if err != nil {

@@ -37,7 +37,7 @@ func (a *app) installAgent(ctx context.Context, c *config.Config, p provider.Pro
 		case len(c.Logs.Sinks) > 0:
 			return fault.WithHint(fmt.Errorf("logs.sinks names the bucket: %w", err), "%s", fault.Hint(err))
 		case len(sinks) == 1:
-			r.Note("logs are kept nowhere, as there is no bucket: " + fault.Hint(err))
+			r.Note("logs are not kept, because there is no bucket: " + fault.Hint(err))
 			sinks = nil
 		}
 	}

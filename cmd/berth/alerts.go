@@ -121,7 +121,7 @@ func withAlertsHint(c *config.Config, err error) error {
 		return err
 	}
 	if c.DotEnv[config.AlertsURL] == "" {
-		return fault.WithHint(err, "say in .env where messages go, %s=…, and deploy: docs/alerts.md has the forms", config.AlertsURL)
+		return fault.WithHint(err, "set %s=… in .env and deploy; docs/alerts.md has the forms", config.AlertsURL)
 	}
 	return fault.WithHint(err, "berth deploy %s", c.EnvironmentNames()[0])
 }
@@ -140,7 +140,7 @@ func (a *app) printAlerts(report *alert.Report, now time.Time) {
 		a.console.Line(console.Warn, "for "+since(p.Since, now)+", not told yet: "+p.Title)
 	}
 	for _, environment := range report.Deploying {
-		a.console.Line(console.Warn, environment+": a deploy is at work on it, which tells of what it meets")
+		a.console.Line(console.Warn, environment+": a deploy is at work on it, and reports its own problems")
 	}
 	for _, text := range report.Blind {
 		a.console.Line(console.Warn, "not seen: "+text)

@@ -40,9 +40,9 @@ func TestTheWatchIsInstalledWhereSomebodyIsToldAndRemovedElsewhere(t *testing.T)
 func TestABadAlertsURLIsOneClearError(t *testing.T) {
 	for _, test := range []struct{ environ, want string }{
 		{"ALERTS_URL=slak://sEcReT", `ALERTS_URL in .env: URL 1: there is no service "slak"`},
-		{"ALERTS_URL=ntfy://ntfy.sh/topic telegram://sEcReT", "ALERTS_URL in .env: URL 2: it is no URL of telegram"},
+		{"ALERTS_URL=ntfy://ntfy.sh/topic telegram://sEcReT", "ALERTS_URL in .env: URL 2: it is not a URL of telegram"},
 		{"ALERTS_PING_URL=https://hc-ping.com/sEcReT", "ALERTS_PING_URL is set, and ALERTS_URL is not"},
-		{"ALERTS_PING_URL=sEcReT ALERTS_URL=ntfy://ntfy.sh/topic", "ALERTS_PING_URL is no URL"},
+		{"ALERTS_PING_URL=sEcReT ALERTS_URL=ntfy://ntfy.sh/topic", "ALERTS_PING_URL is not a URL"},
 	} {
 		for _, command := range [][]string{{"up"}, {"deploy", "staging"}} {
 			w := newWorld()

@@ -282,7 +282,7 @@ func (a *app) installBackups(ctx context.Context, c *config.Config, p provider.P
 	}
 	bucket, err := p.Bucket(ctx)
 	if errors.Is(err, provider.ErrNoBucket) {
-		r.Note(environment + " has no backups, as there is no bucket: " + fault.Hint(err))
+		r.Note(environment + " has no backups, because there is no bucket: " + fault.Hint(err))
 		return nil
 	}
 	if err != nil {
@@ -311,7 +311,7 @@ func (a *app) platformImage(ctx context.Context, c *config.Config, p provider.Pr
 	}
 	root, err := source.Root()
 	if err != nil {
-		return "", fault.WithHint(err, "compile it by make bin/berth, which packs the source in, or name a built image in berth.yaml: images.%s", name)
+		return "", fault.WithHint(err, "compile berth with make bin/berth, which includes the source, or name a built image in berth.yaml: images.%s", name)
 	}
 	return p.Publish(ctx, provider.Build{
 		Name: name, Dockerfile: filepath.Join(root, "images", name, "Dockerfile"), Context: root, Prebuilt: a.release,

@@ -187,7 +187,7 @@ func TestInitInstallsTheLogAgent(t *testing.T) {
 	// An existing cluster need not have a bucket, unless it was asked for.
 	w = newShop(t)
 	w.fail["bucket"] = provider.ErrNoBucket
-	w.berth(t, "init").wants(t, 0, "logs are kept nowhere")
+	w.berth(t, "init").wants(t, 0, "logs are not kept")
 	w.project = shop + "logs: {sinks: [bucket]}\n"
 	w.berth(t, "init").wants(t, failed, "logs.sinks names the bucket: there is no bucket")
 }

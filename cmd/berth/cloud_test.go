@@ -100,7 +100,7 @@ func TestAPlanThatWouldBeRefusedFails(t *testing.T) {
 }
 
 func TestOnlyCloudsPlan(t *testing.T) {
-	newWorld().berth(t, "init", "--plan").wants(t, misused, "the provider local costs nothing and plans nothing")
+	newWorld().berth(t, "init", "--plan").wants(t, misused, "the provider local has no plan to show")
 }
 
 func TestInitMakesDNSRecordsBeforeWhatMayFail(t *testing.T) {

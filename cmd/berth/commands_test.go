@@ -308,7 +308,7 @@ func TestDestroyTakesEverythingDownInOrder(t *testing.T) {
 	if want := `This removes for good from cluster local:
   the environment staging with its database, revisions and secrets
   the environment production with its revisions and secrets
-  what berth installed beside them
+  everything else that berth installed
   the cluster itself with its nodes, volumes and bucket
 It keeps berth.yaml, .env and installed packages.
 Kept:

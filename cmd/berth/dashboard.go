@@ -47,7 +47,7 @@ command runs.`,
 
 func (a *app) dashboard(ctx context.Context, o dashboardOptions) error {
 	if o.port < 0 || o.port > 65535 {
-		return fault.Usage("%d is no port; give one of 1 to 65535", o.port)
+		return fault.Usage("%d is not a port; give one of 1 to 65535", o.port)
 	}
 	c, p, err := a.open("")
 	if err != nil {

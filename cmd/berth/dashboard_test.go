@@ -124,6 +124,6 @@ func TestDashboard(t *testing.T) {
 	}
 	w.mu.Unlock()
 
-	w.berth(t, "dashboard", "--port", "70000").wants(t, misused, "70000 is no port")
+	w.berth(t, "dashboard", "--port", "70000").wants(t, misused, "70000 is not a port")
 	w.berth(t, "dashboard", "--port", u.Port(), "extra").wants(t, misused, "takes no argument")
 }

@@ -78,9 +78,9 @@ func (a *app) databaseUpgrade(ctx context.Context, o upgradeOptions) error {
 	}
 	switch {
 	case given != 1:
-		return fault.WithHint(fault.Usage("say one of --to VERSION, --back and --forget"), "berth database upgrade %s --to %d", o.environment, config.PostgresVersion+1)
+		return fault.WithHint(fault.Usage("give one of --to VERSION, --back and --forget"), "berth database upgrade %s --to %d", o.environment, config.PostgresVersion+1)
 	case !a.yes && !a.console.Interactive:
-		return fault.WithHint(fault.Usage("an upgrade asks before it begins, and there is no terminal to ask on"), "--yes goes on without asking")
+		return fault.WithHint(fault.Usage("an upgrade asks before it begins, and there is no terminal to ask on"), "--yes continues without asking")
 	}
 	c, p, err := a.open("", o.environment)
 	if err != nil {
@@ -139,16 +139,16 @@ func (u *upgrading) confirm(ctx context.Context, format string, arguments ...any
 func (u *upgrading) upgrade(ctx context.Context) error {
 	e := u.config.Environments[u.environment]
 	if !e.Backup.Enabled() {
-		return fault.WithHint(fault.Usage("%s has no backups, by way of which an upgrade goes", u.environment),
+		return fault.WithHint(fault.Usage("%s has no backups, and an upgrade needs them", u.environment),
 			"give environments.%s.backup a schedule in berth.yaml, and berth deploy %s", u.environment, u.environment)
 	}
 	if own := ownDatabaseImage(e); own != "" && u.serverImage == "" && u.to != u.serves {
-		return fault.WithHint(fault.Usage("berth.yaml has an image of its own for the database of %s: %s", u.environment, own),
-			"name the one of PostgreSQL %d: --image REFERENCE", u.to)
+		return fault.WithHint(fault.Usage("berth.yaml names its own image for the database of %s: %s", u.environment, own),
+			"name an image of PostgreSQL %d: --image REFERENCE", u.to)
 	}
 	if u.to < u.serves {
 		return fault.WithHint(fault.Usage("%s is on PostgreSQL %d, and %d is older", u.environment, u.serves, u.to),
-			"to go back to the server of before an upgrade: berth database upgrade %s --back", u.environment)
+			"to return to the server from before an upgrade: berth database upgrade %s --back", u.environment)
 	}
 	if err := u.confirm(ctx, "This upgrades the database of %s on cluster %s from PostgreSQL %d to %d. A copy is made and compared first, while %s serves.\n"+
 		"Then %s is stopped, copied again, and started on the new server. The old one's volume is kept.",
@@ -186,7 +186,7 @@ func (u *upgrading) upgrade(ctx context.Context) error {
 		for _, warning := range moved.Warnings {
 			r.Note(warning)
 		}
-		r.Note(fmt.Sprintf("rehearsed: %d tables, %d rows, by way of backup %s in %.1f s", moved.Tables, moved.Rows, moved.ID, moved.Seconds))
+		r.Note(fmt.Sprintf("rehearsed: %d tables, %d rows, by backup %s in %.1f s", moved.Tables, moved.Rows, moved.ID, moved.Seconds))
 		return nil
 	}
 	done, err := u.found.UpgradeDatabase(ctx, u.environment, release.Upgrade{
@@ -247,7 +247,7 @@ func (u *upgrading) goBack(ctx context.Context) error {
 	}
 	kept = slices.DeleteFunc(kept, func(k release.KeptServer) bool { return k.Unfinished })
 	if len(kept) == 0 {
-		return fault.Usage("%s keeps no database of before an upgrade", u.environment)
+		return fault.Usage("%s keeps no database from before an upgrade", u.environment)
 	}
 	to := kept[0]
 	if err := u.confirm(ctx, "This puts the PostgreSQL %d of before the upgrade, as it was on %s, back in place of PostgreSQL %d of %s on cluster %s.\n"+
@@ -262,7 +262,7 @@ func (u *upgrading) goBack(ctx context.Context) error {
 	r := u.console.Reporter()
 	safety, err := job.Safety(ctx, r)
 	if err != nil {
-		return fmt.Errorf("back up what is there first: %w", err)
+		return fmt.Errorf("back up the present database first: %w", err)
 	}
 	done, err := u.found.DatabaseBack(ctx, u.environment, r)
 	if err != nil {
@@ -288,13 +288,13 @@ func (u *upgrading) forgetKept(ctx context.Context) error {
 		return err
 	}
 	if len(kept) == 0 {
-		return u.console.Print("%s keeps no server besides the one that serves", u.environment)
+		return u.console.Print("%s keeps no server except the one that serves", u.environment)
 	}
 	var names []string
 	for _, k := range kept {
 		names = append(names, fmt.Sprintf("PostgreSQL %d", k.Version))
 	}
-	if err := u.confirm(ctx, "This removes %s of %s on cluster %s WITH THE DATA. PostgreSQL %d goes on serving.",
+	if err := u.confirm(ctx, "This removes %s of %s on cluster %s WITH THE DATA. PostgreSQL %d still serves.",
 		strings.Join(names, " and "), u.environment, u.cluster.Name, u.serves); err != nil {
 		return err
 	}
@@ -346,12 +346,12 @@ func (a *app) postgresImage(ctx context.Context, c *config.Config, p provider.Pr
 		for _, v := range slices.Sorted(maps.Keys(suites)) {
 			versions = append(versions, strconv.Itoa(v))
 		}
-		return "", fault.WithHint(fault.Usage("the image %s is built of Debian's packages, which have PostgreSQL %s, not %d", name, strings.Join(versions, ", "), version),
-			"name one that is built already: images.%s in berth.yaml", name)
+		return "", fault.WithHint(fault.Usage("the image %s is built from Debian packages, which have PostgreSQL %s, not %d", name, strings.Join(versions, ", "), version),
+			"name a prebuilt one: images.%s in berth.yaml", name)
 	}
 	root, err := source.Root()
 	if err != nil {
-		return "", fault.WithHint(err, "compile berth by make bin/berth, which packs the source in")
+		return "", fault.WithHint(err, "compile berth with make bin/berth, which includes the source")
 	}
 	build := provider.Build{
 		Name: name, Dockerfile: filepath.Join(root, "images", name, "Dockerfile"), Context: root,

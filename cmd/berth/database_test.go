@@ -46,7 +46,7 @@ func TestGoingBackFromAnUpgrade(t *testing.T) {
 	w := newUpgradable(t)
 	w.database = 18
 	w.project = strings.Replace(shop, "database: postgres", "database: postgres, databaseVersion: 18", 1)
-	w.berth(t, "database", "upgrade", "production", "--back", "--yes").wants(t, misused, "keeps no database of before an upgrade")
+	w.berth(t, "database", "upgrade", "production", "--back", "--yes").wants(t, misused, "keeps no database from before an upgrade")
 
 	w.kept = []release.KeptServer{{Version: 17, Since: time.Now().Add(-time.Hour)}}
 	got := w.berth(t, "database", "upgrade", "production", "--back", "--yes")
@@ -61,13 +61,13 @@ func TestGoingBackFromAnUpgrade(t *testing.T) {
 
 func TestWhatIsNoUpgrade(t *testing.T) {
 	for _, c := range []struct{ arguments, project, wants string }{
-		{"production --yes", shop, "say one of --to VERSION, --back and --forget"},
-		{"production --to 18 --back --yes", shop, "say one of"},
+		{"production --yes", shop, "give one of --to VERSION, --back and --forget"},
+		{"production --to 18 --back --yes", shop, "give one of"},
 		{"production --to 18", shop, "there is no terminal to ask on"},
 		{"production --to 16 --yes", shop, "--back"},
 		{"production --to 19 --yes", shop, "PostgreSQL 15, 17, 18, not 19"},
 		{"staging --to 18 --yes", shop, `the database of staging is "sqlite": there is no PostgreSQL to upgrade`},
-		{"production --to 18 --yes", strings.Replace(shop, "database: postgres", "database: postgres, backup: {schedule: never}", 1), "has no backups, by way of which"},
+		{"production --to 18 --yes", strings.Replace(shop, "database: postgres", "database: postgres, backup: {schedule: never}", 1), "has no backups, and an upgrade needs of which"},
 		{"production --to 18 --yes", strings.Replace(shop, "database: postgres", "database: postgres, values: {postgresql: {image: {reference: postgis/postgis:17}}}", 1), "--image REFERENCE"},
 		{"nowhere --to 18 --yes", shop, `there is no environment "nowhere"`},
 	} {

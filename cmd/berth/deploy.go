@@ -17,7 +17,7 @@ import (
 type deployOptions struct {
 	environment, image, from string
 	forward, skipUnset, json bool
-	// anyway goes on although the rehearsal speaks against it.
+	// anyway the rehearsal speaks against the release, which continues.
 	anyway bool
 }
 

@@ -221,7 +221,7 @@ func (a *app) printPlan(c *config.Config, cluster string, traits provider.Traits
 	for _, other := range others {
 		a.console.Print("  %s", other)
 	}
-	a.console.Print("  what berth installed beside them")
+	a.console.Print("  everything else that berth installed")
 	for _, one := range traits.Removes {
 		a.console.Print("  %s", one)
 	}

@@ -50,7 +50,7 @@ func ports(text string) (local, remote int, err error) {
 		remote, err = strconv.Atoi(second)
 	}
 	if err != nil || local < 0 || local > 65535 || remote < 1 || remote > 65535 {
-		return 0, 0, fault.Usage("%q is no port; give PORT or LOCAL:REMOTE, each of 1 to 65535", text)
+		return 0, 0, fault.Usage("%q is not a port; give PORT or LOCAL:REMOTE, each of 1 to 65535", text)
 	}
 	return local, remote, nil
 }

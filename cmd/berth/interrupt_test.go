@@ -56,7 +56,7 @@ func TestAnInterruptedCommandSaysThatItCanGoOn(t *testing.T) {
 	if status := run(ctx, []string{"-C", dir, "init"}, a); status != failed {
 		t.Errorf("exit status %d", status)
 	}
-	if want := "error: interrupted\nhint: the same command goes on from here\n"; !strings.HasSuffix(errs.String(), want) {
+	if want := "error: interrupted\nhint: run the same command again to continue\n"; !strings.HasSuffix(errs.String(), want) {
 		t.Errorf("stderr is %s", &errs)
 	}
 }

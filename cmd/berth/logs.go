@@ -60,7 +60,7 @@ cannot be reached, all lines come from there.`,
 func (o logsOptions) query(now time.Time) (logs.Query, error) {
 	q := logs.Query{From: o.since.at(now), Until: o.until.at(now), Level: o.level}
 	if o.follow && !q.Until.IsZero() {
-		return q, fault.Usage("--follow has no end, and --until is one; take one of them")
+		return q, fault.Usage("--follow never ends, and --until does; use one of them")
 	}
 	var err error
 	if q.Grep, err = logs.Pattern(o.grep); err != nil {
@@ -70,7 +70,7 @@ func (o logsOptions) query(now time.Time) (logs.Query, error) {
 }
 
 // pastWanted says whether the flags ask for lines that the cluster may not have any
-// more. Whoever follows is interested in what comes, unless he says since when.
+// more. With -f only new lines matter, unless --since says otherwise.
 func (o logsOptions) pastWanted() bool {
 	return o.since != "" || !o.follow && (o.until != "" || o.grep != "")
 }
@@ -184,7 +184,7 @@ func (p *past) search(held logs.Held, away error) (*logs.Found, error) {
 	bucket, err := p.provider.Bucket(p.ctx)
 	if errors.Is(err, provider.ErrNoBucket) {
 		if away == nil {
-			p.reporter.Note("only lines that the cluster still has, as there is no bucket: " + fault.Hint(err))
+			p.reporter.Note("only lines that the cluster still has, because there is no bucket: " + fault.Hint(err))
 		}
 		return nil, nil
 	}

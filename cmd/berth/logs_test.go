@@ -181,7 +181,7 @@ func TestLogsWithoutABucketAreThoseOfTheCluster(t *testing.T) {
 	w, _ := archivedWorld()
 	w.fail["bucket"] = fault.WithHint(provider.ErrNoBucket, "set existing.bucket.name")
 	got := w.berth(t, "logs", "staging", "--since", "1h")
-	got.wants(t, succeeded, "   only lines that the cluster still has, as there is no bucket: set existing.bucket.name\n")
+	got.wants(t, succeeded, "   only lines that the cluster still has, because there is no bucket: set existing.bucket.name\n")
 	if strings.Count(got.out, "\n") != 1 {
 		t.Errorf("%+v", got)
 	}

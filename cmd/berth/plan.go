@@ -21,7 +21,7 @@ func (a *app) plan(ctx context.Context, o planOptions) error {
 	}
 	planner, ok := p.(provider.Planner)
 	if !ok {
-		return fault.WithHint(fault.Usage("the provider %s costs nothing and plans nothing", c.Provider), "berth doctor says what is missing")
+		return fault.WithHint(fault.Usage("the provider %s has no plan to show", c.Provider), "berth doctor says what is missing")
 	}
 	plan, err := planner.Plan(ctx, a.console.Reporter())
 	if err != nil {

@@ -22,7 +22,7 @@ func (a *app) momentOf(ctx context.Context, b *backedUp, found releases, o backu
 	case o.at.moment != "" && o.before != 0:
 		return at, fault.Usage("--at and --before both name a moment: take one of them")
 	case !b.config.Environments[b.environment].Backup.Streams():
-		return at, fault.WithHint(fault.Usage("%s is not backed up continuously: it can go back to a backup, not to a moment", b.environment),
+		return at, fault.WithHint(fault.Usage("%s is not backed up continuously: you can restore a backup, but not any moment", b.environment),
 			"berth backup list, or environments.%s.backup.continuous: true in berth.yaml", b.environment)
 	case o.at.isLatest():
 		return at, nil
@@ -101,7 +101,7 @@ func (a *app) restoreMoment(ctx context.Context, b *backedUp, o restoring, at ti
 	if !at.IsZero() {
 		what = at.Local().Format(clock) + ", " + since(at, time.Now()) + " ago"
 	}
-	a.console.Print("This puts the database of %s as it was at %s in place of what is there on cluster %s.\n"+
+	a.console.Print("This replaces the database of %s by that of %s, on cluster %s.\n"+
 		"%s is stopped for the last step. What is there now is %skept under another name.",
 		b.environment, what, o.cluster.Name, b.environment, o.first())
 	if err := a.confirmRestore(ctx, b.environment); err != nil {

@@ -95,7 +95,7 @@ func (a *app) branch(ctx context.Context, named string) (string, error) {
 	}
 	current, err := git.Branch(ctx, c.Dir)
 	if err == nil && current == "" {
-		err = fault.WithHint(fault.Usage("the folder of berth.yaml is on no branch of a repository"), "name one: berth preview BRANCH")
+		err = fault.WithHint(fault.Usage("the folder of berth.yaml is not on a branch of a repository"), "name one: berth preview BRANCH")
 	}
 	return current, err
 }
@@ -107,8 +107,8 @@ func (a *app) openPreviews(ctx context.Context) (*config.Config, provider.Provid
 		return nil, nil, nil, nil, err
 	}
 	if !c.Previews.Enabled() {
-		return nil, nil, nil, nil, fault.WithHint(fault.Usage("berth.yaml says nothing of previews"),
-			"say which environment they are like: previews: {from: %s}", c.EnvironmentNames()[len(c.EnvironmentNames())-1])
+		return nil, nil, nil, nil, fault.WithHint(fault.Usage("berth.yaml has no previews"),
+			"name the environment that they are modelled on: previews: {from: %s}", c.EnvironmentNames()[len(c.EnvironmentNames())-1])
 	}
 	cluster, _, err := a.connect(ctx, c, p)
 	if err != nil {

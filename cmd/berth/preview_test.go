@@ -61,7 +61,7 @@ func TestWhatKeepsAPreviewFromBeing(t *testing.T) {
 		{"there are too many", func(w *world) {
 			w.fail["admit"] = fault.WithHint(errors.New("there are 5 previews already"), "berth preview remove old")
 		}, "preview signup", 1, "berth preview remove old"},
-		{"no branch", func(*world) {}, "preview", 2, "is on no branch"},
+		{"no branch", func(*world) {}, "preview", 2, "is not on a branch"},
 		{"it does not serve", func(w *world) {
 			w.fail["preview shop-preview-signup of shop:2, removed by local/watch:1"] = errors.New("it crashes")
 		}, "preview signup --image shop:2", 1, "it crashes"},

@@ -55,7 +55,7 @@ func (a *app) rehearse(ctx context.Context, o rehearseOptions) error {
 		return err
 	}
 	if !c.Environments[o.environment].Backup.Enabled() {
-		return fault.WithHint(fault.Usage("%s has no backups that a copy could be made of", o.environment),
+		return fault.WithHint(fault.Usage("%s has no backups to make a copy from", o.environment),
 			"give environments.%s a database, and its backup a schedule, in berth.yaml", o.environment)
 	}
 	cluster, found, err := a.connect(ctx, c, p)
@@ -148,12 +148,12 @@ func (a *app) rehearsed(ctx context.Context, in rehearsing, image string, o depl
 		return nil // the deploy changes nothing
 	}
 	report, err := a.perform(ctx, in, image)
-	anyway := fmt.Sprintf("berth deploy %s --anyway goes on", in.environment)
+	anyway := fmt.Sprintf("berth deploy %s --anyway deploys all the same", in.environment)
 	switch {
 	case ctx.Err() != nil:
 		return err
 	case err != nil && o.anyway:
-		a.console.Reporter().Note("the release could not be rehearsed, and goes on as --anyway says: " + err.Error())
+		a.console.Reporter().Note("the release could not be rehearsed, and continues because of --anyway: " + err.Error())
 		return nil
 	case err != nil:
 		return fault.WithHint(fmt.Errorf("rehearse the release: %w", err), "%s", anyway)
@@ -167,7 +167,7 @@ func (a *app) rehearsed(ctx context.Context, in rehearsing, image string, o depl
 	case report.Good:
 		return nil
 	case o.anyway:
-		a.console.Reporter().Note("the release goes on although the rehearsal speaks against it, as --anyway says: " + report.Reasons[0].Text)
+		a.console.Reporter().Note("the rehearsal speaks against the release, which continues because of --anyway: " + report.Reasons[0].Text)
 		return nil
 	}
 	return fault.WithHint(fmt.Errorf("%s stays as it is: the rehearsal speaks against the release: %s", in.environment, report.Reasons[0].Text), "%s", anyway)

@@ -40,7 +40,7 @@ func TestARehearsalSaysWhetherAReleaseMayGoThere(t *testing.T) {
 
 func TestWhatCannotBeRehearsed(t *testing.T) {
 	w := newRehearsed(t, bad)
-	w.berth(t, "rehearse", "staging").wants(t, 2, "staging has no backups that a copy could be made of")
+	w.berth(t, "rehearse", "staging").wants(t, 2, "staging has no backups to make a copy from")
 	w.berth(t, "rehearse", "nowhere").wants(t, 2, `there is no environment "nowhere"`)
 	w.archived = nil
 	w.berth(t, "rehearse", "production").wants(t, 1, backup.ErrNone.Error())
@@ -59,9 +59,9 @@ func TestADeployIsRehearsedWhereBerthYAMLSaysSo(t *testing.T) {
 	}{
 		{"good", func(w *world) { w.rehearsal = rehearsal.Report{Good: true} }, "", 0, "production serves revision 2", true, true},
 		{"bad", func(*world) {}, "", 1, "production stays as it is: the rehearsal speaks against the release: it loses 3 rows", true, false},
-		{"bad, anyway", func(*world) {}, " --anyway", 0, "goes on although the rehearsal speaks against it", true, true},
+		{"bad, anyway", func(*world) {}, " --anyway", 0, "the rehearsal speaks against the release, which continues", true, true},
 		{"it fails", func(w *world) { w.archived = nil }, "", 1, "rehearse the release: " + backup.ErrNone.Error(), true, false},
-		{"it fails, anyway", func(w *world) { w.archived = nil }, " --anyway", 0, "could not be rehearsed, and goes on", true, true},
+		{"it fails, anyway", func(w *world) { w.archived = nil }, " --anyway", 0, "could not be rehearsed, and continues", true, true},
 		{"nothing is deployed", func(w *world) { w.history = nil }, "", 0, "nothing is deployed to production yet", false, true},
 		{"nothing changes", func(w *world) { w.given.Image = "local/shop:2" }, "", 0, "production serves revision 2", false, true},
 		{"something but the image changes", func(w *world) { w.given.Image, w.given.Differs = "local/shop:2", true }, "", 1, "production stays as it is", true, false},

@@ -15,7 +15,7 @@ import (
 func (a *app) backupRestore(ctx context.Context, o backupOptions) error {
 	if !a.yes && !a.console.Interactive && !o.list {
 		return fault.WithHint(
-			fault.Usage("restore asks before it puts a backup in place of the database, and there is no terminal to ask on"),
+			fault.Usage("restore asks before it replaces the database, and there is no terminal to ask on"),
 			"berth backup restore --yes restores without asking")
 	}
 	b, err := a.openBackups(ctx, o.environment)
@@ -91,8 +91,8 @@ func (a *app) restoreEntry(ctx context.Context, b *backedUp, o restoring, entry 
 	if !o.noSafetyBackup {
 		var err error
 		if safety, err = o.job.Safety(ctx, r); err != nil {
-			return fault.WithHint(fmt.Errorf("back up what is there first: %w", err),
-				"nothing was changed. When it cannot be backed up any more: berth backup restore --no-safety-backup %s", entry.ID)
+			return fault.WithHint(fmt.Errorf("back up the present database first: %w", err),
+				"nothing was changed. If the database cannot be backed up any more: berth backup restore --no-safety-backup %s", entry.ID)
 		}
 	}
 	var restored *backup.Restored

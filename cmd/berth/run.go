@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string, a *app) int {
 			// A program that was ended, or a library with an error of its own.
 			interrupted = fmt.Errorf("interrupted: %w", err)
 		}
-		a.console.Error(fault.WithHint(interrupted, "the same command goes on from here"))
+		a.console.Error(fault.WithHint(interrupted, "run the same command again to continue"))
 		return failed
 	}
 	// Why a release does not serve takes more than a line.

@@ -13,7 +13,7 @@ import (
 	"berth/internal/provider/existing/apitest"
 )
 
-var update = flag.Bool("update", false, "write the expected output of the scripts anew")
+var update = flag.Bool("update", false, "rewrite the expected output of the scripts")
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"berth": main, "berth-stuck": stuck})

@@ -26,7 +26,7 @@ func withCommand(command *cobra.Command, args []string) error {
 	}
 	if err := arguments(0, "ENV")(command, args[:min(at, len(args))]); err != nil {
 		if at > 1 {
-			return fault.WithHint(err, "the program to run stands behind --, as in: berth %s %s -- %s", command.Name(), args[0], args[1])
+			return fault.WithHint(err, "put the program to run after --, as in: berth %s %s -- %s", command.Name(), args[0], args[1])
 		}
 		return err
 	}

@@ -106,7 +106,7 @@ func TestUpAsksBeforeItInstallsPackages(t *testing.T) {
 	if status, seen := w.inTerminal(t, "y", installing{fakeProvider{w}}, "up"); status != succeeded || !slices.Contains(w.calls, "init") {
 		t.Errorf("status %d: %s", status, seen)
 	}
-	// Whoever says --yes, or has nobody to ask, is not asked.
+	// With --yes, or without a terminal, nobody is asked.
 	if status, seen := w.inTerminal(t, "", installing{fakeProvider{w}}, "up", "--yes"); status != succeeded || strings.Contains(seen, "nftables") {
 		t.Errorf("status %d: %s", status, seen)
 	}

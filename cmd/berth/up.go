@@ -37,7 +37,7 @@ func (a *app) up(ctx context.Context) error {
 		return err
 	}
 	r := a.console.Reporter()
-	// Nothing may be changed on a machine that lacks something, so the image
+	// Nothing may be changed on a machine where something is missing, so the image
 	// waits there; Init then says what it is.
 	if !fit(ctx, p) {
 		return p.Init(ctx, r)

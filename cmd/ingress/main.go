@@ -88,7 +88,7 @@ func parse(arguments []string, stderr io.Writer) (options controller.Options, ku
 	flags.StringVar(&s.Modules, "modules", ingress.DebianModules, "folder of NGINX's modules")
 	flags.StringVar(&s.TrustedCA, "trusted-ca", ingress.DebianTrustedCA, "certificates that verify TLS upstreams by default")
 	flags.StringVar(&s.AccessLog, "access-log", "/dev/stdout", `file to log requests to, or "off"`)
-	flags.DurationVar(&s.ShutdownTimeout, "shutdown-timeout", 25*time.Second, "how long requests and WebSockets may go on when a configuration is replaced or the controller stops")
+	flags.DurationVar(&s.ShutdownTimeout, "shutdown-timeout", 25*time.Second, "how long requests and WebSockets may continue when a configuration is replaced or the controller stops")
 	if err := flags.Parse(arguments); err != nil {
 		return options, "", err
 	}

@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	if parsed, err := registry.ParseReference(m.Repository); err != nil || parsed.Reference != "" || m.Repository != strings.ToLower(m.Repository) {
-		return fault.WithHint(fault.Usage("%q is no repository", m.Repository), "make release REGISTRY=ghcr.io/me VERSION=v1.2.0 KEY=release.key")
+		return fault.WithHint(fault.Usage("%q is not a repository", m.Repository), "make release REGISTRY=ghcr.io/me VERSION=v1.2.0 KEY=release.key")
 	}
 	if !versionForm.MatchString(m.Version) {
 		return fault.WithHint(fault.Usage("%q is no version", m.Version), "as in: make release VERSION=v1.2.0")

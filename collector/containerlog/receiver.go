@@ -143,7 +143,7 @@ func (r *logReceiver) emit(_ context.Context, runs [][]byte, attributes map[stri
 func (r *logReceiver) pass(runs [][]byte, path string) {
 	const longest = 5 * time.Second
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, longest) {
-		// Whoever refuses records may have changed them: each attempt has its own.
+		// A sink that refuses records may have changed them: each attempt has its own.
 		logs, environment := r.logs(runs, path)
 		ctx := client.NewContext(context.Background(), client.Info{
 			Metadata: client.NewMetadata(map[string][]string{EnvironmentKey: {environment}}),

@@ -6,7 +6,7 @@ import (
 )
 
 // maxRecord bounds one record, so that a container that never ends a line, or a
-// trace that goes on forever, is passed on in pieces of that many bytes.
+// trace without an end, is passed on in pieces of that many bytes.
 const maxRecord = 1 << 20
 
 // patience is how much later a stream may write while the other one has not ended

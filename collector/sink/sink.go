@@ -4,7 +4,7 @@
 //   - lines wait in a queue on the node's disk, bounded in bytes, and what the
 //     bound drops is counted;
 //   - a sink that cannot be reached, that asks to wait or that refuses the key is
-//     tried again forever, at its own pace;
+//     tried again without a limit, at its own pace;
 //   - content that a sink refuses is halved until the line at fault is alone, and
 //     only that line is dropped, and counted;
 //   - what the sink said last can be asked for, at the extension sink_status.
@@ -31,7 +31,7 @@ import (
 )
 
 // afterRefusal is how long to wait when the key is wrong: long enough not to be
-// locked out, short enough to notice that the key was mended at the other end.
+// locked out, short enough to notice that the key was corrected at the other end.
 const afterRefusal = 30 * time.Second
 
 // Queue is how lines wait for a sink, and Retry how it is tried again.

@@ -20,7 +20,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// nobody is whom the entry point runs as when the test is run by root, as
+// nobody is the user that the entry point runs as when the test is run by root, as
 // PostgreSQL refuses to be root.
 const nobody = 65534
 
@@ -365,7 +365,7 @@ func write(t *testing.T, file, content string, mode os.FileMode) {
 	}
 }
 
-// own gives a file to whom the entry point runs as.
+// own gives a file to the user that the entry point runs as.
 func own(t *testing.T, file string) {
 	t.Helper()
 	if os.Geteuid() != 0 {

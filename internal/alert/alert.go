@@ -90,7 +90,7 @@ func split(text string) []string {
 func parse(raw string) (Destination, error) {
 	address, err := url.Parse(raw)
 	if err != nil || address.Scheme == "" {
-		return Destination{}, errors.New("it is no URL") // whose text may be a secret
+		return Destination{}, errors.New("it is not a URL") // whose text may be a secret
 	}
 	sum := sha256.Sum256([]byte(raw))
 	d := Destination{ID: hex.EncodeToString(sum[:4]), Name: address.Scheme, address: address}
@@ -109,7 +109,7 @@ func parse(raw string) (Destination, error) {
 	case "matrix":
 		// To look closer would log in.
 		if address.Hostname() == "" || address.User == nil {
-			return d, errors.New("it is no URL of matrix, matrix://USER:PASSWORD@HOST/?rooms=…")
+			return d, errors.New("it is not a URL of matrix, matrix://USER:PASSWORD@HOST/?rooms=…")
 		}
 		return d, nil
 	}
@@ -118,7 +118,7 @@ func parse(raw string) (Destination, error) {
 		return d, fmt.Errorf("there is no service %q", scheme)
 	}
 	if _, err := new(router.ServiceRouter).Locate(raw); err != nil {
-		return d, fmt.Errorf("it is no URL of %s", scheme)
+		return d, fmt.Errorf("it is not a URL of %s", scheme)
 	}
 	return d, nil
 }

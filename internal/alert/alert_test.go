@@ -54,16 +54,16 @@ func TestURLsArePartedByBlanksAndCommas(t *testing.T) {
 // A mistake is said by its place, and never quotes what may be a token.
 func TestBadURLsAreOneClearError(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
-		{"sEcReT", "URL 1: it is no URL"},
-		{"discord://token@1 sEcReT", "URL 2: it is no URL"},
+		{"sEcReT", "URL 1: it is not a URL"},
+		{"discord://token@1 sEcReT", "URL 2: it is not a URL"},
 		{"https:///sEcReT", "URL 1: it names no host"},
 		{"slak://sEcReT", `URL 1: there is no service "slak"`},
-		{"slack://sEcReT", "URL 1: it is no URL of slack"},
-		{"telegram://sEcReT", "URL 1: it is no URL of telegram"},
+		{"slack://sEcReT", "URL 1: it is not a URL of slack"},
+		{"telegram://sEcReT", "URL 1: it is not a URL of telegram"},
 		{"logger://", "URL 1: logger sends nothing"},
-		{"matrix://sEcReT", "URL 1: it is no URL of matrix, matrix://USER:PASSWORD@HOST/?rooms=…"},
+		{"matrix://sEcReT", "URL 1: it is not a URL of matrix, matrix://USER:PASSWORD@HOST/?rooms=…"},
 		{"https://discord.com/api/webhooks/1/sEcReT", "URL 1: a webhook of Discord is given as discord://TOKEN@ID, after https://discord.com/api/webhooks/ID/TOKEN"},
-		{"http://a\x7fb/sEcReT", "URL 1: it is no URL"},
+		{"http://a\x7fb/sEcReT", "URL 1: it is not a URL"},
 	} {
 		_, err := Parse(test.text)
 		if err == nil || err.Error() != test.want {

@@ -100,7 +100,7 @@ func TestWhoIsInACopyIsNobody(t *testing.T) {
 		"a text that must be unique is":        `SELECT count(DISTINCT "Phone; DROP TABLE users") = 500 AND bool_and("Phone; DROP TABLE users" LIKE 'none %') FROM users`,
 		"null is NULL":                         "SELECT bool_and(born IS NULL) FROM users",
 		"triggers did not act":                 "SELECT count(*) = 0 FROM audit",
-		"views that hold rows were made anew":  "SELECT bool_and(email LIKE '%@example.invalid') AND count(*) = 10 FROM newest",
+		"materialized views were refreshed":  "SELECT bool_and(email LIKE '%@example.invalid') AND count(*) = 10 FROM newest",
 		"what is made of a column was, too":    "SELECT bool_and(domain = 'example.invalid') FROM users",
 		"statistics do not know anybody":       "SELECT NOT EXISTS (SELECT FROM pg_stats WHERE most_common_vals::text || histogram_bounds::text ILIKE '%shop.example%')",
 		"what is not named stays as it is":     "SELECT bool_and(note = 'two of each') FROM orders",

@@ -213,7 +213,7 @@ func (d *Database) Connect(ctx context.Context) (*pgx.Conn, error) {
 }
 
 // errPooler is what stands where the database should.
-var errPooler = fault.WithHint(errors.New("the database's address is a connection pooler's, through which no backup of one moment can be made"),
+var errPooler = fault.WithHint(errors.New("the database's address is that of a connection pooler, which cannot give a consistent snapshot"),
 	"name PostgreSQL's own host and port")
 
 // hosts are the configurations to try one after the other, one for each host of
@@ -324,6 +324,6 @@ func (d *Database) maintenance(ctx context.Context) (*Database, *pgx.Conn, error
 		}
 		failed = append(failed, fmt.Errorf("database %s: %w", name, err))
 	}
-	return nil, nil, fault.WithHint(fmt.Errorf("a restore works from another database of the server, and none lets %s in: %w", d.config.User, errors.Join(failed...)),
+	return nil, nil, fault.WithHint(fmt.Errorf("a restore connects to another database of the server, and %s may connect to none: %w", d.config.User, errors.Join(failed...)),
 		"GRANT CONNECT ON DATABASE postgres TO %s", pgx.Identifier{d.config.User}.Sanitize())
 }

@@ -144,7 +144,7 @@ func (j *Job) fetchFile(ctx context.Context, m *Manifest, path string) (version 
 
 func explainFull(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), "database or disk is full") { // SQLite's words
-		return fault.WithHint(fmt.Errorf("the disk is full: %w", err), "there has to be room for another copy of the database")
+		return fault.WithHint(fmt.Errorf("the disk is full: %w", err), "make room for another copy of the database")
 	}
 	return err
 }
@@ -217,7 +217,7 @@ func (j *Job) restoreFile(ctx context.Context, m *Manifest, r *Restored, o Resto
 		return fmt.Errorf("%w; the database is as before", explainFull(err))
 	}
 	if o.Copy {
-		// Whoever the application's image runs as, it is another user than this one.
+		// The application's image runs as another user than this one.
 		if err := os.Chmod(j.File, 0o666); err != nil {
 			return err
 		}
@@ -232,7 +232,7 @@ func (j *Job) keepFile(ctx context.Context, kept string) error {
 		return err
 	}
 	if err := j.Engine.Copy(ctx, j.File, kept); err != nil {
-		err = fault.WithHint(fmt.Errorf("keep what is there: %w; the database is as before", explainFull(err)),
+		err = fault.WithHint(fmt.Errorf("keep the present database: %w; nothing was changed", explainFull(err)),
 			"is it damaged? Then stop the application, move the file away with those that end in -wal and -shm, and restore again")
 		return errors.Join(err, removeIfThere(kept))
 	}

@@ -133,8 +133,8 @@ type Verification struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// validate refuses a manifest that names other objects than its own: whoever
-// can write to the bucket must not choose what is read or deleted elsewhere.
+// validate refuses a manifest that names other objects than its own: a writer
+// to the bucket must not choose what is read or deleted elsewhere.
 func (m Manifest) validate(id string) error {
 	if m.ID != id {
 		return fmt.Errorf("%w: it is of %q", ErrDamaged, m.ID)

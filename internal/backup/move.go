@@ -91,7 +91,7 @@ func (j *Job) movable(ctx context.Context, to *Database, moved *Moved) error {
 	case err != nil:
 		return fmt.Errorf("ask the server what it has: %w", err)
 	case len(others) > 0:
-		return fault.WithHint(fmt.Errorf("the server has the database %s, too, which would stay behind", strings.Join(others, ", ")),
+		return fault.WithHint(fmt.Errorf("the server also has the database %s, which would stay behind", strings.Join(others, ", ")),
 			"drop it, or move it by hand: pg_dump and psql")
 	case prepared > 0:
 		return fault.WithHint(fmt.Errorf("%d prepared transactions wait to be committed, and would be lost", prepared), "see pg_prepared_xacts: COMMIT PREPARED or ROLLBACK PREPARED")

@@ -265,7 +265,7 @@ func (info DatabaseInfo) grants(quoted string) (statements []string) {
 			grant += " WITH GRANT OPTION"
 		}
 		if g.Grantor != info.Owner {
-			// Whoever passed it on did so with a right of their own.
+			// The one who granted it had a grant option.
 			statements = append(statements, "SET LOCAL ROLE "+pgx.Identifier{g.Grantor}.Sanitize(), grant, "RESET ROLE")
 			continue
 		}

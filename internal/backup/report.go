@@ -82,7 +82,7 @@ func (r Report) Metrics() []byte {
 	if r.Err == nil {
 		success = 1
 	}
-	gauge("last_run_success", "Whether the last run came through.", success)
+	gauge("last_run_success", "Whether the last run succeeded.", success)
 	gauge("last_run_timestamp_seconds", "When the last run ended.", float64(r.Finished.Unix()))
 	gauge("last_run_duration_seconds", "How long it took.", r.Finished.Sub(r.Started).Seconds())
 	if r.LastBackup != nil {

@@ -63,8 +63,8 @@ func (j *Job) Restore(ctx context.Context, id string, o RestoreOptions) (*Restor
 		return nil, fault.Usage("restore %s: it is of %q, which is not the kind of database that DATABASE_URL names", entry.ID, entry.Database.Name)
 	}
 	if !j.owns(*entry) && o.From != entry.Database.Name {
-		return nil, fault.WithHint(fault.Usage("restore %s: it is of database %q, and would be put in place of %q", entry.ID, entry.Database.Name, j.Name()),
-			"if that is what you want, name the database that it is of: --from %q", entry.Database.Name)
+		return nil, fault.WithHint(fault.Usage("restore %s: it is a backup of database %q, and would replace %q", entry.ID, entry.Database.Name, j.Name()),
+			"if you want that, name the backed-up database: --from %q", entry.Database.Name)
 	}
 	m := &entry.Manifest
 	r := &Restored{ID: m.ID, Rows: m.Rows()}

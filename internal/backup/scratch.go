@@ -28,7 +28,7 @@ type Scratch struct {
 	Database *Database
 
 	programs Programs
-	// credential is whom it runs as; nil stands for who runs this.
+	// credential is the user that it runs as; nil means the present user.
 	credential *syscall.Credential
 	// socket is the folder of its Unix socket, most often the same.
 	socket  string
@@ -55,7 +55,7 @@ func NewScratch(p Programs, parent string) (_ *Scratch, err error) {
 		return nil, errors.Join(err, s.Stop())
 	}
 	if _, err := os.Stat(filepath.Join(p.bin, "initdb")); err != nil {
-		err := fault.WithHint(fmt.Errorf("PostgreSQL %s has no server here, which verifying needs", p.version), "install it: apt-get install postgresql-%d", p.major)
+		err := fault.WithHint(fmt.Errorf("PostgreSQL %s has no server here, and verifying needs one", p.version), "install it: apt-get install postgresql-%d", p.major)
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
@@ -231,7 +231,7 @@ func (s *Scratch) wait(ctx context.Context) error {
 // Explain adds a hint when the scratch folder's disk is what was too small.
 func (s *Scratch) Explain(err error) error {
 	if full := "No space left on device"; strings.Contains(err.Error(), full) || strings.Contains(s.Log(), full) {
-		return fault.WithHint(fmt.Errorf("the scratch folder's disk is full: %w", err), "give verification a larger folder: about the size of the database and half as much again")
+		return fault.WithHint(fmt.Errorf("the scratch folder's disk is full: %w", err), "verification needs a larger folder: about 1.5 times the size of the database")
 	}
 	return err
 }
@@ -252,7 +252,7 @@ func (s *Scratch) Stop() error {
 	return os.RemoveAll(s.Folder)
 }
 
-// unprivileged returns whom to run the server as, which refuses to be root;
+// unprivileged returns the user to run the server as, which refuses to be root;
 // nil stands for who runs this.
 func unprivileged() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {

@@ -110,7 +110,7 @@ func (j *Job) decrypt(source io.Reader) (io.Reader, error) {
 	plain, err := age.Decrypt(source, j.Identities...)
 	var wrong *age.NoIdentityMatchError
 	if errors.As(err, &wrong) {
-		return nil, fault.WithHint(errors.New("the key does not fit: it was encrypted for another one"), "the manifest names the recipients")
+		return nil, fault.WithHint(errors.New("the key does not match: the backup was encrypted for another one"), "the manifest names the recipients")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)

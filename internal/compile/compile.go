@@ -152,7 +152,7 @@ func (p Program) countPackages(ctx context.Context) (int, error) {
 			err = fmt.Errorf("%w: %s", err, lastLines(string(exit.Stderr), 3))
 		}
 		return 0, fault.WithHint(fmt.Errorf("download modules: %w", err),
-			"see that GOPROXY can be reached from here, then run the same command again")
+			"check that GOPROXY can be reached from here, then run the same command again")
 	}
 	return strings.Count(string(output), "\n"), nil
 }

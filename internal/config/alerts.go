@@ -22,13 +22,13 @@ func (c *Config) checkAlerts() error {
 		return nil
 	}
 	if c.DotEnv[AlertsURL] == "" {
-		return fault.WithHint(fault.Usage("%s is set, and %s is not: there is no watch that could ping", AlertsPingURL, AlertsURL),
-			"say in .env where messages go: docs/alerts.md has the forms of %s", AlertsURL)
+		return fault.WithHint(fault.Usage("%s is set, and %s is not: so there is no watch to ping", AlertsPingURL, AlertsURL),
+			"set %s in .env; docs/alerts.md has its forms", AlertsURL)
 	}
 	u, err := url.Parse(ping)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 		// The error would quote it.
-		return fault.WithHint(fault.Usage("%s is no URL that can be asked for", AlertsPingURL), "it is like https://hc-ping.com/…")
+		return fault.WithHint(fault.Usage("%s is not a URL that can be requested", AlertsPingURL), "it is like https://hc-ping.com/…")
 	}
 	return nil
 }

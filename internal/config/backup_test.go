@@ -17,7 +17,7 @@ func TestWhatIsBackedUp(t *testing.T) {
 		keep                 Keep
 	}{
 		{"PostgreSQL is, daily", "    database: postgres\n", "17 3 * * *", Keep{7, 14, 8, 12}},
-		{"unless it shall not be", "    database: postgres\n    backup: {schedule: never}\n", "never", Keep{}},
+		{"unless it is turned off", "    database: postgres\n    backup: {schedule: never}\n", "never", Keep{}},
 		{"at another time, others kept", "    database: postgres\n    backup: {schedule: '0 * * * *', keep: {last: 24}}\n", "0 * * * *", Keep{Last: 24}},
 		{"SQLite is not", "    database: sqlite\n", "", Keep{}},
 		{"unless it is asked for", "    database: sqlite\n    backup: {schedule: '@daily'}\n", "", Keep{}},

@@ -155,7 +155,7 @@ func readPrivate(path string) ([]byte, error) {
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		name := filepath.Base(path)
 		return nil, fault.WithHint(
-			fault.Usage("%s holds secrets, and others than its owner can reach it (mode %04o)", name, mode),
+			fault.Usage("%s holds secrets, and users other than its owner can access it (mode %04o)", name, mode),
 			"chmod 600 %s", name)
 	}
 	return io.ReadAll(file)

@@ -81,7 +81,7 @@ func TestTheRepositorysOwnFileIsGood(t *testing.T) {
 	}
 	for _, name := range c.Secrets {
 		if !strings.Contains(string(sample), "\n#"+name+"=\n") {
-			t.Errorf(".env.sample lacks %s", name)
+			t.Errorf(".env.sample does not have %s", name)
 		}
 	}
 }

@@ -174,9 +174,9 @@ func (c *Config) validatePreviewHost(m *mistakes) {
 	host := c.Previews.Host
 	switch {
 	case host == "":
-		m.add(at, "must say below which name previews answer, like *.preview.shop.example; its DNS record leads to the cluster")
+		m.add(at, "must name the wildcard for previews, like *.preview.shop.example; its DNS record points to the cluster")
 	case !strings.HasPrefix(host, "*.") || len(validation.IsWildcardDNS1123Subdomain(host)) > 0:
-		m.add(at, "must stand for all names below one, like *.preview.shop.example; it is %q", host)
+		m.add(at, "must be a wildcard, like *.preview.shop.example; it is %q", host)
 	case len(host) > 180:
 		m.add(at, "must leave room for the name of a branch; it has %d characters", len(host))
 	}
@@ -193,7 +193,7 @@ func (c *Config) validatePreviewData(m *mistakes, from Environment) {
 	case CopiedData:
 		switch {
 		case !from.Backup.Enabled():
-			m.add("previews.data", "%s has no backups that a copy could be made of: give it a database, and its backup a schedule", p.From)
+			m.add("previews.data", "%s has no backups to make a copy from: give it a database, and its backup a schedule", p.From)
 		case !m.has("previews.mask"):
 			m.add("previews.data", "a copy needs a mask: name the columns that tell of people, or write mask: {} where there are none")
 		case from.Database != Postgres && len(p.Mask) > 0:

@@ -18,7 +18,7 @@ import (
 	"berth/internal/fault"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // golden compares with a file below testdata.
 func golden(t *testing.T, name, got string) {
@@ -35,7 +35,7 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s differs; -update writes it anew:\n%s", path, diff)
+		t.Errorf("%s differs; -update rewrites it:\n%s", path, diff)
 	}
 }
 

@@ -114,7 +114,7 @@ func (b *browser) testLogs(t *testing.T) {
 	b.Is(t, "what is not wanted does not come", `document.querySelectorAll(".line").length === 2`)
 
 	b.opens(t, "/environments/production/logs?level=error", "2 lines, and those to come")
-	b.opens(t, "/environments/production/logs?search=%28", "is no regular expression")
+	b.opens(t, "/environments/production/logs?search=%28", "is not a regular expression")
 	b.opens(t, "/environments/production/revisions/13", "Its first logs")
 	b.Click(t, `a[href*="between"]`)
 	b.Until(t, `document.getElementById("between") && !document.getElementById("between").hidden`)

@@ -162,7 +162,7 @@ func TestRollbackAndRestart(t *testing.T) {
 	page = strings.TrimPrefix(v.post("/environments/production/restart", url.Values{}).Header().Get("Location"), v.guard.path)
 	v.tasks.wait()
 	body := v.get("/part" + page).Body.String()
-	if !strings.Contains(body, "correct it") || !strings.Contains(body, "&lt;img") || strings.Contains(body, "<img src=x") || !strings.Contains(body, "the pods from before go on") {
+	if !strings.Contains(body, "correct it") || !strings.Contains(body, "&lt;img") || strings.Contains(body, "<img src=x") || !strings.Contains(body, "the old pods serve on") {
 		t.Error(body)
 	}
 	if got := strings.Join(v.fake.made(), ", "); got != "rollback production to 12, restart production" {

@@ -77,7 +77,7 @@ func TestWhatAStreamIsAskedFor(t *testing.T) {
 		"since=between&from=yesterday":                                  "\"yesterday\" is no time",
 		"since=between&from=2026-11-27T13:00&until=2026-11-27T12:00":    "no line is both since",
 		"level=loud": `there is no level "loud"`,
-		"search=(":   "is no regular expression",
+		"search=(":   "is not a regular expression",
 	} {
 		v, err := url.ParseQuery(query)
 		if err != nil {
@@ -118,7 +118,7 @@ func TestWhatAStreamIsAskedFor(t *testing.T) {
 func TestAStreamThatFails(t *testing.T) {
 	v := visit(t)
 	_, said := v.events(t, url.Values{"search": {"("}})
-	if got := fmt.Sprint(said["end"]); !strings.Contains(got, "is no regular expression") {
+	if got := fmt.Sprint(said["end"]); !strings.Contains(got, "is not a regular expression") {
 		t.Error(got)
 	}
 	v.fake.live, v.fake.archived, v.fake.away = nil, nil, errAway

@@ -10,7 +10,7 @@ import (
 	"fmt"
 )
 
-// WithHint returns err with a hint: one sentence or one command that mends it.
+// WithHint returns err with a hint: one sentence or one command that fixes it.
 // It returns nil when err is nil.
 func WithHint(err error, format string, arguments ...any) error {
 	if err == nil {

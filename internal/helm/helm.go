@@ -29,7 +29,7 @@ func init() {
 func open(reach *rest.Config, namespace string) (*action.Configuration, error) {
 	reach = rest.CopyConfig(reach)
 	// Helm's requests take no context, so this is what keeps one from hanging
-	// forever when the API server goes away under it.
+	// without an end when the API server goes away under it.
 	reach.Timeout = time.Minute
 	client, err := newConnection(reach, namespace)
 	if err != nil {

@@ -53,7 +53,7 @@ func New(config *action.Configuration, namespace, name string) *Release {
 
 // Change is how a revision is made.
 type Change struct {
-	// Description says what is done and by whom; empty leaves Helm's own.
+	// Description says what is done and who does it; empty leaves Helm's own.
 	Description string
 	// Annotations are kept with the revision, for programs: [Annotation] returns
 	// them. A rollback has those of the revision that it goes back to, but for

@@ -71,7 +71,7 @@ func (c *cluster) Create(target engine.ResourceList, options ...engine.ClientCre
 }
 
 // Update changes the objects of a release, in steps when there are any, and
-// fills in what original lacks of target. A revision that failed half way
+// fills in what original does not have of target. A revision that failed half way
 // leaves objects that the next one's original does not name; Helm takes them as
 // they are, but only after a warning on the default logger, which no setting
 // silences.

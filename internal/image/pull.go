@@ -77,12 +77,12 @@ func pullLogin(ctx context.Context, image string) (server string, login auth.Cre
 	switch {
 	case login.Username == "" || login.Password == "":
 		return "", auth.EmptyCredential, fault.WithHint(
-			fmt.Errorf("image %s is not for everybody to pull, or not there, and there is %w for %s that the cluster could use", image, ErrNoLogin, host),
+			fmt.Errorf("image %s is private or does not exist, and there is %w for %s for the cluster to use", image, ErrNoLogin, host),
 			"docker login %s, or podman or buildah login, with a user name and a token that may read packages; or make the package public", host)
 	case temporary(login):
 		return "", auth.EmptyCredential, fault.WithHint(
-			fmt.Errorf("image %s is not for everybody to pull, and there is %w for %s but one that ends soon, which pods could not be pulled by later", image, ErrNoLogin, host),
-			"deploy once where you are logged in by a token that lasts, which may read packages: the cluster keeps it; or make the package public")
+			fmt.Errorf("image %s is private, and there is %w for %s except one that expires soon, so pods could not be pulled later", image, ErrNoLogin, host),
+			"deploy once with a login by a token that lasts and may read packages, which the cluster keeps; or make the package public")
 	}
 	may, err := pulls(ctx, named, login)
 	if errors.Is(err, errNotReached) {

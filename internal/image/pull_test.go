@@ -15,7 +15,7 @@ import (
 )
 
 // startRegistry starts one whose images below /open/ everybody may pull, and those below
-// /own/ whoever knows the password. As GitHub's it asks for a token first.
+// /own/ everybody who knows the password. As GitHub's it asks for a token first.
 func startRegistry(t *testing.T) (host string) {
 	var server *httptest.Server
 	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -70,11 +70,11 @@ func TestPullLogins(t *testing.T) {
 		{"by a digest", auths(host, "me:right"), "/own/app" + digest, auths(host, "me:right"), "", ""},
 		{"by both", auths(host, "me:right"), "/own/app:1" + digest, auths(host, "me:right"), "", ""},
 		{"podman's login for a repository", auths(host+"/own", "me:right"), "/own/app:1", auths(host+"/own", "me:right"), "", ""},
-		{"no login", "", "/own/app:1", "", "is not for everybody to pull, or not there, and there is no login for " + host, "docker login " + host},
+		{"no login", "", "/own/app:1", "", "is private or does not exist, and there is no login for " + host, "docker login " + host},
 		{"a login of another registry", auths("ghcr.io", "me:right"), "/own/app:1", "", "no login", "docker login"},
 		{"a wrong password", auths(host, "me:wrong"), "/own/app:1", "", "cannot be pulled by the login for " + host + " as me", "docker login"},
 		{"no such image", auths(host, "me:right"), "/absent/app:1", "", "cannot be pulled", "check that the image is there"},
-		{"a job's token of GitHub's", auths(host, "me:ghs_right"), "/own/app:1", "", "one that ends soon", "the cluster keeps it"},
+		{"a job's token of GitHub's", auths(host, "me:ghs_right"), "/own/app:1", "", "one that expires soon", "which the cluster keeps"},
 		{"a registry that is out of order", "", "/broken/app:1", "", "", ""},
 		{"no reference", "", "/Own app", "", "invalid reference", ""},
 	} {

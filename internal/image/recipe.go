@@ -128,8 +128,8 @@ func (r recipe) explain(err error) error {
 	for _, pattern := range r.build.Ignore {
 		// BuildKit's words, and buildah's.
 		if strings.Contains(text, `"/`+pattern+`": not found`) || strings.Contains(text, `"/`+pattern+`": no such file`) {
-			return fault.WithHint(err, "%s never enters a build, as images are not secret: take the line out of the Dockerfile; "+
-				"what a build needs of .env is named in berth.yaml, build.secrets", pattern)
+			return fault.WithHint(err, "%s never enters a build, because images are not secret: remove the line from the Dockerfile; "+
+				"to give a build values of .env, name them in berth.yaml, build.secrets", pattern)
 		}
 	}
 	if id := missingSecret(text); id != "" {

@@ -24,7 +24,7 @@ import (
 	"berth/internal/ingress"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 var reloads = flag.Int("reloads", 25, "how many times the test under load reloads NGINX")
 
 func goldenSettings() ingress.Settings {
@@ -69,7 +69,7 @@ func TestRender(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("%s differs (-want +got), -update writes it anew:\n%s", golden, diff)
+				t.Errorf("%s differs (-want +got), -update rewrites it:\n%s", golden, diff)
 			}
 		})
 	}

@@ -241,8 +241,8 @@ func (l *lease) spec(now time.Time) coordination.LeaseSpec {
 
 // keep renews the lock until ctx ends. It calls lose when somebody else holds
 // it. A renewal that is late, or fails, is no loss: the Lease is this holder's
-// until somebody takes it, and whoever cannot reach the API server to renew it
-// cannot do any harm by it either.
+// until somebody takes it, and a holder that cannot reach the API server to
+// renew it cannot do any harm either.
 func (l *lease) keep(ctx context.Context, lose context.CancelCauseFunc) {
 	pause := l.Renew
 	for Sleep(ctx, pause) == nil {

@@ -267,7 +267,7 @@ func TestDamagedObjectsAreNamedAndPassedOver(t *testing.T) {
 	}
 }
 
-// TestWhatStandsBeforeADamageIsFound has a needle, which the damage lacks.
+// TestWhatStandsBeforeADamageIsFound has a needle, which the damaged part does not have.
 func TestWhatStandsBeforeADamageIsFound(t *testing.T) {
 	a := open(t, bucketOf(t))
 	zipped := compressed(t, objectOf(written{"shop-a", "kept", noon}, written{"shop-a", rand.Text(), noon}))

@@ -82,7 +82,7 @@ func Pattern(text string) (*regexp.Regexp, error) {
 	}
 	pattern, err := regexp.Compile(text)
 	if err != nil {
-		return nil, fault.Usage("the pattern %q is no regular expression: %w", text, err)
+		return nil, fault.Usage("the pattern %q is not a regular expression: %w", text, err)
 	}
 	return pattern, nil
 }

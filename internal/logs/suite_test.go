@@ -17,7 +17,7 @@ import (
 	"berth/internal/s3test"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // s3 is a real S3 server.
 var s3 *s3test.Server

@@ -62,7 +62,7 @@ func (a *Alerts) Install(ctx context.Context, image string, destinations []alert
 		return err
 	}
 	if owner := ownerOf(present); owner != "" && owner != a.config.Name {
-		r.Note(fmt.Sprintf("what breaks in this cluster is told where the .env of %s says: %s here is not used", owner, config.AlertsURL))
+		r.Note(fmt.Sprintf("alerts of this cluster go where the .env of %s says: %s here is not used", owner, config.AlertsURL))
 		return nil
 	}
 	return progress.Run(r, "Install the watch", func(step progress.Step) error {

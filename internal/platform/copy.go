@@ -109,7 +109,7 @@ func (d *DatabaseCopy) Contents(ctx context.Context, step progress.Step) (*Conte
 	}
 	contents := &Contents{}
 	if err := json.Unmarshal(text, contents); err != nil {
-		return nil, fmt.Errorf("read what the job says of the database: %w", err)
+		return nil, fmt.Errorf("read the job's report on the database: %w", err)
 	}
 	return contents, nil
 }
@@ -133,8 +133,8 @@ func (d *DatabaseCopy) run(ctx context.Context, t task, does string, step progre
 	}
 	last, err := d.backups.do(ctx, job, step)
 	if err != nil && strings.Contains(err.Error(), "unknown ") {
-		err = fault.WithHint(fmt.Errorf("the backups of %s are made by a program that is older than this berth: %w", d.from.environment, err),
-			"a deploy brings it up to date: berth deploy %s --anyway", d.from.environment)
+		err = fault.WithHint(fmt.Errorf("the backups of %s are made by an older program than this berth's: %w", d.from.environment, err),
+			"a deploy updates it: berth deploy %s --anyway", d.from.environment)
 	}
 	return last, err
 }

@@ -55,7 +55,7 @@ func TestTheLogAgentIsSharedByApplications(t *testing.T) {
 		concerns bool
 	}{
 		{[]any{"blog", "staging"}, true},
-		{[]any{"blog", "gone"}, false}, // one that is gone is for whoever installs the agent
+		{[]any{"blog", "gone"}, false}, // one that is gone is up to the command that installs the agent
 		{nil, false},
 	} {
 		if got := l.concerns(&helmrelease.Release{Config: map[string]any{"namespaces": c.reads}}); got != c.concerns {

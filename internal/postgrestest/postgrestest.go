@@ -242,7 +242,7 @@ func findBins() ([]string, error) {
 	return nil, fault.WithHint(errors.New("PostgreSQL's server is not installed"), "Install it: apt-get install postgresql")
 }
 
-// unprivileged returns whom to run the server as, which refuses to run as
+// unprivileged returns the user to run the server as, which refuses to run as
 // root; nil stands for who runs this.
 func unprivileged() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {

@@ -21,7 +21,7 @@ import (
 // largestManifest, in bytes, is what registries take at most.
 const largestManifest = 4 << 20
 
-var errWrongBytes = errors.New("what is there is not what was released: its digest is another")
+var errWrongBytes = errors.New("it is not what was released: its digest differs")
 
 // manifest returns the manifest or the index of a digest.
 func (r *Release) manifest(ctx context.Context, wanted digest.Digest) ([]byte, error) {

@@ -35,7 +35,7 @@ func (r *Release) program(ctx context.Context, part Part, file string, step prog
 		return err
 	}
 	if len(manifest.Layers) != 1 || manifest.Layers[0].MediaType != ProgramLayerType {
-		return errors.New("what is there is no program")
+		return errors.New("it is not a program")
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return fmt.Errorf("make its folder: %w", err)
@@ -155,7 +155,7 @@ func (r *Release) Copy(ctx context.Context, part Part, repository string, report
 		step.Detail("to " + repository)
 		byDigest = repository + "@" + index.Digest.String()
 		return r.watched(ctx, func(ctx context.Context, moved func()) error {
-			// Whoever takes a blob in compares it with its digest.
+			// The reader of a blob compares it with its digest.
 			_, err := oras.Copy(ctx, moving{r.remote, moved}, index.Digest.String(), to, index.Digest.Encoded()[:12], oras.DefaultCopyOptions)
 			return err
 		})

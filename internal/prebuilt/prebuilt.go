@@ -101,7 +101,7 @@ func find(own Reference, given string) (*Release, error) {
 	if given != "" {
 		repository, parts, pinned := strings.Cut(given, "@")
 		if _, err := registry.ParseReference(repository); err != nil || strings.Contains(repository[strings.LastIndexByte(repository, '/')+1:], ":") {
-			return nil, fault.WithHint(fault.Usage("BERTH_RELEASE is no place of a release: %q", given),
+			return nil, fault.WithHint(fault.Usage("BERTH_RELEASE does not name a release: %q", given),
 				"name a mirror as HOST/PATH, or another release as HOST/PATH@sha256:…")
 		}
 		own.Repository = repository
@@ -112,7 +112,7 @@ func find(own Reference, given string) (*Release, error) {
 			}
 			own.Version = own.Parts.Encoded()[:12]
 		} else if own.Parts == "" {
-			return nil, fault.WithHint(fault.Usage("BERTH_RELEASE names a mirror, and this berth is no release's: there is nothing to compare with"),
+			return nil, fault.WithHint(fault.Usage("BERTH_RELEASE names a mirror, but this berth is not a release and knows no digest"),
 				"add the digest of the release's parts, which make release prints: %s@sha256:…", repository)
 		}
 	}
@@ -147,7 +147,7 @@ func (r *Release) read(ctx context.Context) (err error) {
 	}
 	var index ocispec.Index
 	if err := json.Unmarshal(content, &index); err != nil || index.ArtifactType != PartsType {
-		return errors.New("what is there is no release of berth")
+		return errors.New("it is not a release of berth")
 	}
 	if r.Key != "" {
 		if err := r.verify(ctx); err != nil {

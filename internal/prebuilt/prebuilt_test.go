@@ -163,7 +163,7 @@ func TestWhatCannotBeHadIsMadeFromSource(t *testing.T) {
 			fmt.Fprint(w, "<html>")
 		}, want: "cannot be had: "},
 		"another list of parts": {handle: changed(func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, of.Parts.String()) }),
-			want: "cannot be had: what is there is not what was released: its digest is another"},
+			want: "cannot be had: it is not what was released: its digest differs"},
 		"a hanging download": {handle: func(w http.ResponseWriter, r *http.Request, registry http.Handler) {
 			if isBlob(r) && largeBlobOf(address, r) {
 				w.Header().Set("Content-Length", sizeOf(address, r))
@@ -175,7 +175,7 @@ func TestWhatCannotBeHadIsMadeFromSource(t *testing.T) {
 			registry.ServeHTTP(w, r)
 		}, patience: 5 * time.Second, want: "Fetch hello of berth v1: it does not answer; made from source instead"},
 		"another program": {handle: changed(func(r *http.Request) bool { return isBlob(r) && largeBlobOf(address, r) }),
-			want: "Fetch hello of berth v1: what is there is not what was released: its digest is another; made from source instead"},
+			want: "Fetch hello of berth v1: it is not what was released: its digest differs; made from source instead"},
 		"a program that is cut off": {handle: func(w http.ResponseWriter, r *http.Request, registry http.Handler) {
 			if !isBlob(r) || !largeBlobOf(address, r) {
 				registry.ServeHTTP(w, r)
@@ -198,10 +198,10 @@ func TestWhatCannotBeHadIsMadeFromSource(t *testing.T) {
 		"no such program": {change: func(_ *prebuilt.Reference, part *prebuilt.Part) { part.Name = "tofu" }, want: "tofu is made from source: berth v1 at HOST/me/berth has none"},
 		"an image for a program": {change: func(_ *prebuilt.Reference, part *prebuilt.Part) {
 			part.Name, part.Sources = "pause", pauseSources
-		}, want: "Fetch pause of berth v1: what is there is no program; made from source instead"},
+		}, want: "Fetch pause of berth v1: it is not a program; made from source instead"},
 		"another's artifacts": {change: func(of *prebuilt.Reference, _ *prebuilt.Part) {
 			of.Parts = others
-		}, want: "cannot be had: what is there is no release of berth"},
+		}, want: "cannot be had: it is not a release of berth"},
 		"nobody there": {change: func(of *prebuilt.Reference, _ *prebuilt.Part) { of.Repository = "127.0.0.1:1/me/berth" }, want: "cannot be had: it cannot be reached: "},
 	} {
 		t.Run(name, func(t *testing.T) {

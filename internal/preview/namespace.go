@@ -76,7 +76,7 @@ func (c *Client) namespace(ctx context.Context, w Wanted, r progress.Reporter) (
 	p := read(found)
 	if p.Data != "" && !p.Going {
 		if p.mask != c.mask() {
-			r.Note(fmt.Sprintf("the data of this preview is masked as previews.mask said when it was made: to have it masked anew, berth preview remove %s first", w.Branch))
+			r.Note(fmt.Sprintf("the data of this preview was masked when it was made, by another previews.mask: to mask it again, berth preview remove %s first", w.Branch))
 		}
 		return &p, c.renew(ctx, w, &p)
 	}
@@ -107,7 +107,7 @@ func (c *Client) makeNamespace(ctx context.Context, w Wanted, p Preview) (*Previ
 	}
 	made, err := c.kube.CoreV1().Namespaces().Create(ctx, n, metav1.CreateOptions{FieldManager: manager})
 	if apierrors.IsAlreadyExists(err) {
-		return nil, fault.WithHint(fmt.Errorf("somebody else makes the preview of %s at this moment", w.Branch), "berth preview list")
+		return nil, fault.WithHint(fmt.Errorf("another command is making the preview of %s", w.Branch), "berth preview list")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make namespace %s: %w", n.Name, err)
@@ -131,7 +131,7 @@ func (c *Client) renew(ctx context.Context, w Wanted, p *Preview) error {
 	})
 }
 
-// noteData notes that the database is what it shall be.
+// noteData notes that the database is complete.
 func (c *Client) noteData(ctx context.Context, p *Preview, data string) error {
 	return c.annotate(ctx, p, map[string]any{"annotations": map[string]any{dataAnnotation: data, maskAnnotation: c.mask()}})
 }

@@ -160,7 +160,7 @@ func TestWhatIsHalfDoneIsRemoved(t *testing.T) {
 	}
 }
 
-// Killed before the data was there, the next call begins anew; while somebody is at it,
+// Killed before the data was there, the next call starts over; while somebody is at it,
 // it does not.
 func TestAKilledOneIsMadeAnew(t *testing.T) {
 	w := newWorld()

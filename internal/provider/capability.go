@@ -29,7 +29,7 @@ type Pruner interface {
 	Prune(ctx context.Context, needed func(context.Context) ([]string, error)) error
 }
 
-// Checker is a provider that can say what it lacks without changing anything.
+// Checker is a provider that can say what is missing without changing anything.
 type Checker interface {
 	Check(ctx context.Context) []Check
 }
@@ -40,7 +40,7 @@ type Check struct {
 	Name string `json:"name"`
 	// Problem is what is wrong; empty when nothing is.
 	Problem string `json:"problem,omitempty"`
-	// Remedy is the line that mends it.
+	// Remedy is the command or sentence that fixes it.
 	Remedy string `json:"remedy,omitempty"`
 }
 

@@ -31,7 +31,7 @@ func fetch(t *testing.T, from *remote.Repository, what ocispec.Descriptor, to an
 	}
 }
 
-// Whoever has a release's name finds all of it: berth, the parts, what each is
+// A release's name leads to all of it: berth, the parts, what each is
 // made of and how, and who signed it.
 func TestAReleaseInARegistry(t *testing.T) {
 	repository := registrytest.Start(t) + "/me/berth"

@@ -93,7 +93,7 @@ func ConfigFromEnvironment(getenv func(string) string) (Config, error) {
 	if delay := getenv("SHUTDOWN_DELAY"); delay != "" {
 		var err error
 		if config.ShutdownDelay, err = time.ParseDuration(delay); err != nil || config.ShutdownDelay < 0 {
-			return Config{}, fault.WithHint(fmt.Errorf("SHUTDOWN_DELAY is no duration: %q", delay), "For example 5s")
+			return Config{}, fault.WithHint(fmt.Errorf("SHUTDOWN_DELAY is not a duration: %q", delay), "For example 5s")
 		}
 	}
 	return config, nil

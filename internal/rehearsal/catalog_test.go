@@ -94,15 +94,15 @@ func TestWhatAMigrationDoesToTables(t *testing.T) {
 		{"nothing", "SELECT 1", ""},
 		{"a column with a constant", "ALTER TABLE orders ADD note text NOT NULL DEFAULT 'none'", ""},
 		{"an index", "CREATE INDEX ON orders (cents)", ""},
-		{"a new type", "DROP VIEW totals; ALTER TABLE orders ALTER cents TYPE bigint", "orders: 500, written anew"},
+		{"a new type", "DROP VIEW totals; ALTER TABLE orders ALTER cents TYPE bigint", "orders: 500, rewritten"},
 		{"rows updated", "UPDATE orders SET cents = 1 WHERE id <= 20", "orders: 500, 20 updated"},
 		{"rows deleted", "DELETE FROM orders WHERE id > 490", "orders: 490, were 500, 10 deleted"},
 		{"as many deleted as inserted", "DELETE FROM orders WHERE id > 499; INSERT INTO orders VALUES (1000, 1, 'x', 1)", "orders: 500, 1 inserted, 1 deleted"},
 		{"truncated", "TRUNCATE orders", "orders: 0, were 500"},
 		{"dropped", "DROP TABLE audit.entries; DROP TABLE empty", "audit.entries: dropped with 10; empty: dropped with 0"},
 		{"renamed", "ALTER TABLE customers RENAME TO people", "people: 50, was called customers"},
-		{"made anew under its name", "CREATE TABLE copy AS SELECT * FROM audit.entries; DROP TABLE audit.entries; ALTER TABLE copy RENAME TO entries; ALTER TABLE entries SET SCHEMA audit",
-			"audit.entries: 10, 10 inserted, written anew"},
+		{"made again under its name", "CREATE TABLE copy AS SELECT * FROM audit.entries; DROP TABLE audit.entries; ALTER TABLE copy RENAME TO entries; ALTER TABLE entries SET SCHEMA audit",
+			"audit.entries: 10, 10 inserted, rewritten"},
 		{"a new table", "CREATE TABLE tags AS SELECT 'x' FROM generate_series(1, 3)", "tags: 3, new, 3 inserted"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -65,7 +65,7 @@ func (r *Report) judgeRows() {
 			r.against(LostRows, nil, "it loses %s of the table %s, which had %d and has %d", rows(t.Before-t.After), t.Name, t.Before, t.After)
 		}
 		if t.Rewritten && t.Before > 0 {
-			r.remark("it writes the table %s anew, with %s", t.Name, rows(t.Before))
+			r.remark("it rewrites the table %s, with %s", t.Name, rows(t.Before))
 		}
 	}
 }
@@ -122,7 +122,7 @@ func (r *Report) judgeAnswers() {
 		}
 	}
 	if len(useless) > 0 {
-		r.remark("nothing is told by what the present image does not answer here before the migration either: GET %s", strings.Join(useless, ", "))
+		r.remark("not compared, because the present image does not answer it here before the migration either: GET %s", strings.Join(useless, ", "))
 	}
 }
 

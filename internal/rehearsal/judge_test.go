@@ -63,9 +63,9 @@ func TestJudging(t *testing.T) {
 			found: func(r *Report) { r.Tables = []Table{{Name: "orders", Before: 12, After: 11, Deleted: 1}} },
 		},
 		{
-			name:   "a table is written anew",
+			name:   "a table is rewritten",
 			found:  func(r *Report) { r.Tables = []Table{{Name: "orders", Before: 12, After: 12, Rewritten: true}} },
-			remark: "it writes the table orders anew, with 12 rows",
+			remark: "it rewrites the table orders, with 12 rows",
 		},
 		{
 			name: "a long lock", kinds: "held lock", says: "for 7.0 s nobody can read or write the table orders (12 rows, AccessExclusiveLock)",
@@ -106,7 +106,7 @@ func TestJudging(t *testing.T) {
 		{
 			name:   "what never worked here",
 			found:  func(r *Report) { r.Answers[1] = Answer{Path: "/map", Before: Reply{502, 9}, New: Reply{502, 9}} },
-			remark: "nothing is told by what the present image does not answer here before the migration either: GET /map",
+			remark: "not compared, because the present image does not answer it here before the migration either: GET /map",
 		},
 		{
 			name: "three times slower", kinds: "slow answer", says: "GET /orders: the new image takes 330 ms, the present one 110 ms",

@@ -100,7 +100,7 @@ func (r *Report) tableLines() (lines []string) {
 			text += ", was called " + t.Was
 		}
 		if t.Rewritten {
-			text += ", written anew"
+			text += ", rewritten"
 		}
 		lines = append(lines, text)
 	}

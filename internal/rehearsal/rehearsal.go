@@ -246,7 +246,7 @@ func (p *play) prepare(ctx context.Context) (err error) {
 		p.Present = p.present.Image
 		if err := p.copy.AwaitPresent(ctx, p.step); err != nil {
 			return fault.WithHint(fmt.Errorf("the present image does not serve on the copy, where nothing has changed yet: %w", err),
-				"what it needs from outside to start it does not get there")
+				"it may need other services to start, which a rehearsal does not have")
 		}
 		if p.requests = p.withHealth(); len(p.requests) > 0 {
 			replies, err := p.ask(ctx, p.present, p.requests)

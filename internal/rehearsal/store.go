@@ -124,7 +124,7 @@ func (s *server) sealed(ctx context.Context) error {
 }
 
 // errOpen is why nothing is rehearsed on a cluster that could be left.
-var errOpen = fault.WithHint(errors.New("a pod of the rehearsal reaches what is outside of its namespace, so that the release command could send mail or call others"),
+var errOpen = fault.WithHint(errors.New("a pod of the rehearsal can reach outside its namespace, so the release command could send mail or call other services"),
 	"the cluster's network must enforce NetworkPolicies")
 
 func (s *server) watch(ctx context.Context, before *contents) error {

@@ -182,7 +182,7 @@ func otherVersion(environment string, holds, wanted int) error {
 	if wanted > holds {
 		return fault.WithHint(err, "berth database upgrade %s --to %d", environment, wanted)
 	}
-	return fault.WithHint(err, "say what it is in berth.yaml: environments.%s.databaseVersion: %d. After an upgrade, berth database upgrade %s --back goes back",
+	return fault.WithHint(err, "set the database's version in berth.yaml: environments.%s.databaseVersion: %d. After an upgrade, berth database upgrade %s --back returns to the old server",
 		environment, holds, environment)
 }
 
@@ -194,8 +194,8 @@ func (c *Client) sameDatabase(ctx context.Context, environment string, to *helmr
 		return err
 	}
 	if then := databaseOf(to); then != 0 && then != serves {
-		return fault.WithHint(fault.Usage("revision %d is of PostgreSQL %d, and the database is of %d since", to.Version, then, serves),
-			"its image alone: berth deploy %s --image %s; its database, without what was written since: berth database upgrade %s --back", environment, imageOf(to), environment)
+		return fault.WithHint(fault.Usage("revision %d was on PostgreSQL %d, and the database is on %d now", to.Version, then, serves),
+			"only its image: berth deploy %s --image %s; its database too, without later writes: berth database upgrade %s --back", environment, imageOf(to), environment)
 	}
 	return nil
 }

@@ -131,7 +131,7 @@ func (c *Client) deploy(ctx, held context.Context, environment string, e config.
 	}, r)
 }
 
-// takeOver reads an environment's history and mends what an interrupted run
+// takeOver reads an environment's history and repairs what an interrupted run
 // left behind.
 func (c *Client) takeOver(h *helm.Release) ([]*helmrelease.Release, error) {
 	past, err := h.History()
@@ -160,7 +160,7 @@ func (c *Client) same(ctx context.Context, environment string, now *helmrelease.
 	if err != nil {
 		return Revision{}, fmt.Errorf("nothing changed, but revision %d is not reached: %w", now.Version, err)
 	}
-	r.Note(fmt.Sprintf("%s: nothing changed, revision %d goes on serving %s", environment, now.Version, images.Short(image)))
+	r.Note(fmt.Sprintf("%s: nothing changed, revision %d still serves %s", environment, now.Version, images.Short(image)))
 	revision := revisionOf(now, nil)
 	revision.Unchanged = true
 	return revision, nil

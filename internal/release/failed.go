@@ -88,7 +88,7 @@ func (f *Failed) Now() string {
 	case f.Restart && f.Stuck != nil:
 		return fmt.Sprintf("going back to the pods from before failed too: %s", f.Stuck)
 	case f.Restart:
-		return "the pods from before go on"
+		return "the old pods serve on"
 	case f.Stuck != nil:
 		return fmt.Sprintf("going back to revision %d failed too: %s", f.To, f.Stuck)
 	case f.Back != 0:

@@ -34,7 +34,7 @@ func (c *Client) checkRevision(ctx context.Context, environment string, r *helmr
 		}
 		if !there {
 			return fault.WithHint(fmt.Errorf("revision %d needs image %s, which is gone", r.Version, reference),
-				"check out the commit that it was made of, which builds it again: berth deploy %s", environment)
+				"check out its commit to build it again: berth deploy %s", environment)
 		}
 	}
 	return nil

@@ -46,7 +46,7 @@ func (c *Client) forward(ctx context.Context, environment, serves, head string) 
 	}
 	switch {
 	case err != nil:
-		return fault.WithHint(fmt.Errorf("whether commit %s is later than what %s serves: %w", short(head), environment, err),
+		return fault.WithHint(fmt.Errorf("compare commit %s with the one that %s serves: %w", short(head), environment, err),
 			"git fetch --unshallow; in GitHub Actions, fetch-depth: 0 of actions/checkout")
 	case later:
 		return fault.WithHint(fmt.Errorf("%s serves commit %s already, which is later than %s: nothing was deployed", environment, short(serves), short(head)),
@@ -72,7 +72,7 @@ func (c *Client) Promotable(ctx context.Context, environment string) (image stri
 			continue
 		}
 		if !strings.Contains(revision.Image, "@sha256:") {
-			return "", fault.WithHint(fmt.Errorf("%s serves %s of commit %s, which is by a tag that may have been pushed again", environment, revision.Image, short(head)),
+			return "", fault.WithHint(fmt.Errorf("%s serves %s of commit %s by a tag, which may have been pushed again", environment, revision.Image, short(head)),
 				"deploy it to %s by its digest: berth deploy %s --image REPOSITORY@sha256:…", environment, environment)
 		}
 		return revision.Image, nil

@@ -143,7 +143,7 @@ func (c *Client) suspend(ctx context.Context, environment string, suspended bool
 		}
 		_, err := jobs.Patch(ctx, list[i].Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: kube.Manager})
 		if err != nil {
-			return fmt.Errorf("suspend cron job %s, or let it go on: %w", list[i].Name, err)
+			return fmt.Errorf("suspend or resume cron job %s: %w", list[i].Name, err)
 		}
 	}
 	return nil
@@ -176,7 +176,7 @@ func (c *Client) resume(ctx context.Context, environment string) error {
 		}
 		replicas, err := strconv.ParseInt(was, 10, 32)
 		if err != nil {
-			return fmt.Errorf("start deployment %s: its annotation %s is no number: %w", d.Name, pausedAnnotation, err)
+			return fmt.Errorf("start deployment %s: its annotation %s is not a number: %w", d.Name, pausedAnnotation, err)
 		}
 		if err := c.setReplicas(ctx, d, int32(replicas), ""); err != nil {
 			return err

@@ -94,7 +94,7 @@ func TestWhatFailsDuringAPauseLeavesAnApplicationThatServes(t *testing.T) {
 }
 
 // A berth that was killed during a pause leaves an application that is stopped.
-// Whoever comes next starts it.
+// The next command starts it.
 func TestADeployEndsAPauseThatWasKilled(t *testing.T) {
 	w, c := newWorld(t)
 	w.scales()

@@ -82,7 +82,7 @@ func TestARestartThatFailsLeavesThePodsFromBefore(t *testing.T) {
 	if !errors.As(err, &failed) || len(failed.Reasons) == 0 || failed.Stuck != nil {
 		t.Fatalf("got %v", err)
 	}
-	for _, want := range []string{"the restart of production failed", "CrashLoopBackOff", "the pods from before go on"} {
+	for _, want := range []string{"the restart of production failed", "CrashLoopBackOff", "the old pods serve on"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in %q", want, err)
 		}

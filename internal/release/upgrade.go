@@ -60,7 +60,7 @@ func (c *Client) UpgradeDatabase(ctx context.Context, environment string, u Upgr
 			return s.release(fmt.Sprintf("PostgreSQL %d", u.To), &done)
 		case s.serves > u.To:
 			return fault.WithHint(fault.Usage("%s is on PostgreSQL %d, and %d is older", environment, s.serves, u.To),
-				"to go back to the server of before an upgrade: berth database upgrade %s --back", environment)
+				"to return to the server from before an upgrade: berth database upgrade %s --back", environment)
 		}
 		s.values(u.To, u.Image)
 		host, err := s.begin(u.To)
@@ -99,7 +99,7 @@ func (c *Client) DatabaseBack(ctx context.Context, environment string, r progres
 			s.values(k.Version, k.image)
 			return s.swap(k.Version, func(context.Context) error { return nil }, &done)
 		}
-		return fault.Usage("%s keeps no database of before an upgrade", environment)
+		return fault.Usage("%s keeps no database from before an upgrade", environment)
 	})
 	return done, err
 }
@@ -258,7 +258,7 @@ func (s *switching) swap(version int, move func(context.Context) error, done *Up
 		err = s.keepServing(old)
 	}
 	if err == nil {
-		// Whoever was connected to it must not write there any more.
+		// Clients that are still connected must not write there any more.
 		err = progress.Run(s.reporter, fmt.Sprintf("Stop PostgreSQL %d", old), func(progress.Step) error {
 			return s.scaleServer(s.ctx, old, 0)
 		})

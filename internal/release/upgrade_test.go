@@ -25,7 +25,7 @@ import (
 	"berth/internal/progress"
 )
 
-// errKilled is what whoever is killed panics with.
+// errKilled is what a killed step panics with.
 var errKilled = errors.New("killed")
 
 // newDatabaseWorld is a world with PostgreSQL, whose StatefulSets have pods and volumes.

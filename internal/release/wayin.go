@@ -62,7 +62,7 @@ var errElsewhere = errors.New("another application has the host, and answers for
 func (c *Client) reached(ctx context.Context, environment, host string, chain []byte, since time.Time) error {
 	own, _ := pem.Decode(chain)
 	if own == nil {
-		return fmt.Errorf("the certificate of %s is no PEM", host)
+		return fmt.Errorf("the certificate of %s is not PEM", host)
 	}
 	// Any name fits a wildcard.
 	name := strings.Replace(host, "*", "berth-asks", 1)

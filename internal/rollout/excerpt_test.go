@@ -48,7 +48,7 @@ func TestTheTracebackIsShownWhole(t *testing.T) {
 			}
 			got := strings.Join(excerpt(lines), "\n")
 			if !strings.Contains(got, strings.Join(lines[begin:end], "\n")) {
-				t.Errorf("the excerpt lacks some of it:\n%s", got)
+				t.Errorf("the excerpt does not have all of it:\n%s", got)
 			}
 			if n := len(excerpt(lines)); n > end-begin+afterLines+1 {
 				t.Errorf("%d lines", n)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// How long a state that may mend itself is tolerated. What is not here is final at
+// How long a state that may recover by itself is tolerated. What is not here is final at
 // once.
 var gracePeriods = map[string]time.Duration{
 	// A registry may be away for a moment; the kubelet tries again.
@@ -29,7 +29,7 @@ func (r Reason) Grace() time.Duration { return gracePeriods[r.Reason] }
 // be an accident.
 const crashes = 2
 
-// grace tells what will not mend itself from what may.
+// grace tells states that are final from those that may recover.
 type grace struct {
 	started time.Time
 	// first is when a trouble was first seen, by what it is about.

@@ -21,14 +21,14 @@ var logHints = []struct {
 		return fmt.Sprintf("the user that it runs as may not use %s: user, in berth.yaml, is the uid; the image may also give the file away (chown)", m[1]+m[2])
 	}},
 	{regexp.MustCompile(`(?i)address already in use|EADDRINUSE`), always("something in the container listens on that port already: port and command are in berth.yaml")},
-	{regexp.MustCompile(`(?i)password authentication failed|access denied for user|WRONGPASS`), always("the server refuses the password: secrets, in berth.yaml, and .env are where it comes from")},
+	{regexp.MustCompile(`(?i)password authentication failed|access denied for user|WRONGPASS`), always("the server refuses the password: it comes from secrets, in berth.yaml, and .env")},
 	{regexp.MustCompile(`(?i)could not translate host name|\bENOTFOUND\b|EAI_AGAIN|no such host|name or service not known|temporary failure in name resolution|getaddrinfo`), always("a host's name is not known here: env and secrets, in berth.yaml, say what the program connects to")},
-	{regexp.MustCompile(`(?i)no such table|relation "[^"]*" does not exist|unapplied migration`), always("the database lacks a table: release, in berth.yaml, is the command that migrates it")},
+	{regexp.MustCompile(`(?i)no such table|relation "[^"]*" does not exist|unapplied migration`), always("the database does not have a table: release, in berth.yaml, is the command that migrates it")},
 	{regexp.MustCompile(`exec format error`), always("the image is for another kind of processor: build.platform is in berth.yaml")},
 	{regexp.MustCompile(`KeyError: '([A-Z][A-Z0-9_]+)'|\b([A-Z][A-Z0-9_]{2,})\b (?:is|must be|was) (?:not set|set|required|missing|undefined)|(?i:missing|undefined|required) (?i:environment variable|env var)\S*:? ["']?([A-Z][A-Z0-9_]+)`), func(_ string, m []string) string {
 		return fmt.Sprintf("%s is not set: env and secrets are in berth.yaml", m[1]+m[2]+m[3])
 	}},
-	{regexp.MustCompile(`ModuleNotFoundError|ImportError|Cannot find (?:module|package)|cannot load such file|ClassNotFoundException`), always("the image lacks what the program loads: see what the Dockerfile installs and copies")},
+	{regexp.MustCompile(`ModuleNotFoundError|ImportError|Cannot find (?:module|package)|cannot load such file|ClassNotFoundException`), always("the program does not find a file that it loads: see what the Dockerfile installs and copies")},
 }
 
 func always(hint string) func(string, []string) string {
@@ -54,7 +54,7 @@ func writable(folder string) string {
 // a part of the message; an empty part fits every one.
 var stateHints = []struct{ reason, part, hint string }{
 	{"OOMKilled", "", "resources.memory, in berth.yaml, is its limit"},
-	{"Completed", "", "a web process has to go on running: command is in berth.yaml"},
+	{"Completed", "", "a web process has to keep running: command is in berth.yaml"},
 	{"", "exec format error", "the image is for another kind of processor: build.platform is in berth.yaml"},
 	{"StartError", "", "the image has no such program: command is in berth.yaml"},
 	{"ContainerCannotRun", "", "the image has no such program: command is in berth.yaml"},
@@ -63,17 +63,17 @@ var stateHints = []struct{ reason, part, hint string }{
 	{"CreateContainerConfigError", "will run as root", "name a uid other than root by user in berth.yaml: user: 1000"},
 	{"CreateContainerConfigError", "not found", "a Secret or ConfigMap that values name is not there"},
 	{"ImagePull", "unauthorized", "the registry asks for a login: image.pullSecrets is among the chart's values"},
-	{"ImagePull", "denied", "the registry refuses it, or there is no such image: see its name, and image.pullSecrets among the chart's values"},
+	{"ImagePull", "denied", "the registry refuses access, or there is no such image: check its name, and image.pullSecrets among the chart's values"},
 	{"ImagePull", "no such host", "that registry does not exist: see the image's name"},
-	{"ImagePull", "not found", "the registry has no such image: see its name and tag, and that it was pushed"},
-	{"ImagePull", "manifest unknown", "the registry has no such image: see its name and tag, and that it was pushed"},
+	{"ImagePull", "not found", "the registry has no such image: check its name and tag, and that it was pushed"},
+	{"ImagePull", "manifest unknown", "the registry has no such image: check its name and tag, and that it was pushed"},
 	{"InvalidImageName", "", "see the image's name"},
 	{"ErrImageNeverPull", "", "the image is not on the node, and may not be pulled"},
 	{"Unschedulable", "Insufficient", "no node has that much left: resources, in berth.yaml, is what a pod asks for; berth scale makes nodes"},
 	{"Unschedulable", "unbound", "its volume is not there yet: the cluster has to have a StorageClass that makes it"},
 	{"FailedCreate", "exceeded quota", "the namespace has a ResourceQuota: resources, in berth.yaml, is what a pod asks for"},
 	{"FailedCreate", "violates PodSecurity", "the namespace allows pods of the standard restricted alone"},
-	{"Evicted", "", "the node ran out of it: resources, in berth.yaml, is what a pod asks for"},
+	{"Evicted", "", "the node ran out of it: resources, in berth.yaml, says what a pod requests"},
 }
 
 // hint says which key of berth.yaml puts a reason right, or "".
@@ -93,7 +93,7 @@ func (r Reason) hint() string {
 		}
 	}
 	if r.Reason == crashLoop && r.ExitCode != nil && *r.ExitCode == 0 {
-		return "it ends by itself and well; a web process has to go on running: command is in berth.yaml"
+		return "it exits by itself without an error; a web process has to keep running: command is in berth.yaml"
 	}
 	return ""
 }

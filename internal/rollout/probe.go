@@ -189,7 +189,7 @@ func listensElsewhere(lines []string, port string) string {
 		host, on := strings.Trim(m[1], "[]"), m[2]
 		ip := net.ParseIP(host)
 		if host == "localhost" || ip != nil && ip.IsLoopback() {
-			return fmt.Sprintf("the program says that it listens on %s, where nobody but itself reaches it", net.JoinHostPort(host, on))
+			return fmt.Sprintf("the program says that it listens on %s, where only the pod itself reaches it", net.JoinHostPort(host, on))
 		}
 		if on != port && (host == "" || host == "*" || ip != nil) {
 			return fmt.Sprintf("the program says that it listens on port %s", on)

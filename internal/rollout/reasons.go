@@ -11,7 +11,7 @@ import (
 )
 
 // reasons returns what is wrong with the present pods of a workload and with
-// making them since a time, whether it may still mend itself or not.
+// making them since a time, whether it may still recover by itself or not.
 func (s *Snapshot) reasons(w Workload, since, now time.Time) []Reason {
 	var reasons []Reason
 	if c := s.condition(w, apps.DeploymentReplicaFailure); c != nil && c.Status == core.ConditionTrue {

@@ -144,7 +144,7 @@ func (r *Rollout) missing(s *Snapshot) []string {
 
 // unstick deletes a StatefulSet's pod of an earlier template that does not get
 // ready. The controller waits for it before it touches any other, so that a
-// template which mends the trouble would never reach it.
+// template which fixes the error would never reach it.
 // https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
 func (r *Rollout) unstick(ctx context.Context, s *Snapshot) error {
 	for _, w := range r.Workloads {

@@ -316,7 +316,7 @@ func (c *compose) takeBuild(b *types.BuildConfig) {
 	for _, name := range sorted(b.Args) {
 		switch value := b.Args[name]; {
 		case !isVariable(name):
-			c.note(c.file, "build.args: %.60q is no name of a variable", name)
+			c.note(c.file, "build.args: %.60q is not a name of a variable", name)
 		case value == nil:
 			c.note(c.file, "build.args: %s has no value there: give it one under build.args", name)
 		case looksSecret(name, *value):

@@ -27,7 +27,7 @@ func (c *compose) takeEnvironment(s types.ServiceConfig, env map[string]string) 
 		value := s.Environment[name]
 		switch {
 		case !isVariable(name):
-			c.note(c.file, "environment: %.60q is no name of a variable", name)
+			c.note(c.file, "environment: %.60q is not a name of a variable", name)
 		case c.databaseService() && databasePart.MatchString(name):
 			parts = append(parts, name)
 		case value == nil:

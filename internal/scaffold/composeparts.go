@@ -140,7 +140,7 @@ func (c *compose) commandOf(name string, s types.ServiceConfig) Command {
 	case len(s.Command) == 0:
 		return Command{}
 	case c.docker.entrypoint.Text != "":
-		c.note(c.Dockerfile, "ENTRYPOINT is a text, which takes no command: that of service %s has no effect", name)
+		c.note(c.Dockerfile, "ENTRYPOINT is a string, which ignores commands: that of service %s has no effect", name)
 		return Command{}
 	}
 	return c.docker.after(Command{List: s.Command})
@@ -164,7 +164,7 @@ func (c *compose) takeFiles(name string, s types.ServiceConfig) {
 			if dataFolder.MatchString(v.Target) {
 				c.addVolume(path.Base(v.Target), v.Target)
 			} else {
-				c.note(c.file, "service %s: the volume at %s has no name and is left out: the image's own files are there", name, v.Target)
+				c.note(c.file, "service %s: the volume at %s has no name and is left out, because it would hide the image's files", name, v.Target)
 			}
 		case strings.HasSuffix(v.Source, "docker.sock"):
 			c.note(c.file, "service %s: %s: there is no Docker to talk to", name, v.Source)

@@ -56,7 +56,7 @@ func (d *Draft) image(w *writer) {
 func (d *Draft) web(w *writer) {
 	if !d.onlyWorks {
 		if !d.Command.IsZero() {
-			w.comment("Runs in the place of the image's ENTRYPOINT and CMD.")
+			w.comment("Replaces the image's ENTRYPOINT and CMD.")
 			w.keys(pair{"command", d.Command})
 			w.gap()
 		}
@@ -161,7 +161,7 @@ func (d *Draft) data(w *writer) {
 func (d *Draft) environments(w *writer) {
 	w.comment("Each environment is a namespace of its name. They are deployed in this order.")
 	if !d.onlyWorks {
-		w.comment("Names below localhost lead to this machine; elsewhere write your own.")
+		w.comment("Names below localhost mean this machine; elsewhere use your own.")
 	}
 	switch d.Database {
 	case "":

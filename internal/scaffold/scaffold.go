@@ -126,7 +126,7 @@ func Read(dir string) (*Draft, error) {
 	if len(d.Sources) == 0 {
 		return nil, fault.WithHint(
 			fault.Usage("nothing in %s says how to run an application: there is no Dockerfile, Procfile or compose.yaml", dir),
-			"run berth new in the application's folder; docs/configuration.md has a berth.yaml to begin with by hand")
+			"run berth new in the application's folder, or write one by hand from the example in docs/configuration.md")
 	}
 	d.settle()
 	return d, nil

@@ -13,7 +13,7 @@ import (
 	"berth/internal/config"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestFolders drafts the berth.yaml of each folder in testdata, an archive in
 // txtar's format, and compares it and the notes with what the archive says.

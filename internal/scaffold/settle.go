@@ -180,7 +180,7 @@ func (d *Draft) settleVolumes() {
 		at := path.Clean(d.Volumes[name])
 		switch {
 		case !good(at):
-			d.note(d.Sources[0], "volume %s: %.60q is no path of a folder in the container", name, d.Volumes[name])
+			d.note(d.Sources[0], "volume %s: %.60q is not a path of a folder in the container", name, d.Volumes[name])
 		case overlaps(at):
 			d.note(d.Sources[0], "volume %s: %s overlaps with another volume, or with /data, where SQLite is", name, at)
 		default:

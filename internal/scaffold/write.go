@@ -24,7 +24,7 @@ func (d *Draft) Write(force bool) (written []string, err error) {
 	}
 	if err := d.create(config.File, source, force); err != nil {
 		if errors.Is(err, fs.ErrExist) {
-			return nil, fault.WithHint(fault.Usage("there is a %s already, which is left as it is", config.File),
+			return nil, fault.WithHint(fault.Usage("there is a %s already; it was not changed", config.File),
 				"berth new --print shows what would be written; --force replaces the file")
 		}
 		return nil, err

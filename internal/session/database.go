@@ -30,7 +30,7 @@ func (c *Client) inDatabase(ctx context.Context, database *apps.StatefulSet, scr
 		return err
 	}
 	if len(pods) == 0 {
-		return fault.WithHint(fmt.Errorf("the database of %s does not run", c.environment), "berth status says why")
+		return fault.WithHint(fmt.Errorf("the database of %s is not running", c.environment), "berth status says why")
 	}
 	// The server's own files let its owner in; over TCP it is the password.
 	const owner = `PGPASSWORD=$(cat "$POSTGRES_PASSWORD_FILE"); export PGPASSWORD; `

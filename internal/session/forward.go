@@ -55,7 +55,7 @@ func (c *Client) Forward(ctx context.Context, f Forward, r progress.Reporter, li
 		return err
 	}
 	if len(pods) == 0 {
-		return fault.WithHint(fmt.Errorf("no pod runs in %s that could be forwarded to", c.environment), "berth status says why")
+		return fault.WithHint(fmt.Errorf("no pod runs in %s to forward to", c.environment), "berth status says why")
 	}
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(f.Local)))

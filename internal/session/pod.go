@@ -304,7 +304,7 @@ func (c *Client) whyEnded(ctx context.Context, name, job string, h *hold) error 
 	for _, status := range pod.Status.ContainerStatuses {
 		if end := status.State.Terminated; end != nil && end.Reason == "OOMKilled" {
 			limit := pod.Spec.Containers[0].Resources.Limits.Memory()
-			return fault.WithHint(fmt.Errorf("pod %s was killed, as it took more memory than its limit of %s", name, limit),
+			return fault.WithHint(fmt.Errorf("pod %s was killed because it used more memory than its limit of %s", name, limit),
 				"the limit is the process's own: resources.memory in berth.yaml")
 		}
 	}

@@ -295,7 +295,7 @@ func TestOutcome(t *testing.T) {
 		{"no such program", errors.New(`OCI runtime exec failed: exec: "vim": executable file not found in $PATH: unknown`), 127, `no program "vim"`},
 		{"no such path", errors.New(`exec failed: stat /bin/vim: no such file or directory: unknown`), 127, `no program "vim"`},
 		{"no right", errors.New(`exec: "/etc/passwd": permission denied: unknown`), 126, "cannot be executed"},
-		{"lost", broken, -1, "broke off"},
+		{"lost", broken, -1, "was lost"},
 	} {
 		err := outcome(test.err, "pod-1", "vim")
 		exit := new(Exit)
@@ -322,7 +322,7 @@ func database() *apps.StatefulSet {
 	}
 }
 
-// Whoever reads gets the reading role's password and no other.
+// A reading session gets the reading role's password and no other.
 func TestPsqlHoldsOnePassword(t *testing.T) {
 	for _, test := range []struct{ role, secret, options string }{
 		{reader, "shop-reader", "-c default_transaction_read_only=on"},

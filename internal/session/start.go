@@ -93,7 +93,7 @@ func (w *waiting) lost(ctx context.Context) error {
 	return nil
 }
 
-// reasons are what keeps the pod from running, whether it may still mend itself
+// reasons are what keeps the pod from running, whether it may still recover by itself
 // or not.
 func (w *waiting) reasons(ctx context.Context) ([]rollout.Reason, error) {
 	if pod := w.pod; pod != nil {
@@ -111,7 +111,7 @@ func (w *waiting) reasons(ctx context.Context) ([]rollout.Reason, error) {
 		FieldSelector: "reason=FailedCreate,involvedObject.name=" + w.job,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("look for why there is no pod: %w", err)
+		return nil, fmt.Errorf("find out why there is no pod: %w", err)
 	}
 	var reasons []rollout.Reason
 	for _, e := range events.Items {

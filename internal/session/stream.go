@@ -82,7 +82,7 @@ func outcome(err error, pod, program string) error {
 	case noPermission.MatchString(err.Error()):
 		return &Exit{Status: 126, Why: fmt.Errorf("%q cannot be executed in this image", program)}
 	}
-	return fault.WithHint(fmt.Errorf("the connection to pod %s broke off: %w", pod, err), "the program in it has been ended or ends now")
+	return fault.WithHint(fmt.Errorf("the connection to pod %s was lost: %w", pod, err), "the program in it has been ended or ends now")
 }
 
 // How container runtimes say that a program cannot be started; there is no code

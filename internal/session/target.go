@@ -48,7 +48,7 @@ func (c *Client) process(ctx context.Context, name string) (*process, error) {
 		names = append(names, all[i].name)
 	}
 	if name == "" {
-		return nil, fault.WithHint(fault.Usage("%s has no web process, so say which one is meant", c.environment),
+		return nil, fault.WithHint(fault.Usage("%s has no web process, so name a process", c.environment),
 			"--process %s", strings.Join(names, ", --process "))
 	}
 	return nil, fault.WithHint(fault.Usage("%s has no process %q", c.environment, name), "it has: %s", strings.Join(names, ", "))
@@ -124,7 +124,7 @@ func (c *Client) pod(ctx context.Context, name, named string) (*core.Pod, error)
 		return nil, err
 	}
 	if p.selector == nil {
-		return nil, fault.WithHint(fault.Usage("the process %s runs on a schedule and has no pod to stay in", p.name),
+		return nil, fault.WithHint(fault.Usage("the process %s runs on a schedule, so it has no running pod", p.name),
 			"berth run %s --process %s", c.environment, p.name)
 	}
 	selector, err := metav1.LabelSelectorAsSelector(p.selector)

@@ -56,7 +56,7 @@ func Root() (string, error) {
 	content, err := packed.ReadFile("packed/" + archiveName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fault.WithHint(errors.New("berth's source, which Kubernetes and the platform's images are made from, is not here"),
-			"this berth was compiled without it: make bin/berth packs it in; or run it out of a clone of berth, and name other applications by --dir")
+			"this berth was compiled without it: make bin/berth includes it; or run berth in a clone of its repository, and name other applications with --dir")
 	}
 	if err != nil {
 		return "", err

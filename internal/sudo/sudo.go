@@ -1,5 +1,5 @@
 // Package sudo starts a command again as root. Kubernetes on this machine takes
-// root, and whoever may become root is asked for it once, before anything is
+// root, and a user who may become root is asked for it once, before anything is
 // done.
 package sudo
 
@@ -36,10 +36,10 @@ func Restart(args, also, environ []string, terminal bool) error {
 	}
 	program, err := exec.LookPath("sudo")
 	if err != nil {
-		return fault.WithHint(errors.New("this takes root, and there is no sudo here"), "run the same command as root")
+		return fault.WithHint(errors.New("this needs root, and there is no sudo here"), "run the same command as root")
 	}
 	if !terminal && exec.Command(program, "--non-interactive", "true").Run() != nil {
-		return fault.WithHint(errors.New("this takes root, and sudo cannot ask for a password without a terminal"),
+		return fault.WithHint(errors.New("this needs root, and sudo cannot ask for a password without a terminal"),
 			"run the same command as root: sudo %s", strings.Join(append([]string{self}, args...), " "))
 	}
 	if err := syscall.Exec(program, command(self, args, also), environ); err != nil {
@@ -54,6 +54,6 @@ func command(self string, args, also []string) []string {
 	names := append(slices.Clone(preserved), also...)
 	slices.Sort(names)
 	line := []string{"sudo", "--preserve-env=" + strings.Join(slices.Compact(names), ",")}
-	line = append(line, "--prompt=[berth] Kubernetes on this machine takes root; password of %p: ", "--", self)
+	line = append(line, "--prompt=[berth] Kubernetes on this machine needs root; password of %p: ", "--", self)
 	return append(line, args...)
 }

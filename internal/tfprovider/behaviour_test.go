@@ -110,7 +110,7 @@ func TestWhatReplacesACluster(t *testing.T) {
 }
 
 // A cluster that takes longer than Terraform waits for it is nowhere in the
-// state. The next run fails for its name, and an import mends it.
+// state. The next run fails for its name, and an import fixes it.
 func TestTimeoutLosesTheCluster(t *testing.T) {
 	// The cluster takes until the clock is put forward.
 	var later atomic.Int64

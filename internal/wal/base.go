@@ -84,7 +84,7 @@ func (a *Archive) base(ctx context.Context) (*Base, error) {
 	}
 	if !before.replicates {
 		return nil, fault.WithHint(fmt.Errorf("role %q may not replicate", before.user),
-			"ALTER ROLE … REPLICATION; a managed database lets nobody, and is not backed up continuously")
+			"ALTER ROLE … REPLICATION; a managed database does not allow it, and cannot be backed up continuously")
 	}
 	var size int64
 	if err := c.QueryRow(ctx, "SELECT coalesce(sum(CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) END), 0)::bigint FROM pg_database").Scan(&size); err != nil {

@@ -92,7 +92,7 @@ func (a *Archive) Await(ctx context.Context, b *Base, patience time.Duration) er
 		}
 		if time.Now().After(deadline) {
 			err := fmt.Errorf("the stream has not brought the log of base %s within %s", b.ID, patience)
-			return fault.WithHint(err, "look what keeps the stream: its log says it")
+			return fault.WithHint(err, "see the stream's log")
 		}
 		select {
 		case <-ctx.Done():

@@ -303,7 +303,7 @@ func (s *Stream) beginOnce(ctx context.Context, now server, first segment) error
 			return nil
 		}
 	}
-	s.Job.Log.Info("no base leads up to the log that comes", "chain", now.chain(), slog.Uint64("segment", uint64(first)))
+	s.Job.Log.Info("no base precedes the log that arrives", "chain", now.chain(), slog.Uint64("segment", uint64(first)))
 	_, err = s.Base(ctx)
 	return err
 }

@@ -56,7 +56,7 @@ func ParseLSN(text string) (LSN, error) {
 	h, err := strconv.ParseUint(high, 16, 32)
 	l, lowErr := strconv.ParseUint(low, 16, 32)
 	if err = errors.Join(err, lowErr); !ok || err != nil {
-		return 0, fmt.Errorf("%q is no position in the write-ahead log", text)
+		return 0, fmt.Errorf("%q is not a position in the write-ahead log", text)
 	}
 	return LSN(h<<32 | l), nil
 }

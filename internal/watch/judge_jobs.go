@@ -193,8 +193,8 @@ func missed(c *batch.CronJob, now time.Time) (due time.Time, why string) {
 	return due, ""
 }
 
-// judgeJobs looks at Jobs of their own. Those of a release or a session tell
-// whoever waits for them.
+// judgeJobs looks at Jobs of their own. Those of a release or a session report
+// to the command that waits for them.
 func judgeJobs(w *World) []Problem {
 	var all []Problem
 	for _, job := range w.Jobs {

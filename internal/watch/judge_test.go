@@ -177,10 +177,10 @@ func TestJudge(t *testing.T) {
 			pod(web(1, 1), func(p *core.Pod) { p.Status.ContainerStatuses[0].RestartCount = 7 })}}, nil},
 		{"killed for memory once, and it runs again", World{Workloads: []Workload{web(1, 1)}, Pods: []*core.Pod{
 			pod(web(1, 1), ended(outOfMem, 137, 1, time.Hour, core.ContainerState{Running: &core.ContainerStateRunning{StartedAt: ago(8 * time.Second)}}))}},
-			[]string{"production/deployment/web OOMKilled: web was killed for want of memory"}},
+			[]string{"production/deployment/web OOMKilled: web ran out of memory and was killed"}},
 		{"killed for memory again and again", World{Workloads: []Workload{web(0, 1)}, Pods: []*core.Pod{
 			pod(web(0, 1), ended(outOfMem, 137, 4, 20*time.Second, waits(crashLoop, "")))}},
-			[]string{"production/deployment/web OOMKilled: web is killed for want of memory, again and again"}},
+			[]string{"production/deployment/web OOMKilled: web runs out of memory and is killed, again and again"}},
 
 		{"an image that is gone", World{Workloads: []Workload{web(0, 1)}, Pods: []*core.Pod{pod(web(0, 1), waiting("ErrImagePull", "not found"))}},
 			[]string{"production/deployment/web ImagePullBackOff: web cannot get its image"}},
@@ -339,7 +339,7 @@ func TestDetails(t *testing.T) {
 		}
 		m := write(Change{Problem: problems[0], Entry: Entry{Namespace: problems[0].Namespace}}, "local", now)
 		if !strings.Contains(m.Text, test.want) {
-			t.Errorf("the message lacks %q:\n%s", test.want, m.Text)
+			t.Errorf("the message does not have %q:\n%s", test.want, m.Text)
 		}
 	}
 }

@@ -78,7 +78,7 @@ func judgeWorkload(w *World, l Workload) (Problem, bool) {
 	}
 	if reasons := killedForMemory(w, pods); len(reasons) > 0 {
 		p.Kind, p.Reasons, p.Detail = outOfMem, reasons, serving
-		p.Title = l.Name + " was killed for want of memory"
+		p.Title = l.Name + " ran out of memory and was killed"
 		return p, true
 	}
 	return p, false
@@ -250,7 +250,7 @@ func means(kind string) string {
 	case crashLoop:
 		return "is in a crash loop"
 	case outOfMem:
-		return "is killed for want of memory, again and again"
+		return "runs out of memory and is killed, again and again"
 	case "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError":
 		return "cannot get its image"
 	case core.PodReasonUnschedulable:

@@ -35,7 +35,7 @@ const (
 
 // looks finds out what the API server does not have: how full disks are, which
 // the kubelets know; whether log lines arrive, which the log agents know; and when
-// certificates end, which whoever serves with them shows.
+// certificates end, which a server shows to its clients.
 type looks struct {
 	options Options
 	client  kubernetes.Interface

@@ -26,7 +26,7 @@ func (w *Watch) serve(ctx context.Context) (stop func(), err error) {
 		writeJSON(answer, w.report())
 	})
 	mux.HandleFunc("POST /test", func(answer http.ResponseWriter, r *http.Request) {
-		// Whoever reaches the pod may ask, and must not flood anybody.
+		// Everybody who reaches the pod may ask, and must not flood anybody.
 		w.mutex.Lock()
 		soon := time.Since(w.tested) < testPause
 		if !soon {

@@ -72,7 +72,7 @@ func (f *Fake) finish(request Request, status int) {
 //	GET    /_fake/requests   the log
 //	POST   /_fake/faults     arm a [Fault]
 //	DELETE /_fake/faults     disarm all, and let go of what hangs
-//	POST   /_fake/scopes     {"token": T, "lacks": "kubernetes:create"}
+//	POST   /_fake/scopes     {"token": T, "missing": "kubernetes:create"}
 func (f *Fake) routeAdmin() {
 	f.admin.HandleFunc("GET /_fake/account", func(w http.ResponseWriter, _ *http.Request) {
 		account, err := f.Account()
@@ -94,10 +94,10 @@ func (f *Fake) routeAdmin() {
 		writeAdmin(w, struct{}{}, nil)
 	})
 	f.admin.HandleFunc("POST /_fake/scopes", func(w http.ResponseWriter, r *http.Request) {
-		var request struct{ Token, Lacks string }
+		var request struct{ Token, Missing string }
 		err := decode(r, &request)
 		if err == nil {
-			f.LackScope(request.Token, request.Lacks)
+			f.LackScope(request.Token, request.Missing)
 		}
 		writeAdmin(w, struct{}{}, err)
 	})

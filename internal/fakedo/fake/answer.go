@@ -20,8 +20,8 @@ type apiError struct {
 
 func (e *apiError) Error() string { return fmt.Sprintf("%d %s: %s", e.status, e.id, e.message) }
 
-// What the API says in the commonest cases. It does not tell which scope a token
-// lacks.
+// What the API says in the commonest cases. It does not tell which scope is
+// missing.
 var (
 	errNotFound  = &apiError{http.StatusNotFound, "not_found", "The resource you were accessing could not be found."}
 	errForbidden = &apiError{http.StatusForbidden, "forbidden", "You are not authorized to perform this operation"}

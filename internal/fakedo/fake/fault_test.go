@@ -143,7 +143,7 @@ func TestAdminOverHTTP(t *testing.T) {
 		}
 	}
 	post("/_fake/faults", `{"path": "/v2/account", "status": 500}`)
-	post("/_fake/scopes", `{"token": "token", "lacks": "domain:read"}`)
+	post("/_fake/scopes", `{"token": "token", "missing": "domain:read"}`)
 	api, ctx := client(t, server.URL, "token"), t.Context()
 	_, _, err := api.Account.Get(ctx)
 	wantStatus(t, err, http.StatusInternalServerError)

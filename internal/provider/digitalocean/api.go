@@ -85,7 +85,7 @@ func shouldRetry(ctx context.Context, response *http.Response, err error) (bool,
 	return retryablehttp.DefaultRetryPolicy(ctx, response, err)
 }
 
-// explain adds to an error of the API what mends it.
+// explain adds to an error of the API how to fix it.
 func explain(err error) error {
 	var failed *godo.ErrorResponse
 	if !errors.As(err, &failed) || failed.Response == nil || failed.Response.Request == nil {

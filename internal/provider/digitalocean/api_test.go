@@ -76,7 +76,7 @@ func TestAScopeThatLacksIsNamed(t *testing.T) {
 	w := start(t)
 	w.do.LackScope(secretToken, "kubernetes:read")
 	_, err := w.Cluster(t.Context())
-	wantError(t, err, "the token lacks the scope kubernetes:read", "add it to the token")
+	wantError(t, err, "the token is missing the scope kubernetes:read", "add it to the token")
 }
 
 func TestATokenThatIsNoneIsNamed(t *testing.T) {
@@ -88,7 +88,7 @@ func TestATokenThatIsNoneIsNamed(t *testing.T) {
 
 func TestTerraformsWordsAreExplained(t *testing.T) {
 	text := `Error creating Kubernetes cluster: POST https://api.digitalocean.com/v2/kubernetes/clusters: 403 (request "1") You are not authorized`
-	wantError(t, explainText(errors.New(text), text), "lacks the scope kubernetes:create", "add it to the token")
+	wantError(t, explainText(errors.New(text), text), "is missing the scope kubernetes:create", "add it to the token")
 	if other := errors.New("something else"); explainText(other, other.Error()) != other {
 		t.Error("what is no request was explained")
 	}

@@ -64,7 +64,7 @@ func TestDoctorNamesTheScopesThatLack(t *testing.T) {
 		w.do.LackScope(secretToken, one)
 	}
 	before := w.account(t)
-	if got := w.remedies(t)["scopes of the token"]; !strings.Contains(got, "lacks some of the scopes domain:create, vpc:create, kubernetes:update") {
+	if got := w.remedies(t)["scopes of the token"]; !strings.Contains(got, "is missing some of the scopes domain:create, vpc:create, kubernetes:update") {
 		t.Errorf("it says %q", got)
 	}
 	if diff := cmp.Diff(before, w.account(t)); diff != "" {

@@ -154,7 +154,7 @@ func (p *Provider) takeOver(ctx context.Context, w *workspace, in *intent, r pro
 	in.going = map[string]bool{}
 	// A destroy takes no notice of import blocks.
 	if err := w.writeImports(nil); err != nil {
-		return fmt.Errorf("write what Terraform shall import: %w", err)
+		return fmt.Errorf("write what Terraform imports: %w", err)
 	}
 	things, err := in.found.unknown(in.variables, in.known)
 	if err != nil {
@@ -270,7 +270,7 @@ func (p *Provider) RemoveBucket(ctx context.Context, r progress.Reporter) (kept 
 		return nil, err
 	}
 	if cluster != nil {
-		return nil, fault.WithHint(fmt.Errorf("cluster %s is there and writes into the Space", cluster.Name), "berth destroy removes the cluster first")
+		return nil, fault.WithHint(fmt.Errorf("cluster %s exists and writes to the Space", cluster.Name), "berth destroy removes the cluster first")
 	}
 	err = progress.Run(r, "Remove the Space with the backups", func(step progress.Step) error {
 		return p.removeBucket(ctx, func(removed int) { step.Detail(fmt.Sprintf("%d objects removed", removed)) })

@@ -198,7 +198,7 @@ func (p *Provider) findCluster(ctx context.Context) (*godo.KubernetesCluster, er
 	case cluster == nil || slices.Contains(cluster.Tags, mark):
 		return cluster, nil
 	case len(cluster.Tags) == 0: // every cluster has tags of DigitalOcean's own
-		return nil, scopesLack("tag:read", fmt.Errorf("the tags of the Kubernetes cluster %s cannot be seen, so nobody knows whether berth made it", name))
+		return nil, scopesLack("tag:read", fmt.Errorf("the tags of the Kubernetes cluster %s cannot be seen, so berth cannot tell whether it made it", name))
 	default:
 		return nil, fault.WithHint(fmt.Errorf("berth did not make the Kubernetes cluster %s (%s): it has no tag %q", name, cluster.ID, mark),
 			"set another name under digitalocean.cluster in berth.yaml; or give the cluster the tag %s, which makes it berth's, to be destroyed too", mark)
@@ -289,7 +289,7 @@ func (e *estate) unknownRecords(v variables, s state) ([]foundThing, error) {
 			}
 			if record.Data != *v.IngressIP {
 				return nil, fault.WithHint(fmt.Errorf("%s has a DNS record already, which says %s", host, record.Data),
-					"remove that record if the host is to be served by this cluster, whose address is %s", *v.IngressIP)
+					"remove that record if this cluster should serve the host; the cluster's address is %s", *v.IngressIP)
 			}
 			things = append(things, foundThing{address, *v.Domain + "," + strconv.Itoa(record.ID)})
 		}

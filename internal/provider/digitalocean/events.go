@@ -155,7 +155,7 @@ func title(address string) string {
 }
 
 // explainRun says why Terraform failed: by its own diagnostics where it gave
-// any, with what mends it where an API request was refused.
+// any, with a hint where an API request was refused.
 func explainRun(what string, err error, said *events) error {
 	if err == nil {
 		return nil

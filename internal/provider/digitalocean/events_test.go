@@ -37,7 +37,7 @@ Make the Kubernetes cluster failed: see below`; said.String() != want {
 	}
 	err := explainRun("apply the plan", errors.New("exit status 1"), e)
 	wantError(t, err, "the Kubernetes cluster: Error creating cluster: POST", "add it to the token")
-	wantError(t, err, "lacks the scope kubernetes:create", "")
+	wantError(t, err, "is missing the scope kubernetes:create", "")
 }
 
 func TestTerraformsFramesAreTakenAway(t *testing.T) {

@@ -19,7 +19,7 @@ func (in *intent) impossible() error {
 	}
 	if found.cluster != nil && found.cluster.HA && !v.HA {
 		return fault.WithHint(errors.New("the control plane is highly available, which cannot be undone"),
-			"set digitalocean.highAvailability: true in berth.yaml; only another cluster can be without")
+			"set digitalocean.highAvailability: true in berth.yaml; only a new cluster can be without")
 	}
 	if err := found.noRoomForRegistry(v); err != nil {
 		return err
@@ -51,7 +51,7 @@ func (e *estate) blockedHost(v variables, s state) error {
 		for _, record := range e.records {
 			if record.Name == nameIn(host, *v.Domain) && (record.Type == "CNAME" || record.Type == "AAAA") {
 				return fault.WithHint(fmt.Errorf("%s has a DNS record of type %s, which says %s", host, record.Type, record.Data),
-					"remove that record if the host is to be served by this cluster, or the host from berth.yaml")
+					"remove that record if this cluster should serve the host, else remove the host from berth.yaml")
 			}
 		}
 	}

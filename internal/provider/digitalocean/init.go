@@ -99,7 +99,7 @@ func (p *Provider) prepare(ctx context.Context, w *workspace, r progress.Reporte
 			return err
 		}
 		if err := w.writeImports(things); err != nil {
-			return fmt.Errorf("write what Terraform shall import: %w", err)
+			return fmt.Errorf("write what Terraform imports: %w", err)
 		}
 		// The plugin takes a project that is gone for an error, not for gone.
 		if id := in.known.id(projectAddress); id != "" && !slices.Contains(in.found.projects, id) {

@@ -153,14 +153,14 @@ func TestWhatATimeOutLeftIsTakenOver(t *testing.T) {
 	w.wantOne(t, "s-2vcpu-4gb", 2)
 }
 
-// Before anything is made all that the token lacks is named.
+// Before anything is made all missing scopes are named.
 func TestScopesThatLackAreNamedByInit(t *testing.T) {
 	w := start(t)
 	for _, one := range []string{"kubernetes:create", "spaces_key:create_credentials", "kubernetes:update"} {
 		w.do.LackScope(secretToken, one)
 	}
 	err := w.Init(t.Context(), w.said)
-	wantError(t, err, "the token lacks the scopes kubernetes:create, spaces_key:create_credentials: nothing was made", "docs/digitalocean.md")
+	wantError(t, err, "the token is missing the scopes kubernetes:create, spaces_key:create_credentials: nothing was made", "docs/digitalocean.md")
 	// Of what is not there nobody knows why it was refused.
 	if !strings.Contains(w.said.String(), "the token may lack kubernetes:update") {
 		t.Errorf("it says\n%s", w.said)
@@ -210,12 +210,12 @@ func TestATokenThatSeesNoTags(t *testing.T) {
 	w.makeCluster(t, mark)
 	w.do.Grant(secretToken, "kubernetes:read", "kubernetes:access_cluster")
 	_, err := w.Cluster(t.Context())
-	wantError(t, err, "the token lacks the scope tag:read: the tags of the Kubernetes cluster shop cannot be seen", "add it to the token")
+	wantError(t, err, "the token is missing the scope tag:read: the tags of the Kubernetes cluster shop cannot be seen", "add it to the token")
 
 	// None is made that could not be told either.
 	w = start(t)
 	w.do.LackScope(secretToken, scope.SeeTags)
-	wantError(t, w.Init(t.Context(), w.said), "the token lacks the scope tag:read: nothing was made", "docs/digitalocean.md")
+	wantError(t, w.Init(t.Context(), w.said), "the token is missing the scope tag:read: nothing was made", "docs/digitalocean.md")
 }
 
 // byOthers does something with a token of somebody else's.

@@ -186,12 +186,12 @@ func unsettled(ctx context.Context, client kubernetes.Interface) ([]string, erro
 	}
 	var names []string
 	for _, one := range deployments.Items {
-		if lacks(one.Spec.Replicas, one.Status.ReadyReplicas) {
+		if short(one.Spec.Replicas, one.Status.ReadyReplicas) {
 			names = append(names, name(&one))
 		}
 	}
 	for _, one := range sets.Items {
-		if lacks(one.Spec.Replicas, one.Status.ReadyReplicas) {
+		if short(one.Spec.Replicas, one.Status.ReadyReplicas) {
 			names = append(names, name(&one))
 		}
 	}
@@ -205,4 +205,4 @@ func name[T interface {
 	return workload.GetNamespace() + "/" + workload.GetName()
 }
 
-func lacks(wanted *int32, ready int32) bool { return wanted != nil && ready < *wanted }
+func short(wanted *int32, ready int32) bool { return wanted != nil && ready < *wanted }

@@ -120,7 +120,7 @@ func notUsable(cluster *godo.KubernetesCluster) error {
 		return fault.WithHint(fmt.Errorf("DigitalOcean could not make cluster %s, which is in state %q%s: %w", cluster.Name, status(cluster), why, provider.ErrNotUp),
 			"berth destroy removes it, and berth init makes a new one then")
 	}
-	return fault.WithHint(fmt.Errorf("cluster %s is still being made: %w", cluster.Name, provider.ErrNotUp), "berth init waits for it and goes on")
+	return fault.WithHint(fmt.Errorf("cluster %s is still being made: %w", cluster.Name, provider.ErrNotUp), "berth init waits for it and continues")
 }
 
 // awaitSettled waits until the cluster has been made, or is gone. It fails for one

@@ -50,7 +50,7 @@ func (p *Provider) MakeRecords(ctx context.Context, r progress.Reporter) error {
 			address = balancer.IP
 			return address != "", nil
 		})
-		return fault.WithHint(err, "see what Kubernetes says of it: kubectl --kubeconfig %s -n ingress describe service", p.kubeconfig())
+		return fault.WithHint(err, "see what Kubernetes says about it: kubectl --kubeconfig %s -n ingress describe service", p.kubeconfig())
 	})
 	if err != nil {
 		return err

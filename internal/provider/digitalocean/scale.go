@@ -200,7 +200,7 @@ func (p *Provider) retire(ctx context.Context, client kubernetes.Interface, clus
 		return err
 	}
 	if err := p.evacuate(ctx, client, pool.Nodes, r); err != nil {
-		return fault.WithHint(err, "the old nodes stay in service; run the same command again to go on")
+		return fault.WithHint(err, "the old nodes stay in service; run the same command again to continue")
 	}
 	return progress.Run(r, "Remove the nodes of pool "+pool.Name, func(step progress.Step) error {
 		if _, err := p.api.Kubernetes.DeleteNodePool(ctx, clusterID, pool.ID); err != nil && !isNotFound(err) {
@@ -233,7 +233,7 @@ func (p *Provider) shrink(ctx context.Context, in *intent, r progress.Reporter) 
 	nodes := slices.SortedStableFunc(slices.Values(staying), func(a, b *godo.KubernetesNode) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	leaving := nodes[min(count, len(nodes)):]
 	if err := p.evacuate(ctx, client, leaving, r); err != nil {
-		return fault.WithHint(err, "the nodes stay in service; run the same command again to go on")
+		return fault.WithHint(err, "the nodes stay in service; run the same command again to continue")
 	}
 	for _, node := range leaving {
 		err := progress.Run(r, "Remove "+node.Name, func(step progress.Step) error {

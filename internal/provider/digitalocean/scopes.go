@@ -23,7 +23,7 @@ func scopesLack(scopes string, err error) error {
 	if strings.Contains(scopes, " ") {
 		what = "some of the scopes "
 	}
-	return fault.WithHint(fmt.Errorf("the token lacks %s%s: %w", what, strings.ReplaceAll(scopes, " ", ", "), err),
+	return fault.WithHint(fmt.Errorf("the token is missing %s%s: %w", what, strings.ReplaceAll(scopes, " ", ", "), err),
 		"add it to the token at https://cloud.digitalocean.com/account/api/tokens; docs/digitalocean.md lists all that berth needs")
 }
 
@@ -40,7 +40,7 @@ func purposes(c *config.Config) []string {
 	return needed
 }
 
-// tryScopes finds out which scopes the token lacks, by requests that do nothing.
+// tryScopes finds out which scopes the token is missing, by requests that do nothing.
 // It also returns those that it may lack, as the API refused something that is
 // not there.
 func (p *Provider) tryScopes(ctx context.Context) (lacking, doubtful []string, err error) {
@@ -107,7 +107,7 @@ func (p *Provider) refuses(ctx context.Context, trial scope.Trial) (bool, error)
 	return response.StatusCode == http.StatusForbidden, nil
 }
 
-// checkScopes fails when the token lacks scopes, before anything is made that
+// checkScopes fails when scopes of the token are missing, before anything is made that
 // costs money.
 func (p *Provider) checkScopes(ctx context.Context, r progress.Reporter) error {
 	return progress.Run(r, "Try what the token may do", func(progress.Step) error {
@@ -119,7 +119,7 @@ func (p *Provider) checkScopes(ctx context.Context, r progress.Reporter) error {
 	})
 }
 
-// lackError says which scopes a token lacks, if any.
+// lackError says which scopes a token is missing, if any.
 func lackError(lacking []string, err error) error {
 	if err != nil || len(lacking) == 0 {
 		return err
@@ -128,6 +128,6 @@ func lackError(lacking []string, err error) error {
 	if len(lacking) > 1 {
 		what = "the scopes "
 	}
-	return fault.WithHint(fmt.Errorf("the token lacks %s%s: nothing was made", what, strings.Join(lacking, ", ")),
+	return fault.WithHint(fmt.Errorf("the token is missing %s%s: nothing was made", what, strings.Join(lacking, ", ")),
 		"add to the token at https://cloud.digitalocean.com/account/api/tokens what docs/digitalocean.md lists")
 }

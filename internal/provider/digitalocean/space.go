@@ -61,7 +61,7 @@ func openSpace(c *config.Config, name string) (*bucket.Bucket, error) {
 	b := provider.Bucket{Endpoint: spaceEndpoint(c), Region: bucketRegion(c.DigitalOcean.Region), Name: name, AccessKey: access, SecretKey: secret}
 	return b.Open("", bucket.Hints{
 		Keys:     fmt.Sprintf("check %s and %s in .env; they are made at https://cloud.digitalocean.com/spaces/access_keys", config.SpacesAccessKey, config.SpacesSecretKey),
-		Denied:   "the name may be another customer's: set another one under digitalocean.bucket; or the key may lack full access",
+		Denied:   "the name may be another customer's: set another one under digitalocean.bucket; or the key may not have full access",
 		Endpoint: "check that " + spaceEndpoint(c) + " can be reached",
 	})
 }
@@ -96,8 +96,8 @@ func (p *Provider) removeBucket(ctx context.Context, report func(removed int)) e
 	return space.Remove(ctx, report)
 }
 
-// The Secret in which the cluster keeps the key of its Space, so that whoever
-// may reach the cluster may read backups, without Terraform and its state.
+// The Secret in which the cluster keeps the key of its Space, so that everybody
+// who may reach the cluster may read backups, without Terraform and its state.
 const (
 	keyNamespace = "kube-system"
 	keySecret    = "berth-bucket"

@@ -354,7 +354,7 @@ func (w *workspace) apply(ctx context.Context, r progress.Reporter) error {
 func (w *workspace) sayInterrupted(ctx context.Context) (stop func() bool) {
 	return context.AfterFunc(ctx, func() {
 		w.reporter.Note(fmt.Sprintf("interrupted: Terraform finishes the requests that it has sent, which takes up to %s; "+
-			"Ctrl-C again ends it at once, and the same command goes on from there", endTime))
+			"Ctrl-C again ends it at once; run the same command again to continue", endTime))
 	})
 }
 

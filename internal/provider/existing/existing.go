@@ -51,19 +51,19 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 		if err := record.compare(uid); err != nil && !errors.Is(err, provider.ErrNotUp) {
 			return err
 		}
-		var lacks []string
+		var missing []string
 		for _, check := range p.checkCluster(ctx, found, step) {
 			if check.Problem != "" {
-				lacks = append(lacks, check.Name+": "+check.Problem)
+				missing = append(missing, check.Name+": "+check.Problem)
 			}
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if len(lacks) > 0 {
+		if len(missing) > 0 {
 			return fault.WithHint(
-				fmt.Errorf("cluster %s lacks what berth needs:\n  %s", found.name, strings.Join(lacks, "\n  ")),
-				"berth doctor says what mends each")
+				fmt.Errorf("cluster %s is missing what berth needs:\n  %s", found.name, strings.Join(missing, "\n  ")),
+				"berth doctor says how to fix each")
 		}
 		return record.write(uid, found.rest.Host)
 	})

@@ -128,7 +128,7 @@ func TestInitReportsAllThatLacks(t *testing.T) {
 		wantError(t, err, want, "berth doctor")
 	}
 	if _, err := p.Cluster(t.Context()); !errors.Is(err, provider.ErrNotUp) {
-		t.Error("a cluster that lacks something was remembered")
+		t.Error("an incomplete cluster was remembered")
 	}
 
 	remedies := map[string]string{}

@@ -52,7 +52,7 @@ func (p *Provider) makeBucket(ctx context.Context) error {
 	})
 	if err != nil {
 		return fault.WithHint(fmt.Errorf("make the bucket: %w", err),
-			"the gateway's own words are in %s", p.layout.supervisor().Log("s3-gateway"))
+			"see the gateway's log: %s", p.layout.supervisor().Log("s3-gateway"))
 	}
 	return nil
 }

@@ -193,7 +193,7 @@ func (b builder) start(ctx context.Context) error {
 
 func (b builder) startFailed(err error) error {
 	content, _ := os.ReadFile(b.log())
-	return fault.WithHint(fmt.Errorf("start the builder: %w: %s", err, lastLines(string(content), 5)), "its own words are in %s", b.log())
+	return fault.WithHint(fmt.Errorf("start the builder: %w: %s", err, lastLines(string(content), 5)), "see its log: %s", b.log())
 }
 
 func (b builder) answers() bool {

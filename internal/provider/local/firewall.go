@@ -152,7 +152,7 @@ func (p *Provider) checkFirewall(ctx context.Context) provider.Check {
 	found, err := readRuleset(ctx)
 	if err != nil {
 		c.Problem = err.Error()
-		c.Remedy = "boot a kernel with nftables (nf_tables): Debian's and Ubuntu's have it; after an upgrade of the kernel a reboot brings its modules"
+		c.Remedy = "boot a kernel with nftables (nf_tables): Debian's and Ubuntu's have it; after a kernel upgrade, reboot to get its modules"
 		if strings.Contains(err.Error(), "Operation not permitted") {
 			c.Remedy = "run berth where root may change the network: in a container that takes the capability CAP_NET_ADMIN"
 		}

@@ -14,7 +14,7 @@ import (
 type layout struct{ state, cache string }
 
 // defaultLayout follows the XDG base directory specification, and the
-// Filesystem Hierarchy Standard for root, whom the specification leaves out.
+// Filesystem Hierarchy Standard for root, which the specification leaves out.
 func defaultLayout() (layout, error) {
 	state, cache := os.Getenv("XDG_STATE_HOME"), os.Getenv("XDG_CACHE_HOME")
 	home, err := os.UserHomeDir()

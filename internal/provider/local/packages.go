@@ -140,7 +140,7 @@ func aptGet(ctx context.Context, dir string, arguments ...string) error {
 	output, err := command.CombinedOutput()
 	if err != nil {
 		return fault.WithHint(fmt.Errorf("apt-get %s: %w: %s", arguments[0], err, lastLines(string(output), 3)),
-			"see that `apt-get update` works on this machine, then run the same command again")
+			"check that `apt-get update` works on this machine, then run the same command again")
 	}
 	return nil
 }

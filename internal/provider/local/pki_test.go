@@ -54,7 +54,7 @@ func TestIssueRenewsOnlyWhatMustBe(t *testing.T) {
 	}
 	first := issue("localhost", "127.0.0.1")
 	if !issue("localhost", "127.0.0.1").Equal(first) {
-		t.Error("a good certificate was made anew")
+		t.Error("a good certificate was replaced")
 	}
 	if issue("localhost", "127.0.0.2").Equal(first) {
 		t.Error("a certificate for other hosts was kept")
@@ -97,7 +97,7 @@ func TestIngressAuthoritySignsForThisMachineAlone(t *testing.T) {
 		t.Errorf("a name of the Internet was signed, or the hint names no way out: %v", err)
 	}
 
-	// Whoever holds the key cannot get around the limit either.
+	// The key's holder cannot get around the limit either.
 	forged, _, err := sign(leaf("example.com", "", []string{"example.com"}), ca)
 	if err != nil {
 		t.Fatal(err)

@@ -89,7 +89,7 @@ func (p *Provider) preflight(ctx context.Context) error {
 func checkRoot() provider.Check {
 	c := provider.Check{Name: "root"}
 	if os.Geteuid() != 0 {
-		c.Problem = "a kubelet makes mounts, networks and cgroups, which takes root"
+		c.Problem = "a kubelet makes mounts, networks and cgroups, which needs root"
 		c.Remedy = "run the same command with sudo"
 	}
 	return c
@@ -144,7 +144,7 @@ func (p *Provider) checkClock(now time.Time) provider.Check {
 		known = append(known, program)
 	}
 	for _, file := range known {
-		// A day for clocks of whoever made the file.
+		// A day, as the clock of the machine that made the file may differ.
 		if info, err := os.Stat(file); err == nil && now.Before(info.ModTime().Add(-24*time.Hour)) {
 			c.Problem = fmt.Sprintf("it is %s by this machine's clock, and %s was made on %s", now.Format(time.DateOnly), file, info.ModTime().Format(time.DateOnly))
 			c.Remedy = "set it: sudo timedatectl set-ntp true, or sudo date --set=…"
@@ -194,10 +194,10 @@ func checkOverlay(h host) provider.Check {
 		c.Problem = "the module overlay is not loaded, and there is no modprobe to load it"
 		c.Remedy = "apt-get install kmod"
 	case os.Geteuid() != 0:
-		// Whoever is root may load it, so nothing is known to be wrong yet.
+		// Root may load it, so nothing is known to be wrong yet.
 	default:
 		c.Problem = "the kernel cannot load the module overlay: " + lastLines(string(output), 1)
-		c.Remedy = "boot a kernel that has it: Debian's and Ubuntu's have; after an upgrade of the kernel a reboot brings its modules"
+		c.Remedy = "boot a kernel that has it: Debian's and Ubuntu's have it; after a kernel upgrade, reboot to get its modules"
 	}
 	return c
 }
@@ -291,7 +291,7 @@ func (p *Provider) ownAddresses() []netip.AddrPort {
 		netip.AddrPortFrom(p.network.api(), metricsPort),
 		netip.AddrPortFrom(p.network.dns(), dnsPort),
 	}
-	for _, port := range []uint16{kubeletPort, kubeletHealth} { // whoever takes one node's takes all nodes'
+	for _, port := range []uint16{kubeletPort, kubeletHealth} { // a program that takes one node's takes all nodes'
 		all = append(all, netip.AddrPortFrom(p.network.node(1), port))
 	}
 	return all

@@ -260,7 +260,7 @@ func (p *Provider) awaitRegistry(ctx context.Context) error {
 			return fault.WithHint(errors.New("the cluster has no registry: an earlier version of berth made it"), "bring it up to date: berth up")
 		case !making && patience.spent():
 			return fault.WithHint(fmt.Errorf("the registry does not answer: %w", err),
-				"its own words are in %s", p.layout.supervisor().Log(registryPart))
+				"see its log: %s", p.layout.supervisor().Log(registryPart))
 		}
 		select {
 		case <-ctx.Done():

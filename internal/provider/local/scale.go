@@ -58,7 +58,7 @@ func (p *Provider) join(ctx context.Context, client kubernetes.Interface, n node
 		return runtime.connection.Close()
 	})
 	if err != nil {
-		return fault.WithHint(err, "its own words are in %s", p.layout.supervisor().Log(n.containerdPart()))
+		return fault.WithHint(err, "see its log: %s", p.layout.supervisor().Log(n.containerdPart()))
 	}
 	step.Detail("waiting for " + n.name())
 	err = poll(ctx, p.patience(2*time.Minute, n.containerdPart(), n.kubeletPart()), func(ctx context.Context) error {
@@ -78,7 +78,7 @@ func (p *Provider) join(ctx context.Context, client kubernetes.Interface, n node
 		return nil
 	})
 	if err != nil {
-		return fault.WithHint(fmt.Errorf("bring up %s: %w", n.name(), err), "its own words are in %s", p.layout.supervisor().Log(n.kubeletPart()))
+		return fault.WithHint(fmt.Errorf("bring up %s: %w", n.name(), err), "see its log: %s", p.layout.supervisor().Log(n.kubeletPart()))
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func reserve(size string) (reservation, error) {
 	if wanted.CPUs > cpus || wanted.Memory > total {
 		return reservation{}, fault.WithHint(
 			fault.Usage("a node cannot offer %s: this machine has %d CPUs and %d GiB", size, cpus, total>>30),
-			"take a size that fits, or leave it out to offer all there is")
+			"choose a size that fits, or leave it out to offer the whole machine")
 	}
 	return reservation{int64(cpus-wanted.CPUs) * 1000, total - wanted.Memory}, nil
 }

@@ -232,7 +232,7 @@ func (s imageStore) contexts(ctx context.Context, b provider.Build, bases []imag
 		if layout == "" {
 			return nil, fault.WithHint(
 				fmt.Errorf("line %d of the Dockerfile wants %s, and the registry %s cannot be reached: %w", base.Line, base.Name, base.Registry, problem),
-				"see that https://%s can be reached from this machine (HTTPS_PROXY names a proxy); "+
+				"check that https://%s can be reached from this machine (HTTPS_PROXY names a proxy); "+
 					"without it, Debian's own images (debian:trixie-slim) and Go's up to this machine's version (golang:1.26) are made here", registryHost(base.Registry))
 		}
 		contexts[base.Name] = layout

@@ -119,7 +119,7 @@ func busyFor(pid int) time.Duration {
 // the last attempt's. It tries at least once.
 func poll(ctx context.Context, w *patience, attempt func(context.Context) error) error {
 	for {
-		// A request that a killed process took along must not hang forever.
+		// A request that a killed process took along must not hang without an end.
 		tryCtx, cancel := context.WithTimeout(ctx, 20*time.Second)
 		err := attempt(tryCtx)
 		cancel()
@@ -154,7 +154,7 @@ func (p *Provider) waitForAPI(ctx context.Context, step progress.Step) (*kuberne
 	})
 	if err != nil {
 		return nil, fault.WithHint(fmt.Errorf("the API server does not become ready: %w", err),
-			"its own words are in %s", p.layout.supervisor().Log("kube-apiserver"))
+			"see its log: %s", p.layout.supervisor().Log("kube-apiserver"))
 	}
 	return client, nil
 }
@@ -172,7 +172,7 @@ func (p *Provider) pollAPI(ctx context.Context, client kubernetes.Interface, lim
 
 var failing = regexp.MustCompile(`\[-\]([a-z0-9/-]+)`)
 
-// unready says in few words what an API server lacks that is not ready: the
+// unready says in few words what an API server that is not ready waits for: the
 // names of its checks that fail.
 func unready(err error) string {
 	var names []string

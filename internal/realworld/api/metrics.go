@@ -41,7 +41,7 @@ func newMetrics(store *store.Store, passwords *password.Pool) *metrics {
 	m.registry.MustRegister(m.requests, m.latency, m.inFlight,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("realworld_database_connections_open", "Connections to the database.", func() int { open, _ := store.Connections(); return open }),
-		gauge("realworld_database_connections_busy", "Connections to the database that are at work.", func() int { _, busy := store.Connections(); return busy }),
+		gauge("realworld_database_connections_busy", "Connections to the database in use.", func() int { _, busy := store.Connections(); return busy }),
 		gauge("realworld_password_hashes_working", "Passwords being hashed.", passwords.Working),
 		gauge("realworld_password_hashes_waiting", "Passwords that wait to be hashed.", passwords.Waiting))
 	return m

@@ -64,7 +64,7 @@ func (s *Server) routes() {
 	s.route("/readyz", methods{http.MethodGet: {public, s.readyz}})
 	metrics := promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{})
 	s.route("/metrics", methods{http.MethodGet: {public, func(x *exchange) error {
-		// They are for who reaches the pod itself. A proxy always says whom it
+		// They are for who reaches the pod itself. A proxy always says which client it
 		// asks for, and nobody outside can take that away.
 		if x.request.Header.Get("X-Forwarded-For") != "" {
 			return notFound("path")

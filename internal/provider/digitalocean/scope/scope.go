@@ -1,6 +1,6 @@
 // Package scope says which scopes a token of DigitalOcean's needs for which
 // request, and which berth needs for what. Its table is the only one: errors name
-// what a token lacks by it, the tests' account refuses by it, and
+// which scopes a token is missing, the tests' account refuses by it, and
 // docs/digitalocean.md is checked against it.
 package scope
 
@@ -110,7 +110,7 @@ func (r Request) isFor(purposes []string) bool {
 // reads, or is about what is not there, or has a body that is no JSON.
 type Trial struct {
 	Request
-	// Sure says that a refusal can mean nothing else than that a scope lacks. The
+	// Sure says that a refusal can only mean that a scope is missing. The
 	// API may also refuse what is not there.
 	Sure bool
 }

@@ -43,7 +43,7 @@ func TestTheDocsListTheTable(t *testing.T) {
 	} {
 		row := "| " + what + " | `" + strings.Join(For(purpose), "`, `") + "` |"
 		if !strings.Contains(string(page), row+"\n") {
-			t.Errorf("docs/digitalocean.md lacks the line\n%s", row)
+			t.Errorf("docs/digitalocean.md does not have the line\n%s", row)
 		}
 	}
 }
