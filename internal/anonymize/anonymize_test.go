@@ -2,8 +2,6 @@ package anonymize
 
 import (
 	"errors"
-	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -15,20 +13,7 @@ import (
 
 var postgres *postgrestest.Server
 
-func TestMain(m *testing.M) {
-	s, err := postgrestest.Start("fsync=off")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	postgres = s
-	status := m.Run()
-	if err := s.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		status = 1
-	}
-	os.Exit(status)
-}
+func TestMain(m *testing.M) { postgrestest.Main(m, &postgres) }
 
 // people is a database with users, and whatever may go wrong with one.
 const people = `
@@ -63,11 +48,7 @@ func all() Masks {
 // database is a fresh one, with a session of its superuser.
 func database(t *testing.T, sql string) *pgx.Conn {
 	t.Helper()
-	c, err := pgx.Connect(t.Context(), postgres.Database(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close(t.Context()) })
+	c := postgrestest.Connect(t, postgres.Database(t))
 	if _, err := c.Exec(t.Context(), sql); err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +81,7 @@ func TestWhoIsInACopyIsNobody(t *testing.T) {
 		"a text that must be unique is":        `SELECT count(DISTINCT "Phone; DROP TABLE users") = 500 AND bool_and("Phone; DROP TABLE users" LIKE 'none %') FROM users`,
 		"null is NULL":                         "SELECT bool_and(born IS NULL) FROM users",
 		"triggers did not act":                 "SELECT count(*) = 0 FROM audit",
-		"materialized views were refreshed":  "SELECT bool_and(email LIKE '%@example.invalid') AND count(*) = 10 FROM newest",
+		"materialized views were refreshed":    "SELECT bool_and(email LIKE '%@example.invalid') AND count(*) = 10 FROM newest",
 		"what is made of a column was, too":    "SELECT bool_and(domain = 'example.invalid') FROM users",
 		"statistics do not know anybody":       "SELECT NOT EXISTS (SELECT FROM pg_stats WHERE most_common_vals::text || histogram_bounds::text ILIKE '%shop.example%')",
 		"what is not named stays as it is":     "SELECT bool_and(note = 'two of each') FROM orders",

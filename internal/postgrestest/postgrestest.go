@@ -218,6 +218,17 @@ func (s *Server) Database(t testing.TB) string {
 	return url
 }
 
+// Connect opens a session of the superuser, which ends with the test.
+func Connect(t testing.TB, url string) *pgx.Conn {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(context.WithoutCancel(t.Context())) })
+	return c
+}
+
 // findBins finds the installed PostgreSQL of each version, the newest last. Debian keeps
 // a server's programs out of PATH, a folder for each.
 func findBins() ([]string, error) {

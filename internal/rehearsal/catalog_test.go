@@ -3,34 +3,18 @@ package rehearsal
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"berth/internal/postgrestest"
 )
 
 var postgres *postgrestest.Server
 
-func TestMain(m *testing.M) {
-	s, err := postgrestest.Start("fsync=off")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	postgres = s
-	status := m.Run()
-	if err := s.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		status = 1
-	}
-	os.Exit(status)
-}
+func TestMain(m *testing.M) { postgrestest.Main(m, &postgres) }
 
 // shop is a database with customers and their orders.
 const shop = `
@@ -49,7 +33,7 @@ INSERT INTO audit.entries SELECT n, 'entry' FROM generate_series(1, 10) n;
 // run runs statements in a session of their own, which ends.
 func run(t *testing.T, url, sql string) {
 	t.Helper()
-	c := connect(t, url)
+	c := postgrestest.Connect(t, url)
 	if _, err := c.Exec(t.Context(), sql); err != nil {
 		t.Fatal(err)
 	}
@@ -60,22 +44,12 @@ func run(t *testing.T, url, sql string) {
 
 func look(t *testing.T, url string) *contents {
 	t.Helper()
-	c := connect(t, url)
-	defer c.Close(context.WithoutCancel(t.Context()))
+	c := postgrestest.Connect(t, url)
 	all, err := readCatalog(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return all
-}
-
-func connect(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	c, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
 }
 
 func dumped(t *testing.T, url string) string {
@@ -168,7 +142,7 @@ func TestColumnsOfAStatement(t *testing.T) {
 
 func TestLocksThatAreHeldLong(t *testing.T) {
 	url := postgres.Database(t)
-	migration := connect(t, url)
+	migration := postgrestest.Connect(t, url)
 	defer migration.Close(context.WithoutCancel(t.Context()))
 	if _, err := migration.Exec(t.Context(), shop); err != nil {
 		t.Fatal(err)
@@ -177,7 +151,7 @@ func TestLocksThatAreHeldLong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := startWatch(t.Context(), connect(t, url), before)
+	w := startWatch(t.Context(), postgrestest.Connect(t, url), before)
 	for _, sql := range []string{
 		"BEGIN", "LOCK TABLE customers IN SHARE MODE", "ALTER TABLE orders ADD note text",
 		"CREATE TABLE tags (tag text)", "INSERT INTO audit.entries VALUES (11, 'written, which keeps nobody away')",
