@@ -3,11 +3,9 @@ package release
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"time"
 
 	helmrelease "helm.sh/helm/v4/pkg/release/v1"
-	core "k8s.io/api/core/v1"
 
 	"berth/internal/judge"
 	"berth/internal/kube"
@@ -43,14 +41,14 @@ func (c *Client) judging(ctx context.Context, environment string, past []*helmre
 		return nil
 	}
 	if c.cluster.Ingress == nil {
-		r.Note("the answers of the new revision are not judged: the cluster's ingress controller is not berth's, which alone counts them")
+		r.Note(fmt.Sprintf("the answers of the new revision are not judged: %v", errForeignIngress))
 		return nil
 	}
 	j := &judging{
 		client: c, environment: environment, during: during, reporter: r,
 		before: before.Version, new: version(newest(past)) + 1, old: map[string]string{},
 	}
-	present, earlier, err := j.pods(ctx)
+	present, earlier, err := j.client.webPods(ctx, j.environment)
 	if err == nil {
 		j.began, err = c.traffic(ctx, environment)
 	}
@@ -64,22 +62,11 @@ func (c *Client) judging(ctx context.Context, environment string, past []*helmre
 	return j
 }
 
-// pods returns the pods that answer requests: those of the present template, and
-// those of earlier ones.
-func (j *judging) pods(ctx context.Context) (present, earlier []*core.Pod, err error) {
-	s, err := rollout.Take(ctx, j.client.kube, j.environment)
-	if err != nil {
-		return nil, nil, fmt.Errorf("look at the pods: %w", err)
-	}
-	present, earlier = s.PodsOf(rollout.Workload{Kind: "Deployment", Name: j.client.config.Name})
-	return present, earlier, nil
-}
-
 // watch looks at the answers of the new revision, which serves alone by now. It
 // returns [*rollout.Error] when they are clearly worse. A caller who does not want to
 // wait leaves the revision as it is.
 func (j *judging) watch(ctx, held context.Context, step progress.Step) error {
-	present, _, err := j.pods(ctx)
+	present, _, err := j.client.webPods(ctx, j.environment)
 	if err != nil {
 		j.reporter.Note(fmt.Sprintf("revision %d is not judged: %v", j.new, err))
 		return nil
@@ -111,7 +98,7 @@ func (j *judging) watch(ctx, held context.Context, step progress.Step) error {
 			step.Detail("judging: the ingress' counters are not to be had, trying again")
 			continue
 		}
-		if present, _, err := j.pods(ctx); err == nil {
+		if present, _, err := j.client.webPods(ctx, j.environment); err == nil {
 			for _, pod := range present {
 				if j.old[pod.Status.PodIP] == "" {
 					answered.follow(pod.Status.PodIP)
@@ -163,55 +150,4 @@ func (j *judging) answeredBefore(now map[string]traffic.Endpoint) judge.Counts {
 	all.add(j.began)
 	all.add(now)
 	return all.counts()
-}
-
-// tally sums up what pods have answered.
-type tally struct {
-	last map[string]traffic.Endpoint // by the pod's address
-	sum  traffic.Endpoint
-}
-
-// follow counts a pod too, from its first answer on.
-func (t *tally) follow(address string) {
-	if t.last == nil {
-		t.last = map[string]traffic.Endpoint{}
-	}
-	if _, known := t.last[address]; !known {
-		t.last[address] = traffic.Endpoint{}
-	}
-}
-
-// add takes the counters as they are now, by address and port.
-func (t *tally) add(now map[string]traffic.Endpoint) {
-	counted := map[string]traffic.Endpoint{}
-	for endpoint, e := range now {
-		address, err := netip.ParseAddrPort(endpoint)
-		if err != nil {
-			continue // not one of a pod
-		}
-		pod := address.Addr().String()
-		if _, followed := t.last[pod]; followed {
-			counted[pod] = counted[pod].Add(e)
-		}
-	}
-	for pod, e := range counted {
-		t.sum = t.sum.Add(e.Since(t.last[pod]))
-		t.last[pod] = e
-	}
-}
-
-func (t *tally) counts() judge.Counts {
-	return judge.Counts{Requests: t.sum.Requests(), Errors: t.sum.Classes[5], Bounds: t.sum.Bounds, Buckets: t.sum.Buckets}
-}
-
-func (t *tally) String() string {
-	requests, errors := "requests", "errors"
-	c := t.counts()
-	if c.Requests == 1 {
-		requests = "request"
-	}
-	if c.Errors == 1 {
-		errors = "error"
-	}
-	return fmt.Sprintf("%d %s, %d %s", c.Requests, requests, c.Errors, errors)
 }

@@ -112,7 +112,7 @@ func TestWhatIsSaidOfRevisionsThatStay(t *testing.T) {
 		{"nothing at all", func(_ *world, _ *Client, i *counting) { i.idle = "good:2" },
 			"revision 2 got no requests within 1m0s that it could be judged by"},
 		{"another's ingress", func(_ *world, c *Client, _ *counting) { c.cluster.Ingress = nil },
-			"the answers of the new revision are not judged: the cluster's ingress controller is not berth's, which alone counts them"},
+			"the answers of the new revision are not judged: the cluster's ingress controller is not berth's, and only berth's counts requests"},
 		{"no counters", func(_ *world, _ *Client, i *counting) { i.err = errors.New("no pod is ready") },
 			"the answers of the new revision are not judged: no pod is ready"},
 		{"counters that go", func(w *world, _ *Client, i *counting) {

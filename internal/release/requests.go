@@ -2,7 +2,6 @@ package release
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -12,12 +11,8 @@ import (
 	"berth/internal/fault"
 	"berth/internal/kube"
 	"berth/internal/progress"
-	"berth/internal/rollout"
 	"berth/internal/traffic"
 )
-
-// errForeignIngress is of a cluster in which nobody counts requests.
-var errForeignIngress = errors.New("the cluster's ingress controller is not berth's, which alone counts requests")
 
 // Requests are those that the pods of one revision have answered in some seconds.
 type Requests struct {
@@ -91,11 +86,10 @@ type side struct {
 // count looks at the pods of the present template and those of earlier ones, and at
 // what both have answered.
 func (c *Client) count(ctx context.Context, environment string, sides []*side) error {
-	s, err := rollout.Take(ctx, c.kube, environment)
+	present, earlier, err := c.webPods(ctx, environment)
 	if err != nil {
-		return fmt.Errorf("look at the pods: %w", err)
+		return err
 	}
-	present, earlier := s.PodsOf(rollout.Workload{Kind: "Deployment", Name: c.config.Name})
 	now, err := c.traffic(ctx, environment)
 	if err != nil {
 		return err
