@@ -44,15 +44,6 @@ alerts, or from this machine if the cluster has no watch yet.`,
 	return command
 }
 
-// destinations reads where messages go; none where nothing is to be told.
-func destinations(c *config.Config) ([]alert.Destination, error) {
-	found, err := alert.Parse(c.DotEnv[config.AlertsURL])
-	if err != nil {
-		return nil, fault.Usage("%s in .env: %w", config.AlertsURL, err)
-	}
-	return found, nil
-}
-
 // installWatch brings the watch to what .env says of it.
 func (a *app) installWatch(ctx context.Context, c *config.Config, cluster *provider.Cluster, found releases, image func() (string, error)) error {
 	watch, err := a.parts.watch(cluster, c)
@@ -82,17 +73,13 @@ func (a *app) installWatch(ctx context.Context, c *config.Config, cluster *provi
 	return watch.Install(ctx, reference, to, secrets, r)
 }
 
-func (a *app) openWatch(ctx context.Context) (*config.Config, *provider.Cluster, watcher, error) {
-	c, p, err := a.open("")
+// destinations reads where messages go; none where nothing is to be told.
+func destinations(c *config.Config) ([]alert.Destination, error) {
+	found, err := alert.Parse(c.DotEnv[config.AlertsURL])
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, fault.Usage("%s in .env: %w", config.AlertsURL, err)
 	}
-	cluster, _, err := a.connect(ctx, c, p)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	watch, err := a.parts.watch(cluster, c)
-	return c, cluster, watch, err
+	return found, nil
 }
 
 func (a *app) alerts(ctx context.Context, o alertsOptions) error {
@@ -113,6 +100,19 @@ func (a *app) alerts(ctx context.Context, o alertsOptions) error {
 		return errReported
 	}
 	return err
+}
+
+func (a *app) openWatch(ctx context.Context) (*config.Config, *provider.Cluster, watcher, error) {
+	c, p, err := a.open("")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	cluster, _, err := a.connect(ctx, c, p)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	watch, err := a.parts.watch(cluster, c)
+	return c, cluster, watch, err
 }
 
 // withAlertsHint says how a watch comes to be.

@@ -115,6 +115,32 @@ func (o backupOptions) of(args []string) backupOptions {
 	return o
 }
 
+func (a *app) backupNow(ctx context.Context, o backupOptions) error {
+	b, err := a.openBackups(ctx, o.environment)
+	if err != nil {
+		return err
+	}
+	_, _, job, err := a.connectBackups(ctx, b)
+	if err != nil {
+		return err
+	}
+	id, err := job.Now(ctx, a.console.Reporter())
+	if err != nil {
+		return err
+	}
+	entry, err := b.archive.Find(ctx, id)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return a.console.JSON(entry)
+	}
+	if err := a.console.Print("%s is backed up as %s: %d rows, %s, %s", b.environment, entry.ID, entry.Rows(), humanize.Bytes(uint64(max(0, entry.Dump.Bytes))), entry.State()); err != nil {
+		return err
+	}
+	return a.printWarnings(entry)
+}
+
 // backedUp is an environment with backups, and the way to the bucket they are
 // in. Reading them takes no cluster.
 type backedUp struct {
@@ -162,32 +188,6 @@ func (a *app) archiveOf(ctx context.Context, c *config.Config, p provider.Provid
 		return nil, err
 	}
 	return a.parts.archive(bucket, c, environment)
-}
-
-func (a *app) backupNow(ctx context.Context, o backupOptions) error {
-	b, err := a.openBackups(ctx, o.environment)
-	if err != nil {
-		return err
-	}
-	_, _, job, err := a.connectBackups(ctx, b)
-	if err != nil {
-		return err
-	}
-	id, err := job.Now(ctx, a.console.Reporter())
-	if err != nil {
-		return err
-	}
-	entry, err := b.archive.Find(ctx, id)
-	if err != nil {
-		return err
-	}
-	if o.json {
-		return a.console.JSON(entry)
-	}
-	if err := a.console.Print("%s is backed up as %s: %d rows, %s, %s", b.environment, entry.ID, entry.Rows(), humanize.Bytes(uint64(max(0, entry.Dump.Bytes))), entry.State()); err != nil {
-		return err
-	}
-	return a.printWarnings(entry)
 }
 
 // printWarnings says what a backup does not hold.

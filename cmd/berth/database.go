@@ -123,19 +123,6 @@ type upgrading struct {
 	serves int
 }
 
-// confirm asks before anything is done.
-func (u *upgrading) confirm(ctx context.Context, format string, arguments ...any) error {
-	u.console.Print(format, arguments...)
-	if u.yes {
-		return nil
-	}
-	sure, err := u.console.Type(ctx, u.environment)
-	if err == nil && !sure {
-		err = errors.New("nothing was done")
-	}
-	return err
-}
-
 func (u *upgrading) upgrade(ctx context.Context) error {
 	e := u.config.Environments[u.environment]
 	if !e.Backup.Enabled() {
@@ -208,6 +195,19 @@ func (u *upgrading) upgrade(ctx context.Context) error {
 	u.console.Print("The PostgreSQL %d of before is kept as it was then. To go back to it: berth database upgrade %s --back. To remove it: berth database upgrade %s --forget",
 		done.From, u.environment, u.environment)
 	return u.backedUpBy(ctx, job, image, true)
+}
+
+// confirm asks before anything is done.
+func (u *upgrading) confirm(ctx context.Context, format string, arguments ...any) error {
+	u.console.Print(format, arguments...)
+	if u.yes {
+		return nil
+	}
+	sure, err := u.console.Type(ctx, u.environment)
+	if err == nil && !sure {
+		err = errors.New("nothing was done")
+	}
+	return err
 }
 
 // ownDatabaseImage is the one that berth.yaml names for an environment's database.

@@ -56,6 +56,22 @@ cannot be reached, all lines come from there.`,
 	return command
 }
 
+func (a *app) logs(ctx context.Context, o logsOptions) error {
+	query, err := o.query(time.Now())
+	if err != nil {
+		return err
+	}
+	c, p, err := a.openEnvironment(ctx, &o.environment)
+	if err != nil {
+		return err
+	}
+	print := a.printLine
+	if o.json {
+		print = a.printLineJSON
+	}
+	return a.readLogs(ctx, wanted{c, p, o.environment, query, o.follow, o.pastWanted()}, a.console.Reporter(), print)
+}
+
 // query is what the flags ask for.
 func (o logsOptions) query(now time.Time) (logs.Query, error) {
 	q := logs.Query{From: o.since.at(now), Until: o.until.at(now), Level: o.level}
@@ -73,22 +89,6 @@ func (o logsOptions) query(now time.Time) (logs.Query, error) {
 // more. With -f only new lines matter, unless --since says otherwise.
 func (o logsOptions) pastWanted() bool {
 	return o.since != "" || !o.follow && (o.until != "" || o.grep != "")
-}
-
-func (a *app) logs(ctx context.Context, o logsOptions) error {
-	query, err := o.query(time.Now())
-	if err != nil {
-		return err
-	}
-	c, p, err := a.openEnvironment(ctx, &o.environment)
-	if err != nil {
-		return err
-	}
-	print := a.printLine
-	if o.json {
-		print = a.printLineJSON
-	}
-	return a.readLogs(ctx, wanted{c, p, o.environment, query, o.follow, o.pastWanted()}, a.console.Reporter(), print)
 }
 
 // wanted are lines of an environment's log.

@@ -84,40 +84,6 @@ forward, restart, history, rollback and config.`,
 	return command
 }
 
-// branch returns the branch that is meant: the current one unless another is named.
-func (a *app) branch(ctx context.Context, named string) (string, error) {
-	if named != "" {
-		return named, nil
-	}
-	c, err := a.load("")
-	if err != nil {
-		return "", err
-	}
-	current, err := git.Branch(ctx, c.Dir)
-	if err == nil && current == "" {
-		err = fault.WithHint(fault.Usage("the folder of berth.yaml is not on a branch of a repository"), "name one: berth preview BRANCH")
-	}
-	return current, err
-}
-
-// openPreviews opens the previews of the application.
-func (a *app) openPreviews(ctx context.Context) (*config.Config, provider.Provider, *provider.Cluster, previews, error) {
-	c, p, err := a.open("")
-	if err != nil {
-		return nil, nil, nil, nil, err
-	}
-	if !c.Previews.Enabled() {
-		return nil, nil, nil, nil, fault.WithHint(fault.Usage("berth.yaml has no previews"),
-			"name the environment that they are modelled on: previews: {from: %s}", c.EnvironmentNames()[len(c.EnvironmentNames())-1])
-	}
-	cluster, _, err := a.connect(ctx, c, p)
-	if err != nil {
-		return nil, nil, nil, nil, err
-	}
-	found, err := a.parts.previews(cluster, c)
-	return c, p, cluster, found, err
-}
-
 func (a *app) preview(ctx context.Context, o previewOptions) error {
 	branch, err := a.branch(ctx, o.branch)
 	if err != nil {
@@ -182,6 +148,40 @@ func (a *app) preview(ctx context.Context, o previewOptions) error {
 		return a.console.JSON(seen)
 	}
 	return a.console.Print("%s serves revision %d until %s: %s", branch, revision.Number, made.Expires.Local().Format(time.DateTime), seen.Address)
+}
+
+// branch returns the branch that is meant: the current one unless another is named.
+func (a *app) branch(ctx context.Context, named string) (string, error) {
+	if named != "" {
+		return named, nil
+	}
+	c, err := a.load("")
+	if err != nil {
+		return "", err
+	}
+	current, err := git.Branch(ctx, c.Dir)
+	if err == nil && current == "" {
+		err = fault.WithHint(fault.Usage("the folder of berth.yaml is not on a branch of a repository"), "name one: berth preview BRANCH")
+	}
+	return current, err
+}
+
+// openPreviews opens the previews of the application.
+func (a *app) openPreviews(ctx context.Context) (*config.Config, provider.Provider, *provider.Cluster, previews, error) {
+	c, p, err := a.open("")
+	if err != nil {
+		return nil, nil, nil, nil, err
+	}
+	if !c.Previews.Enabled() {
+		return nil, nil, nil, nil, fault.WithHint(fault.Usage("berth.yaml has no previews"),
+			"name the environment that they are modelled on: previews: {from: %s}", c.EnvironmentNames()[len(c.EnvironmentNames())-1])
+	}
+	cluster, _, err := a.connect(ctx, c, p)
+	if err != nil {
+		return nil, nil, nil, nil, err
+	}
+	found, err := a.parts.previews(cluster, c)
+	return c, p, cluster, found, err
 }
 
 // previewSkipped says that nothing is done, where --skip-unconfigured says so.

@@ -120,18 +120,6 @@ func (a *app) openRehearsals(in rehearsing) (rehearsals, error) {
 	})
 }
 
-// sweep removes what a rehearsal of an environment has left that was killed.
-func (a *app) sweep(ctx context.Context, in rehearsing) error {
-	if !in.config.Environments[in.environment].Backup.Enabled() {
-		return nil
-	}
-	rehearsals, err := a.openRehearsals(in)
-	if err != nil {
-		return err
-	}
-	return rehearsals.Sweep(ctx, a.console.Reporter())
-}
-
 // rehearsed rehearses a release where berth.yaml says so, and returns an error where it
 // is not to go on.
 func (a *app) rehearsed(ctx context.Context, in rehearsing, image string, o deployOptions) error {
@@ -171,6 +159,18 @@ func (a *app) rehearsed(ctx context.Context, in rehearsing, image string, o depl
 		return nil
 	}
 	return fault.WithHint(fmt.Errorf("%s stays as it is: the rehearsal speaks against the release: %s", in.environment, report.Reasons[0].Text), "%s", anyway)
+}
+
+// sweep removes what a rehearsal of an environment has left that was killed.
+func (a *app) sweep(ctx context.Context, in rehearsing) error {
+	if !in.config.Environments[in.environment].Backup.Enabled() {
+		return nil
+	}
+	rehearsals, err := a.openRehearsals(in)
+	if err != nil {
+		return err
+	}
+	return rehearsals.Sweep(ctx, a.console.Reporter())
 }
 
 // printRehearsal shows what a rehearsal has found.

@@ -101,32 +101,6 @@ func arguments(optional int, names ...string) cobra.PositionalArgs {
 	}
 }
 
-// load reads the configuration. A provider given here goes before --provider,
-// which goes before berth.yaml's.
-func (a *app) load(fixed string) (*config.Config, error) {
-	dir := a.dir
-	if dir == "" {
-		found, err := config.Find(".")
-		if err != nil {
-			return nil, err
-		}
-		dir = found
-	}
-	c, err := config.Load(dir, a.environ)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range []string{a.provider, fixed} {
-		if name != "" {
-			c.Provider = name
-		}
-	}
-	if _, err := destinations(c); err != nil {
-		return nil, err
-	}
-	return c, c.Validate()
-}
-
 // open reads the configuration and opens its provider. It refuses names of
 // environments that berth.yaml does not have.
 func (a *app) open(fixed string, environments ...string) (*config.Config, provider.Provider, error) {
@@ -151,6 +125,32 @@ func (a *app) open(fixed string, environments ...string) (*config.Config, provid
 		return nil, nil, a.parts.sudo(a.args, slices.Collect(maps.Keys(c.DotEnv)), a.environ, a.console.Interactive)
 	}
 	return c, p, nil
+}
+
+// load reads the configuration. A provider given here goes before --provider,
+// which goes before berth.yaml's.
+func (a *app) load(fixed string) (*config.Config, error) {
+	dir := a.dir
+	if dir == "" {
+		found, err := config.Find(".")
+		if err != nil {
+			return nil, err
+		}
+		dir = found
+	}
+	c, err := config.Load(dir, a.environ)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{a.provider, fixed} {
+		if name != "" {
+			c.Provider = name
+		}
+	}
+	if _, err := destinations(c); err != nil {
+		return nil, err
+	}
+	return c, c.Validate()
 }
 
 // findRelease finds the release of berth that has built already what a cluster

@@ -16,23 +16,6 @@ import (
 // says otherwise.
 const longestSession = 24 * time.Hour
 
-// withCommand checks the arguments of a command that takes ENV and, behind --,
-// another program's command line. Without the -- that program's flags would be
-// taken for berth's.
-func withCommand(command *cobra.Command, args []string) error {
-	at := command.ArgsLenAtDash()
-	if at < 0 {
-		at = len(args)
-	}
-	if err := arguments(0, "ENV")(command, args[:min(at, len(args))]); err != nil {
-		if at > 1 {
-			return fault.WithHint(err, "put the program to run after --, as in: berth %s %s -- %s", command.Name(), args[0], args[1])
-		}
-		return err
-	}
-	return nil
-}
-
 func (a *app) runCommand() *cobra.Command {
 	var o session.Command
 	command := &cobra.Command{
@@ -111,6 +94,23 @@ owner, who can do everything.`,
 	command.Flags().BoolVar(&o.Write, "write", false, "log in as the database's owner")
 	command.Flags().StringArrayVarP(&statements, "command", "c", nil, "run this SQL and exit; may be repeated")
 	return command
+}
+
+// withCommand checks the arguments of a command that takes ENV and, behind --,
+// another program's command line. Without the -- that program's flags would be
+// taken for berth's.
+func withCommand(command *cobra.Command, args []string) error {
+	at := command.ArgsLenAtDash()
+	if at < 0 {
+		at = len(args)
+	}
+	if err := arguments(0, "ENV")(command, args[:min(at, len(args))]); err != nil {
+		if at > 1 {
+			return fault.WithHint(err, "put the program to run after --, as in: berth %s %s -- %s", command.Name(), args[0], args[1])
+		}
+		return err
+	}
+	return nil
 }
 
 // session opens the sessions of an environment and does work with them. Only on

@@ -133,24 +133,6 @@ type relation struct {
 
 func (r relation) quoted() string { return pgx.Identifier{r.schema, r.name}.Sanitize() }
 
-// relations returns those of some kinds, without the server's own, in the order in which
-// they were made: one that depends on another comes later.
-func relations(ctx context.Context, c *pgx.Conn, kinds ...string) ([]relation, error) {
-	rows, err := c.Query(ctx, `
-		SELECT n.nspname, c.relname, array_agg(a.attname::text ORDER BY a.attnum), array_agg(a.atttypid = 'bytea'::regtype ORDER BY a.attnum)
-		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-		WHERE c.relkind::text = ANY ($1) AND c.relispopulated AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_toast%' AND n.nspname NOT LIKE 'pg\_temp%'
-		GROUP BY c.oid, n.nspname, c.relname ORDER BY c.oid`, kinds)
-	if err != nil {
-		return nil, fmt.Errorf("read the catalog: %w", err)
-	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (r relation, err error) {
-		err = row.Scan(&r.schema, &r.name, &r.columns, &r.raw)
-		return r, err
-	})
-}
-
 // search looks for values in every field of the database, and says in how many bytes.
 func search(ctx context.Context, c *pgx.Conn, values *needles) (searched int64, err error) {
 	all, err := relations(ctx, c, "r", "m")
@@ -188,6 +170,24 @@ func (r relation) search(ctx context.Context, c *pgx.Conn, values *needles) (sea
 	}
 	names := func(i int) string { return r.schema + "." + r.name + "." + r.columns[i] }
 	return searchRows(ctx, c, values, "SELECT "+strings.Join(fields, ", ")+" FROM ONLY "+r.quoted(), len(fields), names)
+}
+
+// relations returns those of some kinds, without the server's own, in the order in which
+// they were made: one that depends on another comes later.
+func relations(ctx context.Context, c *pgx.Conn, kinds ...string) ([]relation, error) {
+	rows, err := c.Query(ctx, `
+		SELECT n.nspname, c.relname, array_agg(a.attname::text ORDER BY a.attnum), array_agg(a.atttypid = 'bytea'::regtype ORDER BY a.attnum)
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+		WHERE c.relkind::text = ANY ($1) AND c.relispopulated AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_toast%' AND n.nspname NOT LIKE 'pg\_temp%'
+		GROUP BY c.oid, n.nspname, c.relname ORDER BY c.oid`, kinds)
+	if err != nil {
+		return nil, fmt.Errorf("read the catalog: %w", err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (r relation, err error) {
+		err = row.Scan(&r.schema, &r.name, &r.columns, &r.raw)
+		return r, err
+	})
 }
 
 func searchLargeObjects(ctx context.Context, c *pgx.Conn, values *needles) (int64, []Leak, error) {

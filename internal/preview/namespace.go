@@ -50,16 +50,6 @@ const (
 	expiry = "expiry"
 )
 
-// read reads a preview from its namespace.
-func read(n *core.Namespace) Preview {
-	expires, _ := time.Parse(time.RFC3339, n.Annotations[kube.ExpiresAnnotation]) // never, where it says nothing
-	return Preview{
-		Branch: n.Annotations[branchAnnotation], Environment: n.Name, Host: n.Annotations[hostAnnotation], Commit: n.Labels[commitLabel],
-		Who: n.Annotations[holderAnnotation], Made: n.CreationTimestamp.Time, Expires: expires, Data: n.Annotations[dataAnnotation],
-		Going: n.DeletionTimestamp != nil, uid: n.UID, mask: n.Annotations[maskAnnotation],
-	}
-}
-
 // namespace finds the namespace of a branch's preview, or makes it. One without data is
 // what an interrupted call has left, and is made again.
 func (c *Client) namespace(ctx context.Context, w Wanted, r progress.Reporter) (*Preview, error) {
@@ -117,6 +107,16 @@ func (c *Client) makeNamespace(ctx context.Context, w Wanted, p Preview) (*Previ
 		return nil, errors.Join(err, c.remove(ctx, &p, progress.Discard))
 	}
 	return &p, nil
+}
+
+// read reads a preview from its namespace.
+func read(n *core.Namespace) Preview {
+	expires, _ := time.Parse(time.RFC3339, n.Annotations[kube.ExpiresAnnotation]) // never, where it says nothing
+	return Preview{
+		Branch: n.Annotations[branchAnnotation], Environment: n.Name, Host: n.Annotations[hostAnnotation], Commit: n.Labels[commitLabel],
+		Who: n.Annotations[holderAnnotation], Made: n.CreationTimestamp.Time, Expires: expires, Data: n.Annotations[dataAnnotation],
+		Going: n.DeletionTimestamp != nil, uid: n.UID, mask: n.Annotations[maskAnnotation],
+	}
 }
 
 func (c *Client) expires() string {

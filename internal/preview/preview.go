@@ -80,39 +80,6 @@ func New(cluster *provider.Cluster, c *config.Config) (*Client, error) {
 	return previews, nil
 }
 
-func (c *Client) release(ctx context.Context, w Wanted, p *Preview, stages release.Stages, r progress.Reporter) (release.Revision, error) {
-	releases, err := release.New(c.cluster, c.config.Preview(p.Environment, p.Host))
-	if err != nil {
-		return release.Revision{}, err
-	}
-	return releases.Staged(stages).Deploy(ctx, p.Environment, w.Image, r)
-}
-
-func (c *Client) unlocked(ctx context.Context, p *Preview) error {
-	releases, err := release.New(c.cluster, c.config.Preview(p.Environment, p.Host))
-	if err != nil {
-		return err
-	}
-	return releases.Free(ctx, p.Environment)
-}
-
-// restore fills the database of a preview. What that took, the bucket's keys among it, is
-// gone before anything of the application runs there.
-func (c *Client) restore(ctx context.Context, namespace string, entry *backup.Entry, step progress.Step) error {
-	backups, err := platform.NewBackups(c.cluster, c.config, c.config.Previews.From)
-	if err != nil {
-		return err
-	}
-	database := backups.Copy(namespace)
-	if err := c.allowRestore(ctx, namespace, database); err != nil {
-		return err
-	}
-	if err := database.Restore(ctx, entry, c.config.Previews.Mask, step); err != nil {
-		return err
-	}
-	return database.Forget(ctx)
-}
-
 // Of returns what the preview of a branch is called, whether or not it is there.
 func (c *Client) Of(branch string) Preview {
 	prefix := c.config.Name + "-preview-"
@@ -260,4 +227,37 @@ func (c *Client) remove(ctx context.Context, p *Preview, r progress.Reporter) er
 	return progress.Run(r, "Remove the preview of "+p.Branch, func(progress.Step) error {
 		return kube.RemoveNamespace(ctx, c.kube, p.Environment, p.uid)
 	})
+}
+
+func (c *Client) release(ctx context.Context, w Wanted, p *Preview, stages release.Stages, r progress.Reporter) (release.Revision, error) {
+	releases, err := release.New(c.cluster, c.config.Preview(p.Environment, p.Host))
+	if err != nil {
+		return release.Revision{}, err
+	}
+	return releases.Staged(stages).Deploy(ctx, p.Environment, w.Image, r)
+}
+
+func (c *Client) unlocked(ctx context.Context, p *Preview) error {
+	releases, err := release.New(c.cluster, c.config.Preview(p.Environment, p.Host))
+	if err != nil {
+		return err
+	}
+	return releases.Free(ctx, p.Environment)
+}
+
+// restore fills the database of a preview. What that took, the bucket's keys among it, is
+// gone before anything of the application runs there.
+func (c *Client) restore(ctx context.Context, namespace string, entry *backup.Entry, step progress.Step) error {
+	backups, err := platform.NewBackups(c.cluster, c.config, c.config.Previews.From)
+	if err != nil {
+		return err
+	}
+	database := backups.Copy(namespace)
+	if err := c.allowRestore(ctx, namespace, database); err != nil {
+		return err
+	}
+	if err := database.Restore(ctx, entry, c.config.Previews.Mask, step); err != nil {
+		return err
+	}
+	return database.Forget(ctx)
 }

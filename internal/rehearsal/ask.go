@@ -22,20 +22,6 @@ const (
 	largest = 4 << 20
 )
 
-// forward opens a port of the copy's pods on this machine, until ctx ends.
-func (h *Rehearsal) forward(ctx context.Context, f session.Forward) (address string, err error) {
-	listening, ended := make(chan string, 1), make(chan error, 1)
-	go func() {
-		ended <- h.sessions.Forward(ctx, f, progress.Discard, func(address, _ string) { listening <- address })
-	}()
-	select {
-	case address = <-listening:
-		return address, nil
-	case err := <-ended:
-		return "", fmt.Errorf("reach the copy's pods: %w", err)
-	}
-}
-
 // ask makes every request to one of the images, and that for its health first.
 func (h *Rehearsal) ask(ctx context.Context, side release.Side, all []request) (replies []Reply, err error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -58,6 +44,20 @@ func (h *Rehearsal) ask(ctx context.Context, side release.Side, all []request) (
 	limited, stop := context.WithTimeout(ctx, allPatience)
 	defer stop()
 	return a.all(limited, all), ctx.Err()
+}
+
+// forward opens a port of the copy's pods on this machine, until ctx ends.
+func (h *Rehearsal) forward(ctx context.Context, f session.Forward) (address string, err error) {
+	listening, ended := make(chan string, 1), make(chan error, 1)
+	go func() {
+		ended <- h.sessions.Forward(ctx, f, progress.Discard, func(address, _ string) { listening <- address })
+	}()
+	select {
+	case address = <-listening:
+		return address, nil
+	case err := <-ended:
+		return "", fmt.Errorf("reach the copy's pods: %w", err)
+	}
 }
 
 // asker makes requests at an address.

@@ -16,13 +16,6 @@ import (
 	"berth/internal/kube"
 )
 
-// autoscaled reports whether Helm values ask for autoscaling.
-func autoscaled(values map[string]any) bool {
-	settings, _ := values["autoscaling"].(map[string]any)
-	on, _ := settings["enabled"].(bool)
-	return on
-}
-
 // scalable returns an error for values that ask for autoscaling on a cluster
 // that measures nothing: the autoscaler would do nothing, without a word. A
 // source of metrics that is only not ready yet will be.
@@ -42,6 +35,13 @@ func (c *Client) scalable(environment string, values map[string]any) error {
 		hint = "metrics-server comes with: berth init"
 	}
 	return fault.WithHint(fault.Usage("%s: autoscaling.enabled does nothing on cluster %s, which offers no resource metrics", environment, c.cluster.Name), "%s", hint)
+}
+
+// autoscaled reports whether Helm values ask for autoscaling.
+func autoscaled(values map[string]any) bool {
+	settings, _ := values["autoscaling"].(map[string]any)
+	on, _ := settings["enabled"].(bool)
+	return on
 }
 
 // handReplicas settles who says how many pods there are before a revision of these

@@ -25,38 +25,6 @@ import (
 // componentLabel tells the pods and volumes of one server from another's.
 const componentLabel = "app.kubernetes.io/component"
 
-// serverComponent is its value for a version.
-func serverComponent(version int) string {
-	if version == config.PostgresVersion {
-		return "database"
-	}
-	return "database-" + strconv.Itoa(version)
-}
-
-// versionOf reads it back; 0 stands for what is no server of PostgreSQL.
-func versionOf(component string) int {
-	if component == serverComponent(config.PostgresVersion) {
-		return config.PostgresVersion
-	}
-	number, ok := strings.CutPrefix(component, "database-")
-	version, err := strconv.Atoi(number)
-	if !ok || err != nil {
-		return 0
-	}
-	return version
-}
-
-// serverName is that of the StatefulSet of a version.
-func serverName(app string, version int) string {
-	if version == config.PostgresVersion {
-		return app + "-postgresql"
-	}
-	return app + "-postgres" + strconv.Itoa(version)
-}
-
-// claimName is that of its volume.
-func claimName(app string, version int) string { return "data-" + serverName(app, version) + "-0" }
-
 // DatabaseVersion is the major version of PostgreSQL that serves an environment; 0
 // where none of berth's does.
 func (c *Client) DatabaseVersion(ctx context.Context, environment string) (int, error) {
@@ -136,6 +104,38 @@ func (c *Client) databaseClaims(ctx context.Context, environment string) (claims
 	}
 	return claims, nil
 }
+
+// serverComponent is its value for a version.
+func serverComponent(version int) string {
+	if version == config.PostgresVersion {
+		return "database"
+	}
+	return "database-" + strconv.Itoa(version)
+}
+
+// versionOf reads it back; 0 stands for what is no server of PostgreSQL.
+func versionOf(component string) int {
+	if component == serverComponent(config.PostgresVersion) {
+		return config.PostgresVersion
+	}
+	number, ok := strings.CutPrefix(component, "database-")
+	version, err := strconv.Atoi(number)
+	if !ok || err != nil {
+		return 0
+	}
+	return version
+}
+
+// serverName is that of the StatefulSet of a version.
+func serverName(app string, version int) string {
+	if version == config.PostgresVersion {
+		return app + "-postgresql"
+	}
+	return app + "-postgres" + strconv.Itoa(version)
+}
+
+// claimName is that of its volume.
+func claimName(app string, version int) string { return "data-" + serverName(app, version) + "-0" }
 
 // checkDatabase refuses to deploy another major version of PostgreSQL than the one that
 // holds the data: it would be a server of its own, with nothing in it.

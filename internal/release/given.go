@@ -62,6 +62,62 @@ const (
 	Removed Difference = "removed"
 )
 
+// Given tells what a process of an environment is given; "" is web. It changes
+// nothing.
+func (c *Client) Given(ctx context.Context, environment, process string) (Given, error) {
+	given := Given{Environment: environment, Process: cmp.Or(process, "web"), Variables: []Variable{}}
+	e, err := c.environment(environment)
+	if err != nil {
+		return given, err
+	}
+	h, err := c.release(environment)
+	if err != nil {
+		return given, err
+	}
+	past, err := h.History()
+	if err != nil {
+		return given, err
+	}
+	if err := h.Own(past); err != nil {
+		return given, err
+	}
+	present := serving(past)
+	if present == nil {
+		return given, notDeployed(environment)
+	}
+	given.Revision, given.Image = present.Version, imageOf(present)
+	secrets, err := c.secretsBeside(ctx, environment, e)
+	if err != nil {
+		return given, err
+	}
+	chart, err := c.chart()
+	if err != nil {
+		return given, err
+	}
+	manifest, err := h.Render(chart, values(c.config, environment, c.cluster, given.Image, secrets.names))
+	if err != nil {
+		return given, err
+	}
+	given.Differs = manifest != present.Manifest
+	deployed, err := containerOf(present.Manifest, c.config.Name, process)
+	if err != nil {
+		return given, err
+	}
+	wanted, err := containerOf(manifest, c.config.Name, process)
+	if err != nil {
+		return given, err
+	}
+	if deployed == nil {
+		return given, fault.Usage("revision %d of %s has no process %q", present.Version, environment, given.Process)
+	}
+	if wanted == nil {
+		wanted = &core.Container{} // a deploy would remove it
+	}
+	from := func(name string, s setting) string { return c.from(environment, name, s) }
+	given.Variables = compare(settings(*deployed, secrets.now), settings(*wanted, secrets.next), from, secrets.salt)
+	return given, nil
+}
+
 // setting is a variable with what must not be shown.
 type setting struct {
 	value  string
@@ -148,62 +204,6 @@ func shortSum(key, name, value string) string {
 // undollared takes back that Kubernetes reads two dollars as one; references
 // stay as they are.
 func undollared(value string) string { return strings.ReplaceAll(value, "$$", "$") }
-
-// Given tells what a process of an environment is given; "" is web. It changes
-// nothing.
-func (c *Client) Given(ctx context.Context, environment, process string) (Given, error) {
-	given := Given{Environment: environment, Process: cmp.Or(process, "web"), Variables: []Variable{}}
-	e, err := c.environment(environment)
-	if err != nil {
-		return given, err
-	}
-	h, err := c.release(environment)
-	if err != nil {
-		return given, err
-	}
-	past, err := h.History()
-	if err != nil {
-		return given, err
-	}
-	if err := h.Own(past); err != nil {
-		return given, err
-	}
-	present := serving(past)
-	if present == nil {
-		return given, notDeployed(environment)
-	}
-	given.Revision, given.Image = present.Version, imageOf(present)
-	secrets, err := c.secretsBeside(ctx, environment, e)
-	if err != nil {
-		return given, err
-	}
-	chart, err := c.chart()
-	if err != nil {
-		return given, err
-	}
-	manifest, err := h.Render(chart, values(c.config, environment, c.cluster, given.Image, secrets.names))
-	if err != nil {
-		return given, err
-	}
-	given.Differs = manifest != present.Manifest
-	deployed, err := containerOf(present.Manifest, c.config.Name, process)
-	if err != nil {
-		return given, err
-	}
-	wanted, err := containerOf(manifest, c.config.Name, process)
-	if err != nil {
-		return given, err
-	}
-	if deployed == nil {
-		return given, fault.Usage("revision %d of %s has no process %q", present.Version, environment, given.Process)
-	}
-	if wanted == nil {
-		wanted = &core.Container{} // a deploy would remove it
-	}
-	from := func(name string, s setting) string { return c.from(environment, name, s) }
-	given.Variables = compare(settings(*deployed, secrets.now), settings(*wanted, secrets.next), from, secrets.salt)
-	return given, nil
-}
 
 // serving is the revision that serves, or nil.
 func serving(past []*helmrelease.Release) *helmrelease.Release {

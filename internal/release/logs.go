@@ -98,6 +98,75 @@ type tail struct {
 	done map[string]bool
 }
 
+// written merges what was written until now with what is past.
+func (t *tail) written(ctx context.Context) error {
+	sources, err := t.sources(ctx)
+	if err != nil {
+		return fmt.Errorf("list the pods of %s: %w", t.namespace, err)
+	}
+	held := logs.Held{}
+	// A pod whose node is away must not hide the logs of the others.
+	var unread []error
+	var all []iter.Seq2[logs.Line, error]
+	for _, s := range sources {
+		stream, err := t.open(ctx, s, t.from, false)
+		if gone(err) {
+			continue
+		}
+		if err != nil {
+			unread = append(unread, fmt.Errorf("read the log of pod %s: %w", s.pod, err))
+			continue
+		}
+		defer stream.Close()
+		t.done[s.instance] = s.previous
+		all = append(all, t.lines(stream, s, held))
+	}
+	if t.past != nil {
+		// Merge begins with the others, so that held is known by then.
+		all = append(all, func(yield func(logs.Line, error) bool) {
+			for l := range t.past(held) {
+				if !yield(l, nil) {
+					return
+				}
+			}
+		})
+	}
+	for line, err := range logs.Merge(all...) {
+		if err != nil {
+			unread = append(unread, err)
+			continue
+		}
+		if err := t.each(line); err != nil {
+			return err
+		}
+	}
+	return errors.Join(append(unread, ctx.Err())...)
+}
+
+// lines are those of a stream. It notes since when the container's lines are held,
+// and what was read last.
+func (t *tail) lines(stream io.Reader, s source, held logs.Held) iter.Seq2[logs.Line, error] {
+	return func(yield func(logs.Line, error) bool) {
+		enough := errors.New("enough")
+		err := scan(stream, s, t.from, func(l logs.Line) error {
+			if since, some := held[l.Of()]; !some || l.Time.Before(since) {
+				held[l.Of()] = l.Time
+			}
+			// The instance before a restart is read side by side with the one after.
+			if l.Time.After(t.read[s.key()]) {
+				t.read[s.key()] = l.Time
+			}
+			if !yield(l, nil) {
+				return enough
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, enough) {
+			yield(logs.Line{}, fmt.Errorf("read the log of pod %s: %w", s.pod, err))
+		}
+	}
+}
+
 // source is one container whose log can be read.
 type source struct {
 	pod, container string
@@ -179,75 +248,6 @@ func scan(stream io.Reader, s source, after time.Time, each func(logs.Line) erro
 		}
 		if err != nil {
 			return err
-		}
-	}
-}
-
-// written merges what was written until now with what is past.
-func (t *tail) written(ctx context.Context) error {
-	sources, err := t.sources(ctx)
-	if err != nil {
-		return fmt.Errorf("list the pods of %s: %w", t.namespace, err)
-	}
-	held := logs.Held{}
-	// A pod whose node is away must not hide the logs of the others.
-	var unread []error
-	var all []iter.Seq2[logs.Line, error]
-	for _, s := range sources {
-		stream, err := t.open(ctx, s, t.from, false)
-		if gone(err) {
-			continue
-		}
-		if err != nil {
-			unread = append(unread, fmt.Errorf("read the log of pod %s: %w", s.pod, err))
-			continue
-		}
-		defer stream.Close()
-		t.done[s.instance] = s.previous
-		all = append(all, t.lines(stream, s, held))
-	}
-	if t.past != nil {
-		// Merge begins with the others, so that held is known by then.
-		all = append(all, func(yield func(logs.Line, error) bool) {
-			for l := range t.past(held) {
-				if !yield(l, nil) {
-					return
-				}
-			}
-		})
-	}
-	for line, err := range logs.Merge(all...) {
-		if err != nil {
-			unread = append(unread, err)
-			continue
-		}
-		if err := t.each(line); err != nil {
-			return err
-		}
-	}
-	return errors.Join(append(unread, ctx.Err())...)
-}
-
-// lines are those of a stream. It notes since when the container's lines are held,
-// and what was read last.
-func (t *tail) lines(stream io.Reader, s source, held logs.Held) iter.Seq2[logs.Line, error] {
-	return func(yield func(logs.Line, error) bool) {
-		enough := errors.New("enough")
-		err := scan(stream, s, t.from, func(l logs.Line) error {
-			if since, some := held[l.Of()]; !some || l.Time.Before(since) {
-				held[l.Of()] = l.Time
-			}
-			// The instance before a restart is read side by side with the one after.
-			if l.Time.After(t.read[s.key()]) {
-				t.read[s.key()] = l.Time
-			}
-			if !yield(l, nil) {
-				return enough
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, enough) {
-			yield(logs.Line{}, fmt.Errorf("read the log of pod %s: %w", s.pod, err))
 		}
 	}
 }
