@@ -1,11 +1,11 @@
-// Package logline takes apart what a program wrote in one go, a line or a stack
-// trace. A JSON object has a message, a level and other members; any other text
-// is a message as it is, and its level is looked for where programs write it.
+// Package logline parses a record of a log, which is a line or a stack trace. A JSON
+// object has a message, a level and other members. Any other text is a message as it
+// is, and its level is searched where programs write it.
 //
-// It is the one grammar of lines: the log agent (collector) reads them by it on
-// their way to a sink, and `berth logs` (internal/logs) those that are still in
-// the cluster, so that a line is the same from both. A module of its own, it brings
-// neither of them what the other needs.
+// The log agent (collector) parses lines with it on their way to a sink, and `berth
+// logs` (internal/logs) parses those that are still in the cluster, so a line looks the
+// same from both. It is a module of its own, so neither of them needs the dependencies
+// of the other.
 package logline
 
 import (
@@ -14,23 +14,23 @@ import (
 	"github.com/valyala/fastjson"
 )
 
-// A Parser reads lines, one at a time: it uses its memory again.
+// A Parser reads lines, one at a time: it reuses its memory.
 type Parser struct {
 	json fastjson.Parser
 }
 
-// Line is what a program wrote. It is good until its parser reads the next one.
+// Line is a parsed record. It is valid until its parser reads the next one.
 type Line struct {
 	Message string
-	// Level is what the program calls it, and "" where that is not known.
+		// Level is the program's word for it, or "" if that is not known.
 	Level string
 
 	object *fastjson.Object
-	// message and level are where in the object they stand, or -1.
+		// message and level are their positions in the object, or -1.
 	message, level int
 }
 
-// Parse understands any text that is UTF-8.
+// Parse parses any text that is UTF-8.
 func (p *Parser) Parse(text string) Line {
 	l := Line{Message: text, object: p.Object(text), message: -1, level: -1}
 	if l.object == nil {

@@ -1,6 +1,7 @@
 // Package alert sends short messages to where people look: chats, mail, phones
-// and webhooks. What a message quotes is a stranger's text: [Plain] takes its
-// power from it. An [Outbox] keeps messages until they have arrived.
+// and webhooks. A message quotes foreign text, so [Plain] removes markup,
+// mentions and escape sequences from it. An [Outbox] keeps messages until they
+// have arrived.
 //
 // It knows nothing of Kubernetes.
 package alert

@@ -1,9 +1,9 @@
-// Package anonymize takes people out of a copy of a PostgreSQL database: it replaces
-// what named columns hold, and then searches the whole copy for what they held. A
-// preview's database goes through it before anybody can connect to it.
+// Package anonymize removes personal data from a copy of a PostgreSQL database: it
+// masks the named columns, and then searches the whole copy for their original values.
+// A preview's database is masked before anybody can connect to it.
 //
-// Which columns, and what stands there instead, is berth.yaml's to say; names are looked
-// up in the catalog and quoted, values are parameters.
+// berth.yaml names the columns and their masks. Names are looked up in the catalog and
+// quoted, values are parameters.
 package anonymize
 
 import (

@@ -1,5 +1,5 @@
-// Package browsertest gives tests a real Chromium with one page. It notes what the
-// page asks for and complains of. It needs Debian's package chromium.
+// Package browsertest gives tests a real Chromium with one page. It records the page's
+// requests and errors. It needs Debian's package chromium.
 package browsertest
 
 import (

@@ -1,14 +1,14 @@
 // Package bucket is an S3 bucket, wherever it is: Amazon's, Cloudflare R2, a Space,
 // or the gateway of a local cluster. It is the one place that speaks S3.
 //
-// Requests that fail on the way are tried again; those that the bucket refuses are
-// not. A download that breaks off goes on where it was, and an upload whose last
-// answer is lost is looked for. Every PUT carries Content-MD5, which buckets with
-// object lock insist on, and the signed SHA-256 of its body, which every store
-// checks. Parts of one upload are all of one size, as R2 wants them.
+// Requests that fail on the way are retried; those that the bucket refuses are not. An
+// interrupted download continues where it stopped. When the last answer of an upload is
+// lost, the package checks whether the object is there. Every PUT has Content-MD5, which
+// buckets with object lock require, and the signed SHA-256 of its body, which every
+// store checks. All parts of an upload have one size, as R2 requires.
 //
-// Errors wrap one of the package's own, such as [ErrNotFound]. What a person should
-// do about them is the caller's to say: [Hints].
+// Errors wrap one of the package's own, such as [ErrNotFound]. The caller says what a
+// person should do about them: [Hints].
 package bucket
 
 import (

@@ -1,6 +1,6 @@
-// Package compile builds Go programs by the Go of this machine: those that
-// berth runs besides itself, out of its own source. The same source and the
-// same Go give the same bytes, in whatever folder and on whatever machine.
+// Package compile builds the programs that berth runs from berth's own source, with
+// the Go of this machine. The same source and the same Go give the same bytes, in
+// any folder and on any machine.
 package compile
 
 import (

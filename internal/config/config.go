@@ -1,6 +1,6 @@
-// Package config reads what the operator wrote, berth.yaml for what may be
-// seen and .env for what may not, into one validated [Config]. Everything else
-// takes its settings from here; nothing else reads a file or the environment.
+// Package config reads the operator's settings, berth.yaml and the secrets in .env,
+// into one validated [Config]. Everything else takes its settings from here; no other
+// package reads these files or the environment.
 package config
 
 import (

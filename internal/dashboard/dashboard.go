@@ -1,14 +1,14 @@
-// Package dashboard serves what berth knows of one application on one cluster as
-// pages for a browser on the same machine. It has the operator's own rights, and
-// exposes nothing in the cluster.
+// Package dashboard serves pages about one application on one cluster to a browser on
+// the same machine. It uses the operator's own rights, and exposes nothing in the
+// cluster.
 //
-// A page is a shell that is there at once; what has to be asked for, comes into it
-// as fragments of HTML (parts.go), and log lines as events (stream.go). The two
-// things that change something, rollback and restart, ask first and then go on in
-// the background (tasks.go). Who may see any of it is guard.go's to say.
+// A page is a shell that is there at once. Its parts are loaded as fragments of HTML
+// (parts.go), and log lines as events (stream.go). Two actions change something,
+// rollback and restart; they ask first and then run in the background (tasks.go).
+// guard.go decides who may see the pages.
 //
-// Everything is rendered by html/template or put into the page as text by
-// static/script.js: what an application, a commit or a cluster says is never HTML.
+// Everything is rendered by html/template or inserted as text by static/script.js, so
+// text from an application, a commit or a cluster is never HTML.
 package dashboard
 
 import (

@@ -1,5 +1,5 @@
-// Package git says which commit a folder is at, for an environment's history,
-// and which of two came first.
+// Package git finds the commit that a folder is at, for an environment's history,
+// and tells which of two commits is older.
 package git
 
 import (

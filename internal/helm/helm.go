@@ -1,7 +1,6 @@
-// Package helm installs, upgrades, rolls back and uninstalls a Helm release of
-// one namespace of one cluster, and of nothing else: no kubeconfig, no
-// environment variable and no folder of the caller's own has a say in where a
-// chart goes.
+// Package helm installs, upgrades, rolls back and uninstalls a Helm release in
+// one namespace of one cluster. The caller's kubeconfig, environment variables and
+// folders are ignored, so they cannot change where a chart goes.
 //
 // Package release builds on it for the application, package platform for what
 // every cluster runs besides.

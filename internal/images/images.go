@@ -1,5 +1,5 @@
-// Package images tells which container images a cluster still needs: what its
-// workloads run or will run, and what a rollback would bring back.
+// Package images finds the container images that a cluster still needs: those of its
+// workloads, and those that a rollback would need.
 package images
 
 import (

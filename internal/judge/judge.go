@@ -1,8 +1,8 @@
 // Package judge tells whether a new revision answers clearly worse than the one
 // before it: with more errors, or slower.
 //
-// It is given counts and returns a verdict. It knows no cluster and no clock; what
-// counts and waits is package release, what reads the counters package traffic.
+// It takes counts and returns a verdict, and knows neither a cluster nor a clock.
+// Package release counts and waits, package traffic reads the counters.
 // docs/judging.md gives the reasons for its numbers.
 package judge
 
@@ -83,8 +83,8 @@ type Judge struct {
 	slow         map[int]int
 }
 
-// New returns a judge of a revision beside how the one before it answered, for a time
-// of looks every [Every].
+// New returns a judge that compares a new revision with the answers of the one before,
+// in looks every [Every] during a time.
 func New(before Counts, during time.Duration) *Judge {
 	looks := max(1, int(during/Every))
 	// Two questions at each look: Bonferroni's correction keeps the chance that
@@ -99,7 +99,7 @@ type Worse struct {
 	// Was and Is say how the revision before answered and how this one does, as
 	// "12 of 240 requests (5.0 %)".
 	Was, Is string
-	// What they say it of: "answered 5xx".
+		// What is what those requests have in common: "answered 5xx".
 	What string
 }
 

@@ -1,5 +1,5 @@
-// Package kube holds what berth needs of the Kubernetes API in more than one
-// place: a clientset, namespaces and Secrets of its own, a lock, and waiting.
+// Package kube has what several packages need of the Kubernetes API: a clientset,
+// berth's namespaces and Secrets, a lock, and waiting.
 //
 // It knows nothing of Helm, of berth.yaml or of applications.
 package kube

@@ -1,11 +1,10 @@
-// Package logs holds what the log lines of an environment are, wherever they are
-// read: from the pods that are there, which is package release's part, or from
-// the archive in the bucket, which is this one's.
+// Package logs has the log lines of an environment. Package release reads them from
+// running pods, this package reads them from the archive in the bucket.
 //
-// A [Line] is the same from both, as the log agent and [Parse] take a container's
-// text apart by package logline. [Query] says which lines are wanted, [Merge] brings
-// several logs into the order of time, and [Archive] reads what docs/logs.md says
-// of the objects in the bucket.
+// A [Line] is the same from both, because the log agent and [Parse] both parse a
+// container's text by package logline. [Query] selects lines, [Merge] sorts several
+// logs by time, and [Archive] reads the objects in the bucket, whose format is in
+// docs/logs.md.
 package logs
 
 import (

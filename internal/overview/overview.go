@@ -1,6 +1,6 @@
-// Package overview looks at everything that berth runs on a cluster, and judges
-// how it is doing: nodes, environments, backups, logs, alerts. It is what berth
-// status prints and berth dashboard shows.
+// Package overview collects the state of everything that berth runs on a cluster:
+// nodes, environments, backups, logs, alerts. berth status prints it and berth
+// dashboard shows it.
 package overview
 
 import (

@@ -1,10 +1,10 @@
-// Package prebuilt takes from a release of berth what that has built already:
-// Kubernetes, the image builder, the platform's images. They are in a registry,
-// as OCI artifacts, and a command that was released knows their digests.
+// Package prebuilt downloads the prebuilt parts of a release of berth: Kubernetes,
+// the image builder, the platform's images. They are OCI artifacts in a registry, and
+// a released command knows their digests.
 //
-// Nothing is taken whose digest is not the one that was released, or whose
-// release was not signed by the releaser. What cannot be had is built from
-// source, as if there were no release: see [Release.Program].
+// A part must have the released digest, and its release the releaser's signature.
+// Parts that cannot be downloaded are built from source, as if there were no release:
+// see [Release.Program].
 package prebuilt
 
 import (

@@ -1,11 +1,11 @@
-// Package preview makes environments of branches: like one that is deployed, in a
-// namespace of its own that goes by itself when its time is over. What it knows of a
-// preview is written on its namespace, so that any berth finds it.
+// Package preview makes temporary environments for branches, each in a namespace of its
+// own that the cluster removes when it expires. Everything about a preview is written on
+// its namespace, so every berth finds it.
 //
-// A preview is deployed as any environment (package release) by the configuration that
-// [config.Config.Preview] makes. Its database is filled while nothing but the database
-// runs there: by a Job that restores the last verified backup and masks it (package
-// anonymize) before it has the name that the application knows.
+// A preview is deployed like any environment (package release), with the configuration
+// that [config.Config.Preview] makes. A Job fills its database first, while nothing else
+// runs there: it restores the last verified backup and masks it (package anonymize)
+// before the database gets the name that the application uses.
 package preview
 
 import (

@@ -1,7 +1,6 @@
-// Package program knows where programs are that a PATH may leave out: the
-// administrator's, which an ordinary user's PATH does not have on Debian, and
-// Go, which sudo's secure_path does not have. Looking them up in the PATH that
-// [Path] returns finds them for everybody.
+// Package program finds programs that a PATH may leave out: the administrator's,
+// which are not in an ordinary user's PATH on Debian, and Go, which is not in sudo's
+// secure_path. Look them up in the PATH that [Path] returns.
 package program
 
 import (

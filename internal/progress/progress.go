@@ -1,6 +1,5 @@
-// Package progress is how the logic tells what it is doing without knowing
-// whether a person, a log file or nobody is watching. Package console draws it;
-// tests use [Discard].
+// Package progress lets the logic report what it is doing, whether a person, a log
+// file or nobody is watching. Package console draws it; tests use [Discard].
 package progress
 
 // A Reporter is told of each piece of work. It is safe for concurrent use, as

@@ -1,7 +1,6 @@
-// Package publish makes releases of berth: it builds all that a cluster of
-// berth's runs and berth itself, for every platform, describes and signs it, and
-// pushes it to a registry, where package prebuilt finds it. The command is
-// cmd/release.
+// Package publish makes releases of berth: it builds berth and everything that berth's
+// clusters run, for every platform, adds SBOMs and provenance, signs it, and pushes it
+// to a registry, where package prebuilt finds it. The command is cmd/release.
 package publish
 
 import (

@@ -1,9 +1,9 @@
-// Package rehearsal tries a release on a copy of yesterday's environment before it
-// touches today's: the newest verified backup in a namespace of its own, which nothing
-// may leave. The new image's release command runs there, and then both images, the new
-// one and the one that serves; what they do is measured and judged (judge.go).
+// Package rehearsal tries a release on a copy of an environment before it touches the
+// real one. It restores the newest verified backup into an isolated namespace, runs the
+// new image's release command there, and then starts both the new image and the present
+// one. It measures and judges what they do (judge.go).
 //
-// The environment itself is read only: what serves there, its Secrets, its log.
+// The environment itself is only read: its deployed objects, its Secrets, its log.
 package rehearsal
 
 import (

@@ -1,14 +1,14 @@
-// Package release deploys the application to an environment of a cluster and
-// takes it back again. An environment is a namespace of its name with one Helm
-// release in it, named as the application.
+// Package release deploys the application to an environment of a cluster, and rolls
+// back. An environment is a namespace with its name. It has one Helm release with the
+// application's name.
 //
-// What Helm leaves open is what this package is for: only one deploy at a time,
-// the Secrets that the chart expects (secrets.go), waiting until the new
-// revision really serves and saying why it does not (package rollout), and going
-// back to the last one that did (rollback.go).
+// The package adds what Helm does not do: it allows only one deploy at a time, writes
+// the Secrets that the chart expects (secrets.go), waits until the new revision really
+// serves or says why it does not (package rollout), and rolls back to the last one that
+// served (rollback.go).
 //
-// Everything goes through the [provider.Cluster] that New is given. Neither the
-// caller's kubeconfig nor any HELM_ variable is looked at.
+// It uses only the [provider.Cluster] that New gets. The caller's kubeconfig and HELM_
+// variables are ignored.
 package release
 
 import (

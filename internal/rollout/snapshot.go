@@ -1,12 +1,12 @@
 // Package rollout tells whether the workloads of a namespace serve, waits until
 // they do, and says why they do not.
 //
-// What it sees is a [Snapshot] (snapshot.go). A pod's state becomes a [Reason]
-// (reason.go), a workload's a list of them (reasons.go); which of those end a
-// rollout, and which may still pass, grace.go tells. [Rollout] waits (wait.go).
-// [Explain] collects the evidence of a rollout that failed (evidence.go).
+// A [Snapshot] (snapshot.go) is what it sees. A pod's state becomes a [Reason]
+// (reason.go), a workload's a list of them (reasons.go). grace.go decides which of
+// them end a rollout, and which may still pass. [Rollout] waits (wait.go).
+// [Explain] collects the evidence of a failed rollout (evidence.go).
 //
-// It knows Kubernetes alone: neither Helm nor berth.yaml.
+// It knows only Kubernetes, neither Helm nor berth.yaml.
 package rollout
 
 import (

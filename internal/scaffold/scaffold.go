@@ -1,16 +1,15 @@
-// Package scaffold writes the first berth.yaml of an application from what its
-// folder holds already: a Dockerfile, a Procfile, a compose.yaml, an app.json,
-// a .env or the sample of one.
+// Package scaffold writes the first berth.yaml of an application from the files in its
+// folder: a Dockerfile, a Procfile, a compose.yaml, an app.json, a .env or its sample.
 //
-// Each of these files has a reader of its own. It puts what it understands into
-// one [Draft], and says in a note what it could not carry over, and why. What a
-// reader finds set already it leaves alone: the order of the readers in [Read]
-// is that of how much their files say about production. Then settle.go makes
-// the draft one that package config accepts, and render.go writes it.
+// Each of these files has its own reader. The reader puts what it understands into
+// one [Draft], and notes what it could not carry over, and why. It does not change what
+// an earlier reader has set; [Read] begins with the files that say most about
+// production. Then settle.go completes the draft so that package config accepts it, and
+// render.go writes it.
 //
-// The files may be anybody's. Nothing of them is run, values of a .env are
-// never written anywhere, and no file outside of the folder is read but those
-// that compose.yaml includes.
+// The files may come from anybody. Nothing in them is run, values of a .env are never
+// written anywhere, and no file outside of the folder is read except those that
+// compose.yaml includes.
 package scaffold
 
 import (

@@ -1,12 +1,11 @@
 // Package session opens sessions in the pods of an environment: a command in a
 // pod of its own or in one that runs, psql, and ports of pods on this machine.
 //
-// A pod of its own (pod.go) begins as one that only waits (hold.go), and every
-// command is executed in it, as it would be in a running pod. So nothing that a
-// program writes is lost before somebody listens, nothing of it gets into the
-// pod's log, any image will do, also one without a shell, and the pod ends with
-// its session: the program that waits does so on a connection that ends with
-// this process, however that does.
+// A new pod (pod.go) starts with a program that only waits (hold.go), and the command is
+// executed in it as in any running pod. So no output is lost before somebody listens,
+// none gets into the pod's log, and any image will do, even one without a shell. The
+// pod ends with its session, because the waiting program reads from a connection that
+// ends with this process.
 package session
 
 import (

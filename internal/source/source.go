@@ -1,9 +1,8 @@
-// Package source finds berth's own source tree. What berth runs besides the
-// application is built from it: Kubernetes from kube/, the platform's images
-// from images/.
+// Package source finds berth's own source tree, from which Kubernetes (kube/) and the
+// platform's images (images/) are built.
 //
-// A berth that is worked on finds the tree beside it. One that was installed
-// carries its source along, and unpacks it on the machine where it is needed.
+// In a clone of the repository the tree is beside the command. An installed command
+// contains its source, and unpacks it where it is needed.
 package source
 
 import (

@@ -1,6 +1,5 @@
-// Package traffic reads what berth's ingress has counted of the requests to an
-// environment: how each endpoint answers. See internal/ingress/controller for the
-// counters.
+// Package traffic reads the counters of berth's ingress: how each endpoint of an
+// environment answers. See internal/ingress/controller for the counters.
 //
 // It reaches the ingress' pods through the API server, so that the counters need no
 // address of their own.

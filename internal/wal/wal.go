@@ -1,24 +1,24 @@
 // Package wal keeps the write-ahead log of a PostgreSQL server in a bucket as it is
 // written, and brings a database back to a moment.
 //
-// A [Stream] runs PostgreSQL's pg_receivewal on a replication slot. It ships complete
-// segments, and of the one that is being filled about every second what has come
-// since: a piece. [Archive.Base] is pg_basebackup into the bucket. From a base on, the
-// segments that are there without a gap make a [Window]: any moment in it can be
-// reached. [Archive.Replay] does so in a scratch server, and [Archive.Moment] makes an
-// ordinary backup of what that one holds, which package backup restores like any other.
+// A [Stream] runs PostgreSQL's pg_receivewal on a replication slot. It uploads complete
+// segments, and about every second a piece of the segment that is being filled.
+// [Archive.Base] runs pg_basebackup into the bucket. A base and the segments after it,
+// up to the first gap, make a [Window]: any moment in it can be restored.
+// [Archive.Replay] replays the log in a scratch server, and [Archive.Moment] makes an
+// ordinary backup of that server, which package backup restores like any other.
 //
-// The log of one server on one timeline is a [Chain]; a new server begins a new one.
+// The log of one server on one timeline is a [Chain]; a new server starts a new one.
 // The objects of a chain lie beside the backups, below wal/<system identifier>-<timeline>/:
 //
-//	base-<id>.json             what a base is of
+//	base-<id>.json             a base's server, start and end
 //	base-<id>.tar.zst[.age]    pg_basebackup's tar, its backup_manifest inside
-//	base-<id>.verified.json    what replaying it to the end gave
+//	base-<id>.verified.json    the result of replaying it to the end
 //	<segment>.zst[.age]        a segment
 //	<segment>.<offset>.zst[.age]  a piece of one that was not complete yet
 //	stream.json                how far the stream is
 //
-// All are sealed as dumps are.
+// All are compressed, and encrypted if dumps are.
 package wal
 
 import (

@@ -1,16 +1,14 @@
-// Package watch is the eye on a cluster that runs in it: one small pod that tells
-// people, in a chat or by mail, of what broke and stays broken, and when it has
-// healed.
+// Package watch runs in a small pod in the cluster and tells people, in a chat or by
+// mail, when something breaks and stays broken, and when it has healed.
 //
-// What it knows comes from informers (cluster.go) and, for what the API server
-// does not have, from looks every now and then (look.go). Both make a [World].
-// [Judge] is a pure function from a World to what is wrong in it, one [Problem]
-// for one cause (judge*.go). A [Ledger] keeps which of those have lasted long
-// enough to be told, and which were (ledger.go). Messages (message.go) carry the
-// deploy's own diagnosis, of package rollout, and leave by an alert.Outbox. Ledger
-// and outbox survive the pod in a ConfigMap (state.go).
+// It learns from informers (cluster.go) and, for what the API server does not have,
+// by polling (look.go). Both make a [World]. [Judge] is a pure function from a World to
+// a list of problems, one [Problem] for each cause (judge*.go). A [Ledger] records which
+// problems have lasted long enough to be reported, and which were (ledger.go). Messages
+// (message.go) have the diagnosis of package rollout, and leave by an alert.Outbox.
+// Ledger and outbox survive the pod in a ConfigMap (state.go).
 //
-// It may read, and write nothing but that ConfigMap. It may not read Secrets.
+// It writes nothing except that ConfigMap, and cannot read Secrets.
 package watch
 
 import (

@@ -1,13 +1,12 @@
 // Package digitalocean is the provider that makes a cluster at DigitalOcean:
 // Kubernetes (DOKS), a Space for backups and logs, and what belongs to them.
 //
-// Terraform describes and changes them, by the module in terraform/digitalocean.
-// This package drives it, and does what Terraform cannot say: it finds what a
-// run that died has left, refuses plans that would lose data, gives nodes
-// another size without replacing the cluster, and removes the load balancers
-// and volumes that Kubernetes has made.
+// The Terraform module in terraform/digitalocean describes and changes them. This
+// package runs it, and does what Terraform cannot do: it finds what an interrupted
+// run has left, refuses plans that would lose data, resizes nodes without replacing
+// the cluster, and removes the load balancers and volumes that Kubernetes has made.
 //
-// All that is needed to use a cluster, as for a deploy, is a token: it is found
+// To use a cluster, for example for a deploy, a token is enough: the cluster is found
 // by its name. Only Init, Scale and Destroy need Terraform and its state.
 package digitalocean
 

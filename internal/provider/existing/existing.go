@@ -1,7 +1,7 @@
-// Package existing is the provider for a cluster that is there already: any
-// kubeconfig, any S3 bucket, any registry. It makes nothing, so it checks
-// instead: that the cluster has what berth needs, and on every command that it
-// is still the same cluster.
+// Package existing is the provider for a cluster that you have already: any
+// kubeconfig, any S3 bucket, any registry. It makes nothing. Instead it checks that
+// the cluster has what berth needs, and on every command that it is still the same
+// cluster.
 package existing
 
 import (

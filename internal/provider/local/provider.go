@@ -3,10 +3,9 @@
 //
 // The control plane, DNS, the bucket, the registry and each node's containerd
 // and kubelet are processes that package supervisor keeps running. All nodes share this
-// machine's network, which makes the network between pods a matter of routes
-// that the kernel has anyway. Everything that must survive is below one state
-// folder, everything else can be made again, and stopping leaves the machine's
-// own settings as they were.
+// machine's network, so the network between pods needs only routes that the kernel
+// has anyway. Everything that must survive is below one state folder, everything else
+// can be made again, and stopping restores the machine's own settings.
 package local
 
 import (

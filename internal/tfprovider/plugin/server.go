@@ -1,9 +1,9 @@
-// Package plugin stands in for the Terraform provider plugin
-// digitalocean/digitalocean, where the real one cannot be downloaded. It has the
-// real one's schema, for the resources that berth's configuration uses, and its
-// known behaviour, the awkward parts above all: what replaces a cluster, what a
-// time-out leaves behind, what an import does not find out. It talks to the API
-// through godo as the real one does, so it works on the real API as well.
+// Package plugin replaces the Terraform provider plugin digitalocean/digitalocean in
+// tests, where the real one cannot be downloaded. It has the real schema of the
+// resources that berth's configuration uses, and the real behaviour, above all the
+// awkward parts: which changes replace a cluster, what a time-out leaves behind, what an
+// import does not find. It talks to the API through godo as the real one does, so it
+// works on the real API as well.
 package plugin
 
 import (

@@ -1,6 +1,6 @@
-// Package scope says which scopes a token of DigitalOcean's needs for which
-// request, and which berth needs for what. Its table is the only one: errors name
-// which scopes a token is missing, the tests' account refuses by it, and
+// Package scope has the scopes that a DigitalOcean token needs for each request, and
+// those that berth needs for each feature. There is only this table: errors name
+// missing scopes by it, the tests' account refuses requests by it, and
 // docs/digitalocean.md is checked against it.
 package scope
 

@@ -1,13 +1,12 @@
-// Package supervisor keeps the processes of a local cluster running where there
-// may be no systemd: it starts what is wanted, restarts what dies, and writes
-// each part's output to a file of its own.
+// Package supervisor keeps the processes ("parts") of a local cluster running, on
+// machines without systemd too. It starts parts, restarts those that die, and writes
+// the output of each to its own file.
 //
-// The wanted parts are a file, spec.json, that [Apply] replaces and the
-// supervisor follows. Parts are recorded by process id and start time, so a
-// supervisor that is started again adopts what is running: the death of a
-// supervisor disturbs nothing. A second supervisor waits on the first one's
-// lock and takes over within milliseconds; the active one keeps such a standby
-// at hand. Killing either heals.
+// The wanted parts are in a file, spec.json, which [Apply] replaces and the
+// supervisor watches. Parts are recorded by process id and start time, so a
+// restarted supervisor adopts the running ones, and its death disturbs nothing. The
+// active supervisor keeps a standby, which waits for the first one's lock and takes
+// over within milliseconds. After either is killed, there are two again.
 package supervisor
 
 import (
