@@ -22,11 +22,11 @@ type Parser struct {
 // Line is a parsed record. It is valid until its parser reads the next one.
 type Line struct {
 	Message string
-		// Level is the program's word for it, or "" if that is not known.
+	// Level is the program's word for it, or "" if that is not known.
 	Level string
 
 	object *fastjson.Object
-		// message and level are their positions in the object, or -1.
+	// message and level are their positions in the object, or -1.
 	message, level int
 }
 

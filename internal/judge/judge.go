@@ -99,7 +99,7 @@ type Worse struct {
 	// Was and Is say how the revision before answered and how this one does, as
 	// "12 of 240 requests (5.0 %)".
 	Was, Is string
-		// What is what those requests have in common: "answered 5xx".
+	// What is what those requests have in common: "answered 5xx".
 	What string
 }
 
