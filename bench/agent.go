@@ -50,7 +50,7 @@ func measureAgent(ctx context.Context, options options, kubeconfig string) (err 
 	if len(agents) == 0 {
 		return fault.WithHint(errors.New("there is no log agent on this machine"), "It takes the cluster of this machine: make up")
 	}
-	// Those of this machine, of which this process may have been left a part.
+	// Those of this machine; this process may be allowed only some of them.
 	var all unix.CPUSet
 	if err := unix.SchedGetaffinity(1, &all); err != nil {
 		return fmt.Errorf("ask for the machine's processors: %w", err)

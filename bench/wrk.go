@@ -58,7 +58,7 @@ func wrk(ctx context.Context, options options, base string, load load) (figures,
 	return parseWrk(string(output))
 }
 
-// inMemory makes a file of which nothing is left, however this process ends.
+// inMemory makes a file in memory, which is gone when this process ends.
 func inMemory(text string) (*os.File, error) {
 	number, err := unix.MemfdCreate("script", unix.MFD_CLOEXEC)
 	if err != nil {

@@ -156,8 +156,8 @@ func lower(name []byte, into *[longestName]byte) []byte {
 	return into[:len(name)]
 }
 
-// Members visits what is neither message nor level, in the order in which the
-// program wrote it. A value is good as long as the line.
+// Members visits the members that are neither message nor level, in the order in
+// which the program wrote them. A value is valid as long as the line.
 func (l *Line) Members(visit func(key []byte, v *fastjson.Value)) {
 	if l.object == nil {
 		return

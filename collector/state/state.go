@@ -139,7 +139,7 @@ func examine(ctx context.Context, path string) error {
 		return fmt.Errorf("it could not be read within %v", patience)
 	}
 	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGKILL {
-		return nil // for want of memory, maybe
+		return nil // out of memory, maybe
 	}
 	first, _, _ := strings.Cut(said.String(), "\n")
 	const longest = 200

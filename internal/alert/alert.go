@@ -148,7 +148,7 @@ func isSet(query url.Values, key string) bool {
 	return false
 }
 
-// Message is what one destination is sent.
+// Message is the text for one destination.
 type Message struct {
 	// Title says it in one line, Text has the rest.
 	Title, Text string

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A Letter is a message on its way.
+// A Letter is a message that waits to be delivered.
 type Letter struct {
 	Message
 	Written time.Time
@@ -75,8 +75,7 @@ func (o *Outbox) prepare() {
 	}
 }
 
-// Add puts a message on its way. Send them with [Outbox.Wake], once they are
-// saved.
+// Add queues a message. Once the queue is saved, send it with [Outbox.Wake].
 func (o *Outbox) Add(m Message, now time.Time) {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()

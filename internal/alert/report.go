@@ -2,7 +2,7 @@ package alert
 
 import "time"
 
-// A Report is what the watch of a cluster sees, as it answers berth.
+// A Report is the watch's view of its cluster, as it answers berth.
 type Report struct {
 	// Problems are those that were told and have not healed, the oldest first,
 	// and Suspected those that have not lasted long enough to be told.

@@ -29,10 +29,10 @@ const (
 // nobody is what the addresses of [Email] end with: a name that never exists (RFC 6761).
 const nobody = "@example.invalid"
 
-// Masks say what stands in columns, table.column of the schema public or
-// schema.table.column, in place of what is there: [Email] for an address that nobody
-// has, [Null] for NULL, and any other text for itself. What is NULL stays NULL. Where
-// values must be unique they stay so, and equal addresses stay equal in all columns.
+// Masks are the masks of columns, by table.column of the schema public or
+// schema.table.column: [Email] for an address that does not exist, [Null] for NULL,
+// and any other text for itself. NULL stays NULL. Unique values stay unique, and
+// equal addresses stay equal in all columns.
 type Masks map[string]string
 
 // A Result says what Apply has done.
@@ -55,9 +55,9 @@ type column struct {
 func (c column) relation() string { return pgx.Identifier{c.schema, c.table}.Sanitize() }
 func (c column) quoted() string   { return pgx.Identifier{c.column}.Sanitize() }
 
-// Apply masks a database, which nobody else is connected to, as its superuser. It fails
-// with [*Found] where what was masked is somewhere else too; the database is then not
-// fit to be used.
+// Apply masks a database, as its superuser; nobody else may be connected to it. It
+// fails with [*Found] when a masked value is somewhere else too. The database must
+// not be used then.
 func Apply(ctx context.Context, c *pgx.Conn, masks Masks) (*Result, error) {
 	var columns []column
 	var unknown []error

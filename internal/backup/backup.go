@@ -74,13 +74,13 @@ type Job struct {
 	Now func() time.Time
 }
 
-// Hints are the commands that the job's user is told of.
+// Hints are commands that errors suggest to the job's user.
 type Hints struct {
 	// List shows what backups there are, Run makes one.
 	List, Run string
 }
 
-// Name is what the database is called.
+// Name is the database's name.
 func (j *Job) Name() string {
 	if j.File != "" {
 		return filepath.Base(j.File)
@@ -106,7 +106,7 @@ var (
 // machines may begin in the same second. They fit into names of databases.
 var validID = regexp.MustCompile(`^\d{8}_\d{6}_[0-9a-f]{4}$`)
 
-// NewID names what is made now.
+// NewID returns the ID of a backup that is made now.
 func NewID(now time.Time) string {
 	random := make([]byte, 2)
 	_, _ = rand.Read(random) // never fails, says its documentation
@@ -190,7 +190,8 @@ func (j *Job) Find(ctx context.Context, id string) (*Entry, error) {
 	return j.find(ctx, id, Entry.OK, func(e Entry) bool { return !e.Damaged() })
 }
 
-// Latest does so, but takes the newest that is not known to be damaged.
+// Latest returns the same as Find, but without an ID the newest backup that is not
+// known to be damaged.
 func (j *Job) Latest(ctx context.Context, id string) (*Entry, error) {
 	return j.find(ctx, id, func(e Entry) bool { return !e.Damaged() })
 }
@@ -254,7 +255,7 @@ func (j *Job) entry(ctx context.Context, id string, verified bool) (*Entry, erro
 	return entry, nil
 }
 
-// State says in a word what is known of the backup.
+// State is the state of the backup in a word.
 func (e Entry) State() string {
 	switch {
 	case e.OK():

@@ -9,10 +9,10 @@ import (
 	"berth/internal/fault"
 )
 
-// Check tells whether backups of the database can be made and verified here,
-// and makes none: for when they are set up, rather than at night. What a backup
-// would leave out it returns as warnings. Where verify is false, nobody verifies
-// here.
+// Check tests whether backups of the database can be made and verified here,
+// without making one, so that a problem shows when backups are set up and not at
+// night. It returns as warnings what a backup would leave out. Pass verify as false
+// if backups are not verified here.
 func (j *Job) Check(ctx context.Context, verify bool) (warnings []string, err error) {
 	if _, err := j.list(ctx); err != nil {
 		return nil, err

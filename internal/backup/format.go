@@ -9,8 +9,8 @@ import (
 	"berth/internal/fault"
 )
 
-// A Format is what a dump is written in. In manifests of before there were
-// several, it is missing and means [Plain].
+// A Format is the format of a dump. Manifests from before there were several do not
+// have it; then it is [Plain].
 type Format string
 
 const (

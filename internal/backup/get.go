@@ -28,7 +28,7 @@ func (j *Job) Get(ctx context.Context, id string, w io.Writer) error {
 	return nil
 }
 
-// GetFile does so into a file, which appears when it is whole.
+// GetFile writes the same into a file, which appears when it is complete.
 func (j *Job) GetFile(ctx context.Context, id, path string) error {
 	file, err := os.CreateTemp(filepath.Dir(path), ".backup-")
 	if err != nil {

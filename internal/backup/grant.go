@@ -127,9 +127,9 @@ func (d *Database) DropSlot(ctx context.Context, name string) error {
 	}
 }
 
-// Verifier is what the server keeps of a password (RFC 5803) and takes in its
-// place in CREATE ROLE. Made on this side, it lets the password itself reach
-// neither the server nor its log.
+// Verifier returns what the server stores of a password (RFC 5803). CREATE ROLE
+// accepts it in place of the password, which then reaches neither the server nor
+// its log.
 func Verifier(password string) (string, error) {
 	const iterations = 4096 // as PostgreSQL's own
 	salt := make([]byte, 16)

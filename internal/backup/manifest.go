@@ -54,7 +54,7 @@ type Object struct {
 	PlainBytes int64 `json:"plainBytes"`
 }
 
-// Contents is what a dump holds, as [scanner] reads it from SQL.
+// Contents are the tables of a dump, as [scanner] reads them from SQL.
 type Contents struct {
 	// Tables are by qualified name, quoted where SQL wants it.
 	Tables map[string]Table `json:"tables"`
@@ -114,7 +114,7 @@ func (c Contents) differences(got Contents) error {
 	return errors.Join(all...)
 }
 
-// A Verification is what restoring a backup gave.
+// A Verification is the result of restoring a backup.
 type Verification struct {
 	ID   string    `json:"id"`
 	OK   bool      `json:"ok"`

@@ -28,11 +28,11 @@ type Moved struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// Move brings the database to another server, most often of a newer version: its
-// roles, with their passwords, and what it holds, by way of a backup in the bucket that
-// is restored there and compared. What the other server had under its name goes, so a
-// move can be made again. The database itself is as it was; what is written to it
-// meanwhile stays behind. Both are entered as a superuser.
+// Move copies the database to another server, usually of a newer version: its roles
+// with their passwords, and its data, by a backup in the bucket that is restored
+// there and compared. A database of its name on the other server is replaced, so a
+// move can be repeated. The database itself does not change; what is written to it
+// meanwhile is not copied. Both servers are entered as a superuser.
 func (j *Job) Move(ctx context.Context, to *Database) (*Moved, error) {
 	started := j.Now()
 	moved := &Moved{}

@@ -12,9 +12,8 @@ import (
 	"berth/internal/fault"
 )
 
-// DatabaseInfo is what a new database needs to be like the one that was dumped:
-// all that "pg_dump --create" writes and the dump itself does not hold. SQLite's are
-// nothing but a file, and have a name and a size.
+// DatabaseInfo are the properties of a database that a dump does not contain: all
+// that "pg_dump --create" writes. A SQLite database has only a name and a size.
 type DatabaseInfo struct {
 	Name     string `json:"name"`
 	Owner    string `json:"owner,omitempty"`

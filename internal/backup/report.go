@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// A Report is what one scheduled run has come to.
+// A Report is the result of one scheduled run.
 type Report struct {
 	Started  time.Time
 	Finished time.Time
@@ -32,9 +32,9 @@ type Report struct {
 	Err, PruneErr error
 }
 
-// Cycle is the scheduled run: a backup, its verification unless verify is
-// false, and pruning. A backup that turns out to be damaged does not keep that
-// from going on: what is newer than the newest verified one stays in any case.
+// Cycle is the scheduled run: a backup, its verification unless verify is false,
+// and pruning. It prunes even when the backup turns out to be damaged, because
+// everything newer than the newest verified backup stays in any case.
 func (j *Job) Cycle(ctx context.Context, verify bool, keep Retention) Report {
 	r := Report{Started: j.Now()}
 	if r.Manifest, r.Err = j.Run(ctx); r.Err == nil && verify {
@@ -70,9 +70,9 @@ func (r *Report) look(ctx context.Context, j *Job) {
 	r.LastBackup, r.LastVerified = &made, &verified
 }
 
-// Metrics is the report in the text format of Prometheus. When a last success was
-// is among them after a failure, too, so that an alert on its age goes off; 0 stands
-// for never.
+// Metrics is the report in the text format of Prometheus. The time of the last
+// success is included after a failure too, so that an alert on its age fires; 0
+// means never.
 func (r Report) Metrics() []byte {
 	var b bytes.Buffer
 	gauge := func(name, help string, value float64) {
@@ -109,9 +109,9 @@ func (r Report) Metrics() []byte {
 	return b.Bytes()
 }
 
-// WriteMetrics brings a file of metrics up to date, for a collector of text files.
-// What the report does not know stays as it was: an alert on the age of the last
-// success must not lose it with a bucket that is away.
+// WriteMetrics updates a file of metrics for a textfile collector. Values that the
+// report does not have stay as they were, so that an alert on the age of the last
+// success still works when the bucket is away.
 func (r Report) WriteMetrics(path string) error {
 	file, err := os.CreateTemp(filepath.Dir(path), ".metrics-")
 	if err != nil {
@@ -161,7 +161,7 @@ func (r Report) PushMetrics(ctx context.Context, gateway, database string) error
 	return nil
 }
 
-// Notify tells of a failure to a webhook that takes Slack's JSON.
+// Notify reports a failure to a webhook that accepts Slack's JSON.
 func (r Report) Notify(ctx context.Context, webhook, database string) error {
 	text := fmt.Sprintf("Backup of %s failed: %v", database, r.Err)
 	if m := r.Manifest; m != nil {

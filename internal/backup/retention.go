@@ -97,7 +97,7 @@ func isoWeek(t time.Time) string {
 	return fmt.Sprintf("%d-W%02d", year, week)
 }
 
-// Pruned is what Prune has removed.
+// Pruned lists what Prune has removed.
 type Pruned struct {
 	Backups []string `json:"backups"`
 	// Orphans are objects that no manifest counts.

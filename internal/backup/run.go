@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Run makes a backup. What fails on the way leaves nothing that counts, and
-// earlier backups as they are.
+// Run makes a backup. If it fails, it leaves nothing that counts as a backup, and
+// does not change earlier ones.
 func (j *Job) Run(ctx context.Context) (*Manifest, error) {
 	started := j.Now()
 	m := &Manifest{ID: NewID(started), Tool: "backup " + Version, Started: started.UTC(), Moment: j.Moment, Recipients: j.RecipientNames}

@@ -57,7 +57,7 @@ type Digest struct {
 	sum  uint64
 }
 
-// Add counts a row in.
+// Add adds a row to the digest.
 func (d *Digest) Add(row []byte) {
 	d.rows++
 	d.sum += xxhash.Sum64(row)

@@ -20,8 +20,8 @@ import (
 	"berth/internal/fault"
 )
 
-// Scratch is a PostgreSQL that lives for one verification, in a folder
-// that nobody else enters. It listens on a Unix socket there and nowhere else.
+// Scratch is a PostgreSQL server for one verification, in a private folder. It
+// listens only on a Unix socket there.
 type Scratch struct {
 	// Folder is its own; Database is its database postgres.
 	Folder   string
@@ -181,7 +181,7 @@ func (s *Scratch) Start(ctx context.Context, data, role string, settings ...stri
 
 func (s *Scratch) logFile() string { return filepath.Join(s.Folder, "log") }
 
-// Log is what the server has said.
+// Log is the server's log.
 func (s *Scratch) Log() string {
 	text, _ := os.ReadFile(s.logFile()) // Without it nothing was said.
 	return string(text)
@@ -228,7 +228,7 @@ func (s *Scratch) wait(ctx context.Context) error {
 	}
 }
 
-// Explain adds a hint when the scratch folder's disk is what was too small.
+// Explain adds a hint to an error if the scratch folder's disk was too small.
 func (s *Scratch) Explain(err error) error {
 	if full := "No space left on device"; strings.Contains(err.Error(), full) || strings.Contains(s.Log(), full) {
 		return fault.WithHint(fmt.Errorf("the scratch folder's disk is full: %w", err), "verification needs a larger folder: about 1.5 times the size of the database")

@@ -18,7 +18,8 @@ import (
 	"berth/internal/fault"
 )
 
-// SealedName is what a file is called once it is sealed.
+// SealedName returns the name of a file once it is sealed, that is compressed and
+// possibly encrypted.
 func (j *Job) SealedName(name string) string {
 	if len(j.Recipients) > 0 {
 		return name + ".zst.age"
@@ -175,7 +176,7 @@ func (r *judged) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// SealBytes seals what is small enough to hold.
+// SealBytes seals data that is small enough for memory.
 func (j *Job) SealBytes(data []byte) ([]byte, error) {
 	var out bytes.Buffer
 	w, err := j.seal(&out)

@@ -11,10 +11,10 @@ import (
 	"berth/internal/fault"
 )
 
-// Verify restores a backup into a PostgreSQL of its own, dumps what came out
-// and compares; one of SQLite it reads and compares. The result stands beside the manifest; a backup that turns out
-// to be damaged is marked so, and returned with an error. Whatever else goes
-// wrong says nothing of the backup and changes nothing.
+// Verify restores a backup into a PostgreSQL of its own, dumps the result and
+// compares. A SQLite backup is read and compared. The result is stored beside the
+// manifest. A damaged backup is marked so and returned with an error. Any other
+// failure says nothing about the backup and changes nothing.
 func (j *Job) Verify(ctx context.Context, id string) (*Verification, error) {
 	entry, err := j.Latest(ctx, id)
 	if err != nil {

@@ -124,7 +124,7 @@ func (p *Page) Is(t *testing.T, what, script string) {
 	}
 }
 
-// Text is what a script gives.
+// Text returns the result of a script as text.
 func (p *Page) Text(t *testing.T, script string) string {
 	t.Helper()
 	return do(t, p, script, chromedp.Evaluate[string](script))

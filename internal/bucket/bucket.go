@@ -44,7 +44,7 @@ type Options struct {
 	Hints   Hints
 }
 
-// Hints are what the caller's user is told to do.
+// Hints are what errors tell the user to do.
 type Hints struct {
 	// Keys is for keys that are not set or not accepted; Denied for accepted ones
 	// that may not do what was asked, and is Keys where empty.
@@ -53,7 +53,7 @@ type Hints struct {
 	Name, Endpoint string
 }
 
-// A Bucket is one bucket, or what is below a prefix in it.
+// A Bucket is a bucket, or the part of it below a prefix.
 type Bucket struct {
 	core    *minio.Core
 	options Options

@@ -10,9 +10,8 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// Open returns a stream of an object. A connection that breaks, or brings nothing
-// for long, is replaced by another one from where it was; whether all that came is
-// what was put there, a checksum must tell.
+// Open returns a stream of an object. If the connection breaks or stalls, another
+// one continues where it stopped. The caller has to compare a checksum.
 func (b *Bucket) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 	d := &download{ctx: ctx, bucket: b, name: name}
 	err := b.retry(ctx, "get "+name, 0, func(context.Context) error { return d.open() })

@@ -34,8 +34,8 @@ type ListOptions struct {
 	Recursive bool
 }
 
-// List lists objects in the order of their names. A page that fails is asked for
-// again, from where the listing was.
+// List lists objects in the order of their names. If a page fails, it is requested
+// again.
 func (b *Bucket) List(ctx context.Context, o ListOptions) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		after := ""
@@ -92,7 +92,7 @@ func within[T any](ctx context.Context, call func() (T, error)) (T, error) {
 	}
 }
 
-// Put writes a small object, in place of one of that name.
+// Put writes a small object, and replaces one of that name.
 func (b *Bucket) Put(ctx context.Context, name string, data []byte) error {
 	return b.put(ctx, name, data, minio.PutObjectOptions{})
 }
@@ -209,7 +209,7 @@ func (b *Bucket) Make(ctx context.Context, region string) error {
 	return err
 }
 
-// EnableVersioning has the bucket keep what is replaced or deleted.
+// EnableVersioning makes the bucket keep replaced and deleted objects.
 func (b *Bucket) EnableVersioning(ctx context.Context) error {
 	return b.retry(ctx, "keep versions in bucket "+b.options.Name, 0, func(ctx context.Context) error {
 		return b.core.EnableVersioning(ctx, b.options.Name)

@@ -34,7 +34,7 @@ func partSize(expected, least int64) int64 {
 	return max((size+step-1)/step*step, least)
 }
 
-// Upload is an object on its way into the bucket. It appears there when
+// Upload is an object that is being uploaded. It appears in the bucket when
 // [Upload.Complete] returns, or not at all.
 type Upload struct {
 	bucket *Bucket

@@ -28,8 +28,8 @@ type Build struct {
 	Platform string `yaml:"platform"`
 }
 
-// Command is what a container runs, in the place of its image's ENTRYPOINT and
-// CMD: a list as it stands. A text is run by a shell, which the image must have.
+// Command replaces the ENTRYPOINT and CMD of a container's image. A list is run as
+// it is. A string is run by a shell, which the image must have.
 type Command []string
 
 // UnmarshalYAML makes a shell's command of a text.
@@ -136,7 +136,8 @@ func (Writable) scalar(node *yaml.Node) string {
 // All reports whether the whole root file system is writable.
 func (w Writable) All() bool { return w == nil || slices.Contains(w, Root) }
 
-// Release is what runs once for each release, before any of its pods.
+// Release is the command that runs once for each new revision, before any of its
+// pods.
 type Release struct {
 	Command Command `yaml:"command"`
 	// Timeout is how long it may take.
@@ -206,8 +207,8 @@ func (d Duration) Seconds() int { return int(time.Duration(d) / time.Second) }
 
 func (d Duration) String() string { return time.Duration(d).String() }
 
-// Judge is how long the answers of a new revision are looked at after it serves; 0
-// where berth.yaml says nothing, and negative for never.
+// Judge is how long the answers of a new revision are judged after it serves; 0 if
+// berth.yaml does not say, and negative for never.
 type Judge time.Duration
 
 // How long a judging takes: less sees too little, more nobody waits for.
@@ -235,8 +236,8 @@ func (j *Judge) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*time.Duration)(j))
 }
 
-// JudgeOf returns how long the answers of an environment's new revision are looked
-// at; 0 for not at all.
+// JudgeOf returns how long the answers of an environment's new revision are judged;
+// 0 for not at all.
 func (c *Config) JudgeOf(environment string) time.Duration {
 	own := c.Environments[environment].Judge
 	if own == 0 {
@@ -302,8 +303,8 @@ func (c *Config) HealthHost(environment string) string {
 	return ""
 }
 
-// HostBelow returns a name that a host of berth.yaml stands for: itself, or
-// one below a wildcard.
+// HostBelow returns a name for a host of berth.yaml: the host itself, or a name
+// below a wildcard.
 func HostBelow(host string) string {
 	if rest, wildcard := strings.CutPrefix(host, "*."); wildcard {
 		return "www." + rest

@@ -34,7 +34,7 @@ type Keep struct {
 	Monthly int `yaml:"monthly"`
 }
 
-// Never is the schedule of what is not backed up.
+// Never is the schedule of a database that is not backed up.
 const Never = "never"
 
 // The names in .env of what a backup may need besides the bucket's keys.

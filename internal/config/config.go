@@ -189,8 +189,8 @@ const (
 // Providers are the providers that berth.yaml may name.
 var Providers = []string{"local", "digitalocean", "existing"}
 
-// EnvironmentNames returns the environments in the order of berth.yaml, which
-// is the order to deploy them in: what is tried first stands first.
+// EnvironmentNames returns the environments in the order of berth.yaml, in which
+// they are deployed.
 func (c *Config) EnvironmentNames() []string {
 	if len(c.order) == len(c.Environments) {
 		return slices.Clone(c.order)

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Ignored returns patterns of .dockerignore for berth's own files that are in
-// the context of the application's build: they are for berth alone, hold
-// secrets, and must not make another image when they change. Files of these
-// names elsewhere in the context are the application's.
+// Ignored returns patterns of .dockerignore for berth's own files in the build
+// context of the application: they contain secrets, and a change of them must not
+// make another image. Files of these names elsewhere in the context belong to the
+// application.
 func (c *Config) Ignored() []string {
 	context, err := filepath.EvalSymlinks(c.Path(c.Context))
 	if err != nil {

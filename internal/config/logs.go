@@ -59,8 +59,8 @@ func (c *Config) validateLogs(m *mistakes) {
 	}
 }
 
-// CheckLogSinks returns an error when .env does not say what a sink needs. Only
-// those who install the log agent need it: a deploy by CI has no .env.
+// CheckLogSinks returns an error if .env does not have what a sink needs. Call it
+// only to install the log agent: a deploy by CI has no .env.
 func (c *Config) CheckLogSinks() error {
 	needs := map[string][]string{OTLPSink: {LogsEndpoint, LogsAPIKey}, FramesSink: {LogsEndpoint, LogsAPIKey, LogsSourceID}}
 	for _, sink := range c.Logs.Sinks {

@@ -32,7 +32,7 @@ type Previews struct {
 	Limit int `yaml:"limit"`
 }
 
-// Data is what the database of a preview begins with.
+// Data is what the database of a preview starts with.
 type Data string
 
 // CopiedData is the last verified backup with columns masked; EmptyData is nothing.
@@ -56,8 +56,8 @@ const previewSecrets = "preview"
 // to them.
 func PreviewSecret(name string) string { return OwnSecret(previewSecrets, name) }
 
-// SecretEntry is the entry of .env that a secret is looked for in, besides the
-// environment's own.
+// SecretEntry is the common entry of .env for a secret; the environment's own entry
+// overrides it.
 func (c *Config) SecretEntry(name string) string {
 	if c.preview {
 		return PreviewSecret(name)

@@ -77,7 +77,7 @@ func parseS3cfg(source []byte) (map[string]string, error) {
 	return values, nil
 }
 
-// S3cfg is what a .s3cfg says of a bucket. Its keys are secret.
+// S3cfg are the bucket's settings in a .s3cfg. Its keys are secret.
 type S3cfg struct{ Endpoint, Region, AccessKey, SecretKey string }
 
 // ParseS3cfg reads the source of a .s3cfg.

@@ -2,8 +2,8 @@ package config
 
 import "strings"
 
-// OwnSecret is the entry of .env that holds a secret for one environment alone:
-// PRODUCTION_CONDUIT_SECRET goes before CONDUIT_SECRET in production.
+// OwnSecret is the entry of .env with a secret for one environment: in production,
+// PRODUCTION_CONDUIT_SECRET overrides CONDUIT_SECRET.
 func OwnSecret(environment, name string) string {
 	return strings.ToUpper(strings.ReplaceAll(environment, "-", "_")) + "_" + name
 }

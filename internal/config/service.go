@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// ServiceKinds are the servers that an application can have of its own. The
-// chart "service" knows how each is run.
+// ServiceKinds are the kinds of servers that an application can have for itself.
+// The chart "service" knows how to run each.
 var ServiceKinds = []string{"valkey"}
 
 // serviceVariable is the variable that a client of the kind reads on its own.
@@ -38,7 +38,7 @@ const databaseURL = "DATABASE_URL"
 // databasePassword is a part of [databaseURL] with PostgreSQL.
 const databasePassword = "POSTGRES_PASSWORD"
 
-// passwordVariable holds a service's password, of which its URL is made.
+// passwordVariable is the variable with a service's password, which is part of its URL.
 func passwordVariable(service string) string {
 	return strings.ToUpper(strings.ReplaceAll(service, "-", "_")) + "_PASSWORD"
 }

@@ -7,7 +7,7 @@ import (
 	"berth/internal/fault"
 )
 
-// Size is what one node offers.
+// Size is the capacity of one node.
 type Size struct {
 	CPUs int
 	// Memory in bytes.

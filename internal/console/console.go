@@ -78,7 +78,7 @@ func New(s Streams, environ []string, o Options) *Console {
 // Reporter shows progress on stderr.
 func (c *Console) Reporter() progress.Reporter { return c.reporter }
 
-// Close ends what is still being drawn. Nothing may be reported afterwards.
+// Close finishes drawing. Nothing may be reported afterwards.
 func (c *Console) Close() { c.reporter.close() }
 
 // Print writes lines of a result to stdout, cleaned. Only a command that writes
@@ -101,7 +101,7 @@ func (c *Console) JSON(result any) error {
 	return encoder.Encode(result)
 }
 
-// Error tells why the command failed, and on a line of its own what to do next.
+// Error prints why the command failed, and on a second line what to do.
 func (c *Console) Error(err error) {
 	fmt.Fprintln(c.Err, c.err.bad("error:")+" "+CleanLines(err.Error()))
 	if hint := fault.Hint(err); hint != "" {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// LogLine is one line of somebody's log.
+// LogLine is one line of a pod's log.
 type LogLine struct {
 	Time time.Time
 	Pod  string

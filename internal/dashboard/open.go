@@ -14,11 +14,12 @@ import (
 	"syscall"
 )
 
-// Open opens an address in the browser of the user who called berth. It returns when the
-// browser was asked to; forget removes what it took.
+// Open opens an address in the browser of the user who called berth. It returns
+// once the browser was started; forget removes its temporary files.
 //
-// The command line of a process is no secret on most machines. So the browser is given
-// a file that only its owner can read, which leads to the address.
+// Other users can see the command line of a process on most machines. So the
+// browser is given a file that only its owner can read and that redirects to the
+// address.
 func Open(address string, environ []string) (forget func(), err error) {
 	forget = func() {}
 	program := "xdg-open"

@@ -35,7 +35,7 @@ func Usage(format string, arguments ...any) error {
 	return &usage{fmt.Errorf(format, arguments...)}
 }
 
-// IsUsage reports whether the mistake that err tells of was in the call.
+// IsUsage reports whether err is a mistake in the call.
 func IsUsage(err error) bool {
 	var u *usage
 	return errors.As(err, &u)

@@ -78,8 +78,8 @@ func ask(ctx context.Context, folder string, arguments ...string) (string, error
 	return said, err
 }
 
-// Message returns what a commit of a folder's history says of itself: its author's
-// name, the day, and its message. It is empty where the folder does not know the commit.
+// Message returns a commit's author, day and message. It is empty if the folder
+// does not know the commit.
 func Message(ctx context.Context, folder, commit string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -42,8 +42,8 @@ func (c *connection) ToDiscoveryClient() (discovery.CachedDiscoveryInterface, er
 
 func (c *connection) ToRESTMapper() (meta.RESTMapper, error) { return c.mapper, nil }
 
-// ToRawKubeConfigLoader is asked for the namespace alone. The empty
-// configuration with one override reads no file.
+// ToRawKubeConfigLoader is called only for the namespace. The empty configuration
+// with one override reads no file.
 func (c *connection) ToRawKubeConfigLoader() clientcmd.ClientConfig {
 	return clientcmd.NewDefaultClientConfig(*clientcmdapi.NewConfig(), &clientcmd.ConfigOverrides{
 		Context: clientcmdapi.Context{Namespace: c.namespace},

@@ -95,11 +95,11 @@ func (h *Release) Render(c *chart.Chart, values map[string]any) (string, error) 
 	return rendered.Manifest, nil
 }
 
-// Apply installs the chart, or upgrades what is installed, and waits.
+// Apply installs the chart, or upgrades the installed one, and waits.
 //
-// With an Await of the caller's own Helm is not given ctx: when it is cancelled
-// Helm's action returns while its work goes on in the background. Applying takes
-// seconds; the waiting, which takes minutes, minds its context by itself.
+// With an Await of the caller, Helm does not get ctx: Helm's action would return on
+// cancellation while its work goes on in the background. Applying takes seconds;
+// the waiting, which takes minutes, respects ctx.
 func (h *Release) Apply(ctx context.Context, c *chart.Chart, values map[string]any, installed bool, change Change) error {
 	if err := h.begin(change, 0); err != nil {
 		return err

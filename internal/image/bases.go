@@ -30,10 +30,10 @@ type Base struct {
 	Line int
 }
 
-// Bases returns the images that a build takes from registries: of the stages
-// that its target needs, what they begin with, copy from and mount, and the frontend of a line
-// "# syntax=" that BuildKit does not have itself. A Dockerfile
-// that cannot be read has none: the builder will say what is wrong with it.
+// Bases returns the images that a build pulls from registries: those that the
+// target's stages begin with, copy from and mount, and the frontend of a line "#
+// syntax=" that BuildKit does not have itself. A Dockerfile that cannot be read has
+// none: the builder will report what is wrong with it.
 func Bases(b provider.Build) ([]Base, error) {
 	content, err := os.ReadFile(b.Dockerfile)
 	if err != nil {

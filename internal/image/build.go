@@ -102,9 +102,9 @@ func (b *Builder) Push(ctx context.Context, reference string, r progress.Reporte
 }
 
 // Publish builds an image with whatever builder there is and pushes it to a
-// registry, as "ghcr.io/me"; one of berth's own that a release of berth has
-// built already is copied there. The reference is by digest, so that what is
-// released is what runs, whatever is pushed later.
+// registry, as "ghcr.io/me". One of berth's own images that is prebuilt is copied
+// there instead. The reference is by digest, so the cluster runs exactly what was
+// released.
 func Publish(ctx context.Context, from provider.Build, registry string, r progress.Reporter) (byDigest string, err error) {
 	repository := strings.TrimSuffix(registry, "/") + "/" + from.Name
 	if from.Prebuilt != nil {

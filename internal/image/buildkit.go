@@ -98,7 +98,7 @@ func (k BuildKit) solve(ctx context.Context, from recipe, to Result, step progre
 		return "", status.failure(err)
 	}
 	if len(to.Output) == 0 {
-		return "", nil // of which buildctl writes nothing
+		return "", nil // buildctl prints nothing about it
 	}
 	content, err := os.ReadFile(metadata)
 	if err != nil {

@@ -19,12 +19,11 @@ import (
 	"berth/internal/provider"
 )
 
-// Inputs is a hash of what a build reads of this machine: the Dockerfile, its
-// arguments, and of each file of the context that is not left out its path, mode,
-// size and time of change, by which BuildKit, too, tells whether a file is
-// another. The images that it begins with are not among them, nor, as for BuildKit, the values of
-// secrets. It is empty where the same inputs may make another image: where ADD
-// fetches something.
+// Inputs is a hash of everything that a build reads from this machine: the
+// Dockerfile, its arguments, and the path, mode, size and modification time of each
+// file of the context that is not ignored, as BuildKit compares files. It does not
+// include base images nor, as for BuildKit, the values of secrets. It is empty if
+// the same inputs may make another image, because ADD downloads something.
 func Inputs(b provider.Build) (string, error) {
 	content, err := os.ReadFile(b.Dockerfile)
 	if err != nil {

@@ -27,11 +27,11 @@ import (
 type set map[string]bool
 
 // Needed returns the references of all images that a cluster needs, in any
-// namespace and whichever application they belong to:
+// namespace and for any application:
 //
-//   - those of every workload, also of one that starts nothing at present;
-//   - those of every revision of every Helm release, but for revisions that
-//     failed: nothing goes back to them.
+//   - those of every workload, even if it runs no pods at present;
+//   - those of every revision of every Helm release, except failed revisions:
+//     nothing rolls back to them.
 func Needed(ctx context.Context, client kubernetes.Interface) ([]string, error) {
 	found := set{}
 	for _, add := range []func(context.Context, kubernetes.Interface) error{found.revisions, found.workloads, found.pods} {

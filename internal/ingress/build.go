@@ -12,9 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// Build makes the configuration that serves every Ingress that can be served.
-// What is wrong with one never keeps another out; it is told in the problems,
-// in the order of the Ingresses' age.
+// Build makes the configuration for all valid Ingresses. A bad one never affects
+// others. The problems are in the order of the Ingresses' age.
 func Build(objects Objects, settings Settings) (*Model, []Problem) {
 	b := builder{
 		model:    &Model{Settings: settings, Files: map[string][]byte{}, Endpoints: map[string][]string{}, Certificates: map[string]Certificate{}},

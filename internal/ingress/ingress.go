@@ -23,8 +23,8 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 )
 
-// Objects is what a configuration is made from. The Ingresses are those of the
-// controller's own class; the rest may hold more than they name.
+// Objects are the input of a configuration. The Ingresses are those of the
+// controller's own class; the rest may include objects that they do not name.
 type Objects struct {
 	Ingresses      []*networkingv1.Ingress
 	Services       []*corev1.Service

@@ -30,7 +30,7 @@ type Model struct {
 	Endpoints map[string][]string
 }
 
-// Host is what is served under one host name.
+// Host is the configuration of one host name.
 type Host struct {
 	Name string // "" for any, "*.example.com" for one label more
 
@@ -64,7 +64,7 @@ const (
 	RegexFold              // the same, whatever the case of its letters
 )
 
-// Location is what one path of a host leads to.
+// Location is the configuration of one path of a host.
 type Location struct {
 	Path  string // decoded, beginning with "/"; or a regular expression
 	Match Match

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Settings is what the operator decides, as against what an Ingress says.
+// Settings are the operator's, as opposed to those of an Ingress.
 type Settings struct {
 	// HTTP and HTTPS are the addresses to listen on.
 	HTTP, HTTPS []netip.AddrPort
@@ -102,7 +102,7 @@ func (s Settings) Validate() error {
 	return nil
 }
 
-// StatusSocket is the unix socket on which NGINX answers the controller alone:
+// StatusSocket is the unix socket on which NGINX answers only the controller:
 // /generation, /stub_status and /endpoints.
 func (s Settings) StatusSocket() string { return filepath.Join(s.Dir, "status.sock") }
 

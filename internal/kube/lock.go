@@ -26,7 +26,7 @@ var (
 	ErrLockLost = errors.New("the lock was lost")
 )
 
-// Operator names who is at work, for locks and histories: "mira@laptop".
+// Operator names who runs the command, for locks and histories: "mira@laptop".
 func Operator() string {
 	name := "unknown"
 	if u, err := user.Current(); err == nil {

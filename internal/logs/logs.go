@@ -117,7 +117,7 @@ func (q Query) takesLevel(name string) bool {
 // word is a run of characters that stand in JSON as they do in [Line.Text].
 var word = regexp.MustCompile(`[A-Za-z0-9_-]+`)
 
-// needles are texts of which an archived line has at least one if Grep matches it.
+// needles are texts. An archived line that Grep matches has at least one of them.
 // The empty one, where none is known, is in every line.
 func (q Query) needles() [][]byte {
 	if q.Grep == nil {
@@ -133,8 +133,8 @@ func (q Query) needles() [][]byte {
 	return needles
 }
 
-// Text is the line in short: level, message, and the fields as key=value. A line
-// that is not in JSON, or has no message, is what the program wrote.
+// Text is a short form of the line: level, message, and the fields as key=value. A
+// line that is not JSON, or has no message, stays as the program wrote it.
 func (l Line) Text() string {
 	level, rest := l.Parts()
 	if level == "" {

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Merge brings logs, each in the order of time, into one. A log's error comes out
-// where it happens, in place of a line; the other logs go on. They are begun in the
-// order in which they are given, before the first line comes out.
+// Merge merges logs, each in order of time, into one. An error of a log appears in
+// place of a line; the other logs continue. All logs are started in the given order
+// before the first line is returned.
 func Merge(logs ...iter.Seq2[Line, error]) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
 		var waiting heads

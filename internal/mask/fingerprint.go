@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Fingerprints find secret values in text without holding them: who has them can
-// recognize a value but not read one.
+// Fingerprints find secret values in text without containing them: they can
+// recognize a value but do not reveal it.
 type Fingerprints struct {
 	// Salt keeps two clusters' fingerprints of one value apart.
 	Salt string `json:"salt"`

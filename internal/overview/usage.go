@@ -58,8 +58,7 @@ func (u used) environment(e Environment) {
 	}
 }
 
-// Usage is what all pods of an environment use together; nil where none is
-// measured.
+// Usage is the sum of all pods of an environment; nil if nothing is measured.
 func (e Environment) Usage() *kube.Usage {
 	var sum *kube.Usage
 	for _, pod := range e.Pods {

@@ -19,9 +19,9 @@ import (
 	"berth/internal/progress"
 )
 
-// A DatabaseCopy is the database of a copy of an environment, in a namespace of its own,
-// that backups of the environment are restored into. The Jobs that do so are the only
-// pods there that hold the bucket's keys.
+// A DatabaseCopy is the database of a copy of an environment, in a namespace of its
+// own, into which backups of the environment are restored. Only the Jobs that
+// restore have the bucket's keys there.
 type DatabaseCopy struct {
 	backups *Backups // of the copy's namespace
 	from    *Backups
@@ -56,9 +56,9 @@ func (b *Backups) Copy(namespace string) *DatabaseCopy {
 	return &DatabaseCopy{&in, b}
 }
 
-// Restore brings a backup of the environment back into the copy, which must be empty.
-// Columns are masked first (package anonymize): nobody who has the copy sees what
-// they held.
+// Restore restores a backup of the environment into the copy, which must be empty.
+// Columns are masked first (package anonymize), so nobody sees their original
+// values.
 func (d *DatabaseCopy) Restore(ctx context.Context, entry *backup.Entry, masks map[string]string, step progress.Step) error {
 	args := []string{"restore", "--yes", "--no-safety-backup", "--copy", "--from=" + entry.Database.Name}
 	if len(masks) > 0 {
@@ -88,7 +88,7 @@ func (d *DatabaseCopy) Forget(ctx context.Context) error {
 	return nil
 }
 
-// Contents is what the file of a copy's SQLite database holds.
+// Contents are the contents of a copy's SQLite database.
 type Contents struct {
 	Schema string           `json:"schema"`
 	Rows   map[string]int64 `json:"rows"`

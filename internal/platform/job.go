@@ -31,8 +31,8 @@ const jobStart = 5 * time.Minute
 // jobPause is the time between two looks at a Job.
 const jobPause = 500 * time.Millisecond
 
-// Check looks whether backups can be made and verified, so that it is not the
-// first night that tells. What they would leave out is noted.
+// Check tests whether backups can be made and verified, so that a problem does not
+// show only at night. It notes what they would leave out.
 func (b *Backups) Check(ctx context.Context, r progress.Reporter) error {
 	return progress.Run(r, "Check that "+b.environment+" can be backed up", func(step progress.Step) error {
 		last, err := b.run(ctx, task{name: "check", args: []string{"check"}}, step)
@@ -112,9 +112,9 @@ func (b *Backups) Verify(ctx context.Context, id string, r progress.Reporter) er
 	})
 }
 
-// Restore brings a backup back under the database's name; who writes must
-// have been stopped. The database that was there is kept, under another name. A backup
-// of another database is taken where from names that.
+// Restore restores a backup under the database's name. Writers must have been
+// stopped. The old database is kept under another name. from must name the database
+// of the backup if that is another one.
 func (b *Backups) Restore(ctx context.Context, id, from string, r progress.Reporter) (*backup.Restored, error) {
 	args := []string{"restore", "--yes", "--no-safety-backup", id}
 	if from != "" {
@@ -142,7 +142,7 @@ func (b *Backups) Restore(ctx context.Context, id, from string, r progress.Repor
 }
 
 // Moment makes a backup of the database as it was at a moment, from its write-ahead
-// log: of the last one that can be reached, where that is the zero time. It returns the
+// log. The zero time means the last moment that can be restored. It returns the
 // backup's ID.
 func (b *Backups) Moment(ctx context.Context, at time.Time, r progress.Reporter) (id string, err error) {
 	what, when := "the latest moment", "latest"
@@ -170,7 +170,8 @@ type Move struct {
 	Host, Image string
 }
 
-// Move does so, by way of a backup that is restored there and compared.
+// Move copies the database to another server by a backup that is restored there and
+// compared.
 func (b *Backups) Move(ctx context.Context, m Move, r progress.Reporter) (*backup.Moved, error) {
 	moved := &backup.Moved{}
 	err := progress.Run(r, m.Title, func(step progress.Step) error {

@@ -21,10 +21,9 @@ import (
 // there: after a start that is when they have found their database.
 const reachTime = 3 * time.Minute
 
-// Reach waits until every host says that it is healthy through berth's own
-// ingress, as it looks from outside. Kubernetes alone cannot tell:
-// when a cluster starts again, pods are said to be as ready as they were when
-// it was stopped, until their kubelets have looked.
+// Reach waits until every host is healthy through berth's own ingress, as seen from
+// outside. Kubernetes alone cannot tell: when a cluster starts again, its pods have
+// the readiness from before the stop until their kubelets have probed them.
 func Reach(ctx context.Context, cluster *provider.Cluster, hosts []string, health config.Health, r progress.Reporter) error {
 	if len(hosts) == 0 || cluster.Ingress == nil || cluster.Authority == nil {
 		return nil

@@ -53,8 +53,8 @@ func Start(settings ...string) (*Server, error) {
 	return start(bins[len(bins)-1], settings)
 }
 
-// StartOldest does so with the oldest PostgreSQL that the machine has, most often the
-// only one.
+// StartOldest starts the oldest PostgreSQL that the machine has, usually the only
+// one.
 func StartOldest(settings ...string) (*Server, error) {
 	bins, err := findBins()
 	if err != nil {

@@ -122,7 +122,7 @@ func find(own Reference, given string) (*Release, error) {
 	return New(own), nil
 }
 
-// New returns a release, which is looked for when something is taken from it.
+// New returns a release. It is looked up when a part of it is needed.
 func New(r Reference) *Release {
 	return &Release{
 		Reference: r, Patience: 30 * time.Second, said: map[string]bool{},
@@ -198,7 +198,7 @@ func (r *Release) index(ctx context.Context, part Part) (ocispec.Descriptor, err
 	return found, nil
 }
 
-// unusable is the error of a release of which nothing can be had.
+// unusable is the error of a release from which nothing can be downloaded.
 type unusable struct{ error }
 
 func (u *unusable) Unwrap() error { return u.error }

@@ -138,7 +138,7 @@ func (c *Client) Admit(ctx context.Context, branch string) error {
 		"berth preview remove %s", oldest.Branch)
 }
 
-// Wanted is a preview that is to be.
+// Wanted describes a preview to be made.
 type Wanted struct {
 	Branch, Commit string
 	// Image is the application's, and Expirer the one with the program that removes the

@@ -2,8 +2,8 @@
 // file or nobody is watching. Package console draws it; tests use [Discard].
 package progress
 
-// A Reporter is told of each piece of work. It is safe for concurrent use, as
-// steps may run side by side.
+// A Reporter receives progress. It is safe for concurrent use, as steps may run in
+// parallel.
 type Reporter interface {
 	// Step announces a piece of work, named as an activity: "Build images".
 	// The caller must end it.
@@ -29,7 +29,7 @@ func Run(r Reporter, title string, work func(Step) error) error {
 	return err
 }
 
-// Discard is a Reporter that nobody watches.
+// Discard is a Reporter that shows nothing.
 var Discard Reporter = discard{}
 
 type discard struct{}

@@ -15,8 +15,8 @@ type Stopper interface {
 	Stop(ctx context.Context, r progress.Reporter) error
 }
 
-// Purger is a provider that can leave a machine as it was before, but for what it
-// names.
+// Purger is a provider that can restore a machine to its state before, except for
+// what it names.
 type Purger interface {
 	Purge(ctx context.Context, r progress.Reporter) (kept []string, err error)
 }
@@ -44,7 +44,7 @@ type Check struct {
 	Remedy string `json:"remedy,omitempty"`
 }
 
-// Rooted is a provider that may take root. Who is not root is asked for it before
+// Rooted is a provider that may need root. An ordinary user is asked for it before
 // anything is done.
 type Rooted interface{ NeedsRoot() bool }
 

@@ -12,7 +12,7 @@ type Planner interface {
 	Plan(ctx context.Context, r progress.Reporter) (*Plan, error)
 }
 
-// Plan is what Init would do, and what there is then costs.
+// Plan is what Init would change, and the price of the result.
 type Plan struct {
 	// Changes are in the order of their names; empty when all is as it should be.
 	Changes []Change `json:"changes"`
@@ -42,7 +42,7 @@ func (c Change) String() string {
 	return c.Action + " " + c.What + ": " + strings.Join(c.Details, ", ")
 }
 
-// Cost is what one kind of thing costs in a month of 28 days, in US dollars
+// Cost is the price of one kind of resource for a month of 28 days, in US dollars
 // before taxes.
 type Cost struct {
 	What    string  `json:"what"`

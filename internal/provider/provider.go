@@ -192,7 +192,7 @@ type Build struct {
 	Prebuilt *prebuilt.Release
 }
 
-// Scale is what nodes there should be. Zero values leave things as they are.
+// Scale is the wanted number and size of nodes. Zero values change nothing.
 type Scale struct {
 	Nodes int
 	// Size as "s-2vcpu-4gb".
@@ -207,7 +207,7 @@ type Bucket struct {
 	CA []byte
 }
 
-// Open opens the bucket, or what is below a prefix of it.
+// Open opens the bucket, or the part of it below a prefix.
 func (b Bucket) Open(prefix string, hints bucket.Hints) (*bucket.Bucket, error) {
 	return bucket.New(bucket.Options{
 		Endpoint: b.Endpoint, Region: b.Region, Name: b.Name, AccessKey: b.AccessKey, SecretKey: b.SecretKey, CA: b.CA,

@@ -113,8 +113,8 @@ func noImage(layers ...ocispec.Descriptor) ocispec.Image {
 	return config
 }
 
-// Push takes the release to the registry; what is there already stays. The
-// names come last: what has one is whole.
+// Push pushes the release to the registry; what is there already is not sent again.
+// Tags come last, so everything with a tag is complete.
 func (m *Maker) Push(ctx context.Context, made Made) error {
 	return progress.Run(m.Reporter, "Push "+m.Repository+":"+m.Version, func(step progress.Step) error {
 		repository, err := prebuilt.Repository(m.Repository, time.Minute)

@@ -52,7 +52,7 @@ type Maker struct {
 	store *oci.Store
 }
 
-// List is what a release consists of.
+// List names the parts of a release.
 type List struct {
 	Programs []compile.Program
 	Images   []provider.Build

@@ -18,9 +18,10 @@ import (
 	"berth/internal/rollout"
 )
 
-// Copy is an environment's application in a namespace of its own: with its settings and
-// secrets, one pod, and a database and services of its own. Nobody outside is sent to
-// it, and it has no cron jobs and no workers. Network policies are the caller's.
+// Copy is an environment's application in a namespace of its own: with the
+// environment's settings and secrets, one pod, and its own database and services.
+// It has no ingress, no cron jobs and no workers. The caller makes its network
+// policies.
 type Copy struct {
 	*Client
 	of        *Client
@@ -73,8 +74,8 @@ func copied(c *config.Config, environment, namespace string) *config.Config {
 	return &all
 }
 
-// Deploy releases an image to the copy, as [Client.Deploy] does to the environment, and
-// tells how far it is.
+// Deploy releases an image to the copy, as [Client.Deploy] does to the environment,
+// and reports its progress.
 func (c *Copy) Deploy(ctx context.Context, image string, stages Stages, r progress.Reporter) error {
 	// A secret that .env does not name has its value in the cluster.
 	if err := c.take(ctx, c.config.Name+"-env", c.config.Name+"-env"); err != nil {

@@ -21,16 +21,16 @@ import (
 	"berth/internal/rollout"
 )
 
-// Free returns [kube.ErrLocked] while somebody else changes an environment: a
-// deploy would fail, and what has to be built for it would be in vain.
+// Free returns [kube.ErrLocked] while another command changes an environment, so
+// that nothing is built for a deploy that would fail.
 func (c *Client) Free(ctx context.Context, environment string) error {
 	return c.lock(environment).Free(ctx)
 }
 
-// Deploy releases an image to an environment and returns once it serves. When
-// it does not, Deploy goes back to the last revision that did and returns
-// [*Failed], which says why. A deploy that would change nothing makes no
-// revision: it returns the present one, with Unchanged set.
+// Deploy releases an image to an environment and returns once it serves. If it does
+// not come to serve, Deploy rolls back to the last revision that did and returns
+// [*Failed], which says why. A deploy that would change nothing makes no revision:
+// it returns the present one, with Unchanged set.
 func (c *Client) Deploy(ctx context.Context, environment, image string, r progress.Reporter) (Revision, error) {
 	return c.deployIf(ctx, environment, image, func(context.Context, *helmrelease.Release) error { return nil }, r)
 }

@@ -98,8 +98,8 @@ func (f *Failed) Now() string {
 	}
 }
 
-// Report is the whole story in lines: each reason with what its container's log
-// says of it, and the events. What serves now is Summary's to say.
+// Report is the full story in lines: each reason with the lines of its container's
+// log, and the events. What serves now is in Summary.
 func (f *Failed) Report() string {
 	var b strings.Builder
 	switch {

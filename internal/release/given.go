@@ -51,7 +51,7 @@ type Variable struct {
 	Now Difference `json:"now,omitempty"`
 }
 
-// Difference is what a deploy would do to a variable.
+// Difference is what a deploy would change about a variable.
 type Difference string
 
 // The differences between what is deployed and what berth.yaml and .env say.

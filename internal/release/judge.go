@@ -34,7 +34,7 @@ type judging struct {
 
 // judging prepares the judging of the next revision while the one before serves
 // alone. It returns nil where there is none, and says why where berth.yaml asks for
-// it: a deploy does not fail for want of counters.
+// it: a deploy does not fail when the counters cannot be read.
 func (c *Client) judging(ctx context.Context, environment string, past []*helmrelease.Release, r progress.Reporter) *judging {
 	during, before := c.config.JudgeOf(environment), serving(past)
 	if during == 0 || before == nil || len(c.config.Environments[environment].Hosts) == 0 {

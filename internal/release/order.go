@@ -14,9 +14,9 @@ import (
 	"berth/internal/progress"
 )
 
-// DeployForward deploys as [Client.Deploy] does, unless the environment serves a
-// later commit than the application's folder is at: of two deploys that somebody
-// else has put in order, the older one must not end last.
+// DeployForward deploys like [Client.Deploy], unless the environment serves a later
+// commit than that of the application's folder. So when CI runs two deploys, the
+// older one cannot win.
 func (c *Client) DeployForward(ctx context.Context, environment, image string, r progress.Reporter) (Revision, error) {
 	head, err := c.head(ctx)
 	if err != nil {
@@ -55,9 +55,8 @@ func (c *Client) forward(ctx context.Context, environment, serves, head string) 
 	return nil
 }
 
-// Promotable returns the image that an environment has served of the commit that
-// the application's folder is at. It is by digest, so that it is what served
-// there, whatever was pushed since.
+// Promotable returns the image that an environment has served for the commit of the
+// application's folder. It is by digest, so it is exactly what served there.
 func (c *Client) Promotable(ctx context.Context, environment string) (image string, err error) {
 	head, err := c.head(ctx)
 	if err != nil {

@@ -172,7 +172,7 @@ type Revision struct {
 	Unchanged bool `json:"unchanged,omitempty"`
 }
 
-// State is what became of a revision.
+// State is the result of a revision.
 type State string
 
 // The states of a revision. At most one is deployed: the one that serves.

@@ -13,10 +13,10 @@ import (
 	"berth/internal/progress"
 )
 
-// Remove takes an environment away WITH ITS DATA: the release, its Secrets, its
-// volumes, and the namespace when berth made it. In a namespace that was there
-// before it removes what is the application's and nothing else. Asking first,
-// and a last backup, are the caller's.
+// Remove removes an environment WITH ITS DATA: the release, its Secrets, its
+// volumes, and the namespace if berth made it. From a namespace that was there
+// before, it removes only what belongs to the application. The caller has to ask
+// first and to make a last backup.
 func (c *Client) Remove(ctx context.Context, environment string, r progress.Reporter) error {
 	if _, err := c.environment(environment); err != nil {
 		return err

@@ -18,7 +18,7 @@ import (
 	"berth/internal/rollout"
 )
 
-// Restarted is what a restart has replaced.
+// Restarted lists what a restart has replaced.
 type Restarted struct {
 	Environment string `json:"environment"`
 	// Revision is the one that serves, before and after.

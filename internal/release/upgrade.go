@@ -38,11 +38,12 @@ type Upgraded struct {
 	Already bool
 }
 
-// UpgradeDatabase starts a server of the new version beside the present one, has the
-// database brought there twice, and switches: a new revision, in which nothing but the
-// server differs. Up to then the old server serves, and when the revision does not, it
-// does again; afterwards its volume is kept. Interrupted, it begins from the start, or
-// finishes when the new server serves already.
+// UpgradeDatabase starts a server of the new version beside the present one, has
+// the database copied there twice, and switches by a new revision, in which only
+// the server differs. Until then the old server serves, and it serves again if that
+// revision does not come to serve. Afterwards the old server's volume is kept.
+// After an interruption it starts over, or finishes if the new server serves
+// already.
 func (c *Client) UpgradeDatabase(ctx context.Context, environment string, u Upgrade, r progress.Reporter) (done Upgraded, err error) {
 	err = c.switching(ctx, environment, r, func(s *switching) error {
 		done = Upgraded{From: s.serves, To: u.To}
@@ -83,8 +84,8 @@ func (c *Client) UpgradeDatabase(ctx context.Context, environment string, u Upgr
 	return done, err
 }
 
-// DatabaseBack switches back to the server of before the last upgrade, as it was then.
-// The one that serves now is kept in turn.
+// DatabaseBack switches back to the server from before the last upgrade, as it was
+// then. The present server's volume is kept in turn.
 func (c *Client) DatabaseBack(ctx context.Context, environment string, r progress.Reporter) (done Upgraded, err error) {
 	err = c.switching(ctx, environment, r, func(s *switching) error {
 		kept, err := c.KeptServers(ctx, environment)

@@ -45,9 +45,9 @@ func (r *Rollout) Explain(ctx context.Context, failed *Error, secrets []string, 
 	return reasons, events
 }
 
-// Evidence returns the reasons that differ in more than the pod, each with what
-// its container's log says of it and the key of berth.yaml that puts it right.
-// Secrets are taken out by hide. What cannot be learned is left out.
+// Evidence returns the reasons that differ in more than the pod, each with the
+// lines of its container's log and the key of berth.yaml that fixes it. hide
+// removes secrets. What cannot be read is left out.
 func Evidence(ctx context.Context, client kubernetes.Interface, namespace string, reasons []Reason, hide func(string) string) []Reason {
 	reasons = alike(reasons)
 	for i := range reasons {

@@ -51,7 +51,7 @@ func Workloads(manifest string) ([]Workload, error) {
 	return found, nil
 }
 
-// Snapshot is what one look at a namespace showed.
+// Snapshot is the state of a namespace at one moment.
 type Snapshot struct {
 	// Deployments by name.
 	Deployments  map[string]*apps.Deployment
@@ -176,8 +176,8 @@ func (s *Snapshot) PodsOf(w Workload) (present, earlier []*core.Pod) {
 	return present, earlier
 }
 
-// Belongs reports whether a pod is of a Deployment, whichever its revision and
-// also while it is on its way out.
+// Belongs reports whether a pod belongs to a Deployment, in any revision, even
+// while it terminates.
 func (s *Snapshot) Belongs(pod *core.Pod, deployment string) bool {
 	d := s.Deployments[deployment]
 	owner := metav1.GetControllerOf(pod)

@@ -32,7 +32,7 @@ const (
 // Always is a number of times that does not end.
 const Always = 1 << 30
 
-// Behaviour is what is wrong with a bucket, or unusual. The zero value is nothing.
+// Behaviour is how a bucket misbehaves. The zero value is a good bucket.
 type Behaviour struct {
 	// Refuse has a number of requests of a kind refused, each with a status and code
 	// of S3: {Delete: {Always, 403, "AccessDenied"}}.

@@ -40,8 +40,8 @@ type Server struct {
 	buckets atomic.Int64
 }
 
-// Start compiles the server, as far as it is not in Go's cache, and starts it.
-// The caller must call Stop.
+// Start compiles the server, unless it is in Go's cache, and starts it. The caller
+// must call Stop.
 func Start() (*Server, error) {
 	folder, err := os.MkdirTemp("", "s3-")
 	if err != nil {

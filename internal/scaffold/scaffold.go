@@ -23,7 +23,7 @@ import (
 	"berth/internal/fault"
 )
 
-// Draft is what the files of a folder say of an application.
+// Draft is what the files of a folder say about an application.
 type Draft struct {
 	Name string
 
@@ -78,7 +78,7 @@ type Draft struct {
 	dir     string
 }
 
-// Command is what a process runs: a list, or a text for a shell.
+// Command is a process's command: a list, or a string for a shell.
 type Command struct {
 	List []string
 	Text string

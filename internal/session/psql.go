@@ -33,9 +33,8 @@ type SQL struct {
 // reader is the role of sessions that do not write.
 const reader = "berth_reader"
 
-// Psql runs psql in a pod of its own beside the database. The pod holds the
-// password of the role that it logs in as and no other, so that a session which
-// is to read cannot become one that writes.
+// Psql runs psql in a new pod beside the database. The pod has only the password of
+// the role that it logs in as, so a reading session cannot become a writing one.
 func (c *Client) Psql(ctx context.Context, q SQL, s Streams, r progress.Reporter) error {
 	database, err := c.database(ctx)
 	if errors.Is(err, errNoDatabase) {

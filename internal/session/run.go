@@ -12,7 +12,7 @@ import (
 	"berth/internal/progress"
 )
 
-// Command is what to execute, and where.
+// Command is a command and where to run it.
 type Command struct {
 	// Process is whose pods are meant; "" is the web process.
 	Process string
@@ -27,10 +27,9 @@ type Command struct {
 // shell is what a session without a command is: the best shell of the image.
 var shell = []string{"/bin/sh", "-c", "if command -v bash >/dev/null 2>&1; then exec bash; else exec sh; fi"}
 
-// Run executes a command in a pod of its own, made as the deployed revision's
-// are: the same image, environment, secrets, volumes, user and limits. No
-// request comes to it, and its command is no part of the pod's log. The pod is
-// gone afterwards.
+// Run runs a command in a new pod, with the deployed revision's image, environment,
+// secrets, volumes, user and limits. The pod gets no requests, and the command's
+// output is not in its log. The pod is removed afterwards.
 func (c *Client) Run(ctx context.Context, command Command, s Streams, r progress.Reporter) error {
 	p, err := c.process(ctx, command.Process)
 	if err != nil {

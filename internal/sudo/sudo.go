@@ -26,9 +26,9 @@ var preserved = []string{
 	"DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS",
 }
 
-// Restart replaces this process by the same command as root, and returns only
-// when that cannot be. also names variables to preserve besides the usual ones.
-// Without a terminal sudo may not ask for a password.
+// Restart replaces this process by the same command as root, and returns only if
+// that fails. also names variables to preserve besides the usual ones. Without a
+// terminal sudo cannot ask for a password.
 func Restart(args, also, environ []string, terminal bool) error {
 	self, err := os.Executable()
 	if err != nil {

@@ -35,7 +35,7 @@ type Base struct {
 	Verified *Verification `json:"-"`
 }
 
-// A Verification is what replaying the log from a base to its end gave.
+// A Verification is the result of replaying the log from a base to its end.
 type Verification struct {
 	ID   string    `json:"id"`
 	OK   bool      `json:"ok"`

@@ -47,7 +47,7 @@ type State struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// A Window is a time any moment of which can be reached.
+// A Window is a span of time in which any moment can be restored.
 type Window struct {
 	Chain string    `json:"chain"`
 	From  time.Time `json:"from"`
@@ -253,7 +253,7 @@ func windows(chains []*Chain) []Window {
 	return all
 }
 
-// State is what the newest stream said last; nil if none has said anything.
+// State is the last report of the newest stream; nil if there is none.
 func (a *Archive) State(ctx context.Context) (*State, error) {
 	var newest *State
 	for o, err := range a.list(ctx) {

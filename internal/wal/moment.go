@@ -15,9 +15,9 @@ import (
 	"berth/internal/fault"
 )
 
-// Moment makes a backup of the database as it was at a moment: what is committed by
-// then is in it, and nothing else. The zero time stands for the last moment that can
-// be reached. From then on it is a backup like any other.
+// Moment makes a backup of the database as it was at a moment: with everything
+// committed by then and nothing later. The zero time means the last moment that can
+// be restored. It is then a backup like any other.
 func (a *Archive) Moment(ctx context.Context, at time.Time) (*backup.Manifest, error) {
 	c, b, err := a.find(ctx, at)
 	if err != nil {

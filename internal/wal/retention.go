@@ -8,7 +8,7 @@ import (
 	"berth/internal/fault"
 )
 
-// Pruned is what Prune has removed.
+// Pruned lists what Prune has removed.
 type Pruned struct {
 	Bases []string `json:"bases"`
 	// Segments counts the segments and pieces.

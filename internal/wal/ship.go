@@ -28,7 +28,7 @@ type shipping struct {
 	modified time.Time // of the file, when it was read last
 	from     int64     // up to where pieces are there
 	pieces   int
-	chain    string // of which something was said
+	chain    string // the one that was reported
 	said     State
 	word     time.Time // when that was said
 }

@@ -18,8 +18,9 @@ import (
 	"berth/internal/backup"
 )
 
-// A Stream brings a server's log into the bucket as it is written. What is not there
-// yet lies in a folder, which survives the stream: it may be killed at any moment.
+// A Stream uploads a server's log to the bucket as it is written. Log that is not
+// uploaded yet is in a folder, which survives the stream: it may be killed at any
+// moment.
 type Stream struct {
 	*Archive
 	// Folder holds a folder for each chain.
@@ -52,8 +53,8 @@ type sample struct {
 // errGap is in the chain when some of the log is lost.
 var errGap = errors.New("the server has not kept the log until it was received")
 
-// Run streams until the context ends, and then ships what is left. Whatever stands in
-// its way is logged, told in the bucket, and tried again.
+// Run streams until the context ends, and then uploads the rest. Errors are logged,
+// reported in the bucket, and retried.
 func (s *Stream) Run(ctx context.Context) error {
 	if s.Tick == 0 {
 		s.Tick = time.Second

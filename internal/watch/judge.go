@@ -27,11 +27,11 @@ type Problem struct {
 	Detail string
 	// Reasons are the deploy's own diagnosis; may be empty.
 	Reasons []rollout.Reason
-	// Once says that it is an event, of which nothing heals.
+	// Once says that it is an event, which does not heal.
 	Once bool
 }
 
-// Judge returns what is wrong in a world, whether it will last or not.
+// Judge returns the problems of a world, whether they will last or not.
 func Judge(w *World) []Problem {
 	var all []Problem
 	for _, part := range []func(*World) []Problem{judgeNodes, judgeWorkloads, judgeJobs, judgeCronJobs, judgeDisks, judgeCertificates, judgeSinks} {

@@ -17,7 +17,7 @@ const (
 	// shortLived is how long an instance lives at most that is one of a crash
 	// loop: one that ran for an hour and ended once is an accident.
 	shortLived = 2 * time.Minute
-	// memoryWindow is how long a kill for want of memory is told of.
+	// memoryWindow is how long a kill by the memory limit is reported.
 	memoryWindow = 10 * time.Minute
 	// usualStart is how long a pod without probes may take to get ready.
 	usualStart = time.Minute

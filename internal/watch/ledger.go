@@ -37,7 +37,7 @@ const (
 	mostEntries = 300
 )
 
-// An Entry is what the ledger has of one problem.
+// An Entry is the ledger's record of one problem.
 type Entry struct {
 	Key, Namespace, Kind, Title string
 	// Since is when it was first seen, Told when it was told; zero before.
@@ -52,7 +52,7 @@ type Entry struct {
 	Once    bool
 }
 
-// A Ledger decides what is told and when. It is not safe for concurrent use.
+// A Ledger decides what is reported and when. It is not safe for concurrent use.
 type Ledger struct {
 	Entries map[string]*Entry
 	began   time.Time
@@ -71,9 +71,9 @@ type Change struct {
 	Problem Problem
 }
 
-// Look takes what is wrong now and returns what there is to tell. Of namespaces
-// with a deploy under way it tells nothing, and begins again with what is not told
-// yet: the deploy itself says what it meets, and takes back what fails.
+// Look takes the present problems and returns what to report. It reports nothing
+// about namespaces with a deploy in progress, and starts their unreported problems
+// over afterwards: the deploy reports its own problems, and undoes what fails.
 func (l *Ledger) Look(problems []Problem, deploying map[string]bool, now time.Time) []Change {
 	var changes []Change
 	seen := map[string]bool{}
@@ -196,8 +196,8 @@ func (l *Ledger) Copy() map[string]*Entry {
 	return all
 }
 
-// Broken returns what was told and has not healed, and what is not told yet, the
-// oldest first.
+// Broken returns reported problems that have not healed, and those that are not
+// reported yet, the oldest first.
 func (l *Ledger) Broken() (told, suspected []Entry) {
 	for _, e := range l.Entries {
 		switch {

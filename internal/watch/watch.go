@@ -29,7 +29,7 @@ import (
 	"berth/internal/rollout"
 )
 
-// Options are what a watch is told.
+// Options are the settings of a watch.
 type Options struct {
 	// Kubernetes is the way to the API server, with the rights of charts/watch.
 	Kubernetes *rest.Config

@@ -8,8 +8,7 @@ import (
 	core "k8s.io/api/core/v1"
 )
 
-// A World is what the cluster looked like at one moment. Nothing in it may be
-// changed.
+// A World is the state of the cluster at one moment. It must not be modified.
 type World struct {
 	Now time.Time
 	// Namespaces are those that are watched; nothing else is in the world but

@@ -27,10 +27,9 @@ func location(path, parameters string) string {
 	return "file:" + url.PathEscape(path) + "?" + parameters
 }
 
-// Copy copies a database by SQLite's online backup: of one moment, while others
-// read and write it. What is at the destination is replaced in one transaction,
-// which those who have it open see as they see any other; interrupted, it is
-// what it was before. See https://www.sqlite.org/backup.html.
+// Copy copies a database by SQLite's online backup, as it is at one moment, while
+// others read and write it. The destination is replaced in one transaction; if that
+// is interrupted, it does not change. See https://www.sqlite.org/backup.html.
 func (Engine) Copy(ctx context.Context, from, to string) error {
 	// mode=rw keeps SQLite from making a database where there is none.
 	db, err := sql.Open("sqlite", location(from, "mode=rw&_pragma=busy_timeout(30000)"))

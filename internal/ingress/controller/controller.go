@@ -27,8 +27,8 @@ import (
 	"berth/internal/ingress/nginx"
 )
 
-// Name is what spec.controller of an IngressClass says for its Ingresses to be
-// served here.
+// Name is the value of spec.controller in IngressClasses that this controller
+// serves.
 const Name = "berth.local/ingress"
 
 // reloadInterval is the least time between two reloads. The first change is

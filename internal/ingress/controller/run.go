@@ -37,7 +37,7 @@ import (
 	"berth/internal/ingress/nginx"
 )
 
-// Options is what Run needs to know.
+// Options are the settings of Run.
 type Options struct {
 	Kubernetes *rest.Config
 	Settings   ingress.Settings

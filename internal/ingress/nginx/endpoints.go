@@ -22,8 +22,8 @@ const (
 	keyFull  = "!full"  // no more uploads fit
 )
 
-// ServeEndpoints tells NGINX the endpoints of each backend, ADDRESS:PORT. What is no
-// longer named has none. It costs NGINX no reload.
+// ServeEndpoints gives NGINX the endpoints of each backend, as ADDRESS:PORT. A
+// backend that is not named any more has none. It needs no reload.
 func (s *Server) ServeEndpoints(ctx context.Context, endpoints map[string][]string) error {
 	return s.feed(ctx, text(endpoints), true)
 }

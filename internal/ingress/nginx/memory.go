@@ -96,7 +96,7 @@ func memoryOf(pid int) (bytes uint64) {
 	return bytes
 }
 
-// Memory is what a reload would need.
+// Memory is the memory that a reload would need.
 type Memory struct {
 	Used, Needed, Limit uint64 // in bytes
 	Leaving             int    // workers of earlier configurations that still finish

@@ -23,9 +23,9 @@ import (
 // balancers itself. What it does not, the sweep removes.
 const letGoTime = 3 * time.Minute
 
-// Destroy implements provider.Provider. It keeps the Space, a container registry
-// and a managed PostgreSQL with the network that it is in: what is in them cannot
-// be made again.
+// Destroy implements provider.Provider. It keeps the Space, a container registry,
+// and a managed PostgreSQL with its network, because their contents cannot be made
+// again.
 func (p *Provider) Destroy(ctx context.Context, r progress.Reporter) (kept []string, err error) {
 	unlock, err := p.lock()
 	if err != nil {

@@ -128,7 +128,7 @@ func (p *Provider) open(ctx context.Context, r progress.Reporter) (*workspace, e
 }
 
 // Publish builds an image and pushes it to the registry. The reference is by
-// digest, so that what was released is what runs.
+// digest, so the cluster runs exactly what was released.
 func (p *Provider) Publish(ctx context.Context, b provider.Build, r progress.Reporter) (string, error) {
 	return image.Publish(ctx, b, p.registry(), r)
 }

@@ -84,7 +84,7 @@ func (p *Provider) tryScopes(ctx context.Context) (lacking, doubtful []string, e
 // once is the key by which a request's context says that it is sent once.
 type once struct{}
 
-// refuses reports whether the API refuses a trial for want of a scope.
+// refuses reports whether the API refuses a trial because a scope is missing.
 func (p *Provider) refuses(ctx context.Context, trial scope.Trial) (bool, error) {
 	body := io.Reader(http.NoBody)
 	if trial.Method != http.MethodGet && trial.Method != http.MethodDelete {

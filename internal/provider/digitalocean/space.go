@@ -118,9 +118,9 @@ func storeKey(ctx context.Context, cluster *provider.Cluster, access, secret str
 	return nil
 }
 
-// Bucket implements provider.Provider. The keys are those of .env, else the
-// one that the cluster was given, which opens this Space alone. Without a
-// cluster, as after a destroy, they are the operator's own.
+// Bucket implements provider.Provider. The keys are those of .env, else those that
+// the cluster has, which open only this Space. Without a cluster, as after a
+// destroy, they are the operator's own.
 func (p *Provider) Bucket(ctx context.Context) (provider.Bucket, error) {
 	b := provider.Bucket{
 		Endpoint: spaceEndpoint(p.config), Region: bucketRegion(p.config.DigitalOcean.Region), Name: p.config.DigitalOcean.Bucket,

@@ -98,8 +98,7 @@ func needed(c *config.Config) []permission {
 	return all
 }
 
-// Rules are what an administrator allows, as a ClusterRole, to somebody who runs
-// an application by berth.
+// Rules are the ClusterRole that a user needs to run an application with berth.
 func Rules(c *config.Config) []rbac.PolicyRule {
 	var rules []rbac.PolicyRule
 	for _, p := range needed(c) {

@@ -13,9 +13,9 @@ import (
 	"berth/internal/provider/local/supervisor"
 )
 
-// Boot brings the cluster back as it was, when the machine has started: its
-// settings, its network and its processes. It builds nothing and waits for
-// nothing. It leaves a cluster alone that runs, and does nothing without one.
+// Boot starts the cluster again after the machine has booted: its settings, its
+// network and its processes. It builds nothing and waits for nothing. If the
+// cluster runs, or there is none, it does nothing.
 func Boot(ctx context.Context) error {
 	p, s, err := reopen()
 	if p == nil || err != nil {

@@ -159,7 +159,7 @@ func (p *Provider) waitForAPI(ctx context.Context, step progress.Step) (*kuberne
 	return client, nil
 }
 
-// pollAPI waits for the API server, of which trouble is told meanwhile.
+// pollAPI waits for the API server, and reports its trouble meanwhile.
 func (p *Provider) pollAPI(ctx context.Context, client kubernetes.Interface, limit time.Duration, trouble func(error)) error {
 	return poll(ctx, p.patience(limit, "etcd", "kube-apiserver"), func(ctx context.Context) error {
 		err := client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()

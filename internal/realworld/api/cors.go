@@ -7,7 +7,7 @@ import (
 
 // cors lets browser front ends of other origins call the API (the Fetch
 // standard, "CORS protocol"). Credentials in the sense of the standard are
-// cookies, of which the API has none, so "*" gives nobody's rights away.
+// cookies, which the API does not use, so "*" gives nobody's rights away.
 type cors struct {
 	any     bool
 	origins []string

@@ -106,8 +106,8 @@ func (r Request) isFor(purposes []string) bool {
 	return slices.ContainsFunc(r.For, func(purpose string) bool { return slices.Contains(purposes, purpose) })
 }
 
-// Trial is a request that tells whether a token has scopes and does nothing: it
-// reads, or is about what is not there, or has a body that is no JSON.
+// Trial is a request that shows whether a token has scopes, without any effect: it
+// reads, or names something that does not exist, or has a body that is not JSON.
 type Trial struct {
 	Request
 	// Sure says that a refusal can only mean that a scope is missing. The

@@ -110,8 +110,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Kubeconfig writes a kubeconfig for the server with the context "test", and
-// with another current context, which nobody must use.
+// Kubeconfig writes a kubeconfig for the server with the context "test". Its
+// current context is another one, which must not be used.
 func (s *Server) Kubeconfig(folder string) (path string, err error) {
 	file := clientcmdapi.NewConfig()
 	file.Clusters["test"] = &clientcmdapi.Cluster{

@@ -50,10 +50,10 @@ const (
 	maxLog       = 64 << 20 // bytes; the one before is kept as .1
 )
 
-// Apply makes parts what the supervisor of dir keeps running: it starts new
-// ones, stops the ones that are gone and restarts those that changed. It starts
-// a supervisor, the command in argv, if none is running. What is not wanted any
-// more, or not as it is, has ended when Apply returns; parts come up after that.
+// Apply sets the parts that the supervisor of dir keeps running: it starts new
+// ones, stops removed ones and restarts changed ones. If no supervisor is running,
+// it starts one, the command in argv. When Apply returns, removed and changed parts
+// have ended; parts come up after that.
 func Apply(dir Dir, parts []Part, argv []string) error {
 	for _, file := range []string{dir.record(""), dir.Log("")} {
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
