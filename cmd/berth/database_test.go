@@ -67,7 +67,7 @@ func TestWhatIsNoUpgrade(t *testing.T) {
 		{"production --to 16 --yes", shop, "--back"},
 		{"production --to 19 --yes", shop, "PostgreSQL 15, 17, 18, not 19"},
 		{"staging --to 18 --yes", shop, `the database of staging is "sqlite": there is no PostgreSQL to upgrade`},
-		{"production --to 18 --yes", strings.Replace(shop, "database: postgres", "database: postgres, backup: {schedule: never}", 1), "has no backups, and an upgrade needs of which"},
+		{"production --to 18 --yes", strings.Replace(shop, "database: postgres", "database: postgres, backup: {schedule: never}", 1), "has no backups, and an upgrade needs them"},
 		{"production --to 18 --yes", strings.Replace(shop, "database: postgres", "database: postgres, values: {postgresql: {image: {reference: postgis/postgis:17}}}", 1), "--image REFERENCE"},
 		{"nowhere --to 18 --yes", shop, `there is no environment "nowhere"`},
 	} {
