@@ -84,7 +84,7 @@ func TestRestoring(t *testing.T) {
 
 	// The newest that is not damaged, with a backup of what is there first.
 	got := w.berth(t, "backup", "restore", "--yes")
-	got.wants(t, 0, "7 rows. Nothing could be written for 1.5 s.\nWhat was there before is backup 20260102_030405_5afe, and stays as app_before_it beside it.\n")
+	got.wants(t, 0, "7 rows. Nothing could be written for 1.5 s.\nThe old data is in backup 20260102_030405_5afe, and stays as database app_before_it beside it.\n")
 	w.wantCalls(t, "bucket", "safety backup of production", "pause production", "restore 20260101_030405_900d", "start production")
 
 	w = newShop(t)
@@ -204,7 +204,7 @@ func TestBackToAMoment(t *testing.T) {
 	w := newStreamed(t)
 	at := time.Now().Add(-time.Hour).UTC().Truncate(time.Second)
 	got := w.berth(t, "backup", "restore", "--yes", "--at", at.Format(time.RFC3339))
-	got.wants(t, 0, "Nothing could be written for 1.5 s.\nWhat was there before is backup 20260102_030405_5afe")
+	got.wants(t, 0, "Nothing could be written for 1.5 s.\nThe old data is in backup 20260102_030405_5afe")
 	w.wantCalls(t, "bucket", "moment "+at.Format(time.DateTime), "safety backup of production", "pause production", "restore 20260102_030405_1a57", "start production")
 	if want := at.Local().Format(time.DateTime); !strings.Contains(got.out, "as of "+want) || !strings.Contains(got.out, "production serves what was there on "+want) {
 		t.Errorf("it does not say that it is as of %s:\n%s", want, got.out)
@@ -252,5 +252,5 @@ func TestMomentsAreListed(t *testing.T) {
 		w.berth(t, arguments...).wants(t, 0, w.windows[0].From.Local().Format(time.DateTime))
 	}
 	w.windows = nil
-	w.berth(t, "backup", "restore", "--list").wants(t, 0, "No moment between backups can be gone back to yet.\n")
+	w.berth(t, "backup", "restore", "--list").wants(t, 0, "No moment between backups can be restored yet.\n")
 }

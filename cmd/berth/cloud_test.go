@@ -152,7 +152,7 @@ func TestDestroyMayRemoveTheBackups(t *testing.T) {
 func TestDestroyGoesOnWithAClusterThatIsHalfGone(t *testing.T) {
 	w := newWorld()
 	w.fail["remove staging"] = errors.New("the API server does not answer")
-	w.inCloud(t, nil, "destroy", "--yes", "--no-backup").wants(t, succeeded, "is removed as it is")
+	w.inCloud(t, nil, "destroy", "--yes", "--no-backup").wants(t, succeeded, "is removed with what it has")
 	w.wantCalls(t, "remove staging", "destroy")
 
 	w = newWorld()

@@ -61,7 +61,7 @@ func (a *app) config(ctx context.Context, o configOptions) error {
 	a.console.Print("%s of %s, revision %d, image %s", given.Process, o.environment, given.Revision, images.Short(given.Image))
 	a.console.Table([]string{"NAME", "VALUE", "FROM", "NEXT DEPLOY"}, rows)
 	if given.Differs {
-		return a.console.Print("berth.yaml or .env say something else than what is deployed: berth deploy %s", o.environment)
+		return a.console.Print("berth.yaml or .env have changed since the last deploy: berth deploy %s", o.environment)
 	}
-	return a.console.Print("What is deployed is what berth.yaml and .env say.")
+	return a.console.Print("The deployed application is what berth.yaml and .env describe.")
 }

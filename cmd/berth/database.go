@@ -192,7 +192,7 @@ func (u *upgrading) upgrade(ctx context.Context) error {
 	}
 	u.console.Print("%s is on PostgreSQL %d%s. Nothing could be written for %.1f s.", u.environment, u.to, what, done.Outage.Seconds())
 	u.sayVersion(u.to)
-	u.console.Print("The PostgreSQL %d of before is kept as it was then. To go back to it: berth database upgrade %s --back. To remove it: berth database upgrade %s --forget",
+	u.console.Print("The old PostgreSQL %d is kept as it was then. To return to it: berth database upgrade %s --back. To remove it: berth database upgrade %s --forget",
 		done.From, u.environment, u.environment)
 	return u.backedUpBy(ctx, job, image, true)
 }
@@ -224,7 +224,7 @@ func (u *upgrading) sayVersion(version int) {
 	if u.serverImage != "" {
 		lines += fmt.Sprintf(", and environments.%s.values.postgresql.image.reference: %s", u.environment, u.serverImage)
 	}
-	u.console.Print("Now let berth.yaml say so, as a deploy refuses another version: %s", lines)
+	u.console.Print("Now set this in berth.yaml, because a deploy refuses another version: %s", lines)
 }
 
 // backedUpBy schedules the backups of the server that serves now, and makes one: from
@@ -269,7 +269,7 @@ func (u *upgrading) goBack(ctx context.Context) error {
 		return err
 	}
 	u.console.Print("%s is on PostgreSQL %d again, as it was on %s. Nothing could be written for %.1f s.", u.environment, done.To, to.Since.Local().Format(clock), done.Outage.Seconds())
-	u.console.Print("What was written since is in backup %s, and in the volume of PostgreSQL %d, which is kept: berth database upgrade %s --forget removes it.",
+	u.console.Print("Later writes are in backup %s, and in the volume of PostgreSQL %d, which is kept: berth database upgrade %s --forget removes it.",
 		safety, done.From, u.environment)
 	u.sayVersion(done.To)
 	e := u.config.Environments[u.environment]

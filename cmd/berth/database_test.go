@@ -51,7 +51,7 @@ func TestGoingBackFromAnUpgrade(t *testing.T) {
 	w.kept = []release.KeptServer{{Version: 17, Since: time.Now().Add(-time.Hour)}}
 	got := w.berth(t, "database", "upgrade", "production", "--back", "--yes")
 	got.wants(t, 0, "production is on PostgreSQL 17 again")
-	got.wants(t, 0, "What was written since is in backup 20260102_030405_5afe")
+	got.wants(t, 0, "Later writes are in backup 20260102_030405_5afe")
 	w.wantCalls(t, "safety backup of production", "switch back production", "publish", "bucket", "schedule backups of production by local/backup:1", "back up production")
 
 	w.calls = nil

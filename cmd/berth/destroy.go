@@ -97,7 +97,7 @@ func (a *app) destroy(ctx context.Context, o destroyOptions) error {
 				return err
 			}
 			// Nothing in it outlives the cluster, which goes from outside.
-			r.Note("the cluster could not be emptied and is removed as it is: " + err.Error())
+			r.Note("the cluster could not be emptied and is removed with what it has: " + err.Error())
 		}
 	}
 	kept, err := p.Destroy(ctx, r)

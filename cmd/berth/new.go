@@ -56,7 +56,7 @@ func (a *app) explainDraft(d *scaffold.Draft, written []string) {
 		}
 	}
 	if missing := d.Missing(); len(missing) > 0 {
-		a.console.Print("\nSecrets that .env does not have yet: %s\n  On this machine berth makes up those of the application; elsewhere they are needed.",
+		a.console.Print("\nSecrets that .env does not have yet: %s\n  On this machine berth makes them up; elsewhere you have to set them.",
 			strings.Join(missing, ", "))
 	}
 	a.console.Print("\nRead %s, then run it on this machine:\n  berth up", config.File)

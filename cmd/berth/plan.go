@@ -67,7 +67,7 @@ var errNothingMade = errors.New("nothing was made")
 
 func (a *app) printChanges(plan *provider.Plan) {
 	if len(plan.Changes) == 0 {
-		a.console.Print("Everything is as berth.yaml and the last scale say.")
+		a.console.Print("Everything is as berth.yaml and the last scale want it.")
 	}
 	for _, change := range plan.Changes {
 		a.console.Line(" ", change.Action+" "+change.What)

@@ -20,7 +20,7 @@ func (a *app) backupWindows(ctx context.Context, b *backedUp) error {
 		return err
 	}
 	if len(windows) == 0 {
-		return a.console.Print("No moment between backups can be gone back to yet.")
+		return a.console.Print("No moment between backups can be restored yet.")
 	}
 	var rows [][]string
 	for _, w := range windows {

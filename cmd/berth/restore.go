@@ -43,7 +43,7 @@ func (a *app) backupRestore(ctx context.Context, o backupOptions) error {
 	if entry.Damaged() {
 		return fmt.Errorf("%s is damaged and cannot be restored: %s", entry.ID, entry.Verified.Problem)
 	}
-	a.console.Print("This puts backup %s of database %s (made on %s, %s ago, %d rows, %s) in place of the database of %s on cluster %s.\n"+
+	a.console.Print("This restores backup %s of database %s (made on %s, %s ago, %d rows, %s) over the database of %s on cluster %s.\n"+
 		"%s is stopped meanwhile. What is there now is %skept under another name.",
 		entry.ID, entry.Database.Name, entry.Started.Local().Format(time.DateTime), since(entry.Started, time.Now()), entry.Rows(), entry.State(),
 		b.environment, cluster.Name, b.environment, o.first())
@@ -110,10 +110,10 @@ func (a *app) restoreEntry(ctx context.Context, b *backedUp, o restoring, entry 
 	a.console.Print("%s serves what was %s on %s: %d rows. Nothing could be written for %.1f s.",
 		b.environment, what, entry.Of().Local().Format(time.DateTime), restored.Rows, outage.Seconds())
 	if safety != "" {
-		a.console.Print("What was there before is backup %s, and stays as %s beside it.", safety, restored.Kept)
+		a.console.Print("The old data is in backup %s, and stays as database %s beside it.", safety, restored.Kept)
 		return nil
 	}
-	return a.console.Print("What was there before stays as %s beside it.", restored.Kept)
+	return a.console.Print("The old database stays as %s beside it.", restored.Kept)
 }
 
 func (a *app) backupGet(ctx context.Context, o backupOptions) error {

@@ -73,7 +73,7 @@ func TestConfig(t *testing.T) {
 NAME       VALUE            FROM        NEXT DEPLOY
 LOG_LEVEL  info             berth.yaml  changed
 TOKEN      secret 1a2b3c4d  .env
-berth.yaml or .env say something else than what is deployed: berth deploy staging
+berth.yaml or .env have changed since the last deploy: berth deploy staging
 `
 	if got := w.berth(t, "config", "staging"); got.out != want || got.status != succeeded {
 		t.Errorf("got\n%s", got.out)

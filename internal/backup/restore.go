@@ -161,7 +161,7 @@ func (j *Job) restoreAndSwap(ctx context.Context, p Programs, maintenance *Datab
 	}
 	r.SwapSeconds = time.Since(begun).Seconds()
 	if err := j.Database.Named(r.Kept).quiet(ctx); err != nil {
-		j.Log.Warn("the database that is kept may go on receiving from its subscriptions: disable them", "database", r.Kept, "error", err.Error())
+		j.Log.Warn("the old database may still receive from its subscriptions: disable them", "database", r.Kept, "error", err.Error())
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ func (c *Console) Confirm(ctx context.Context, question string) (bool, error) {
 
 // Type asks for a word to be typed, which is harder to do by accident.
 func (c *Console) Type(ctx context.Context, word string) (bool, error) {
-	answer, err := c.ask(ctx, fmt.Sprintf("Type %s to go on: ", c.err.bold(Clean(word))))
+	answer, err := c.ask(ctx, fmt.Sprintf("Type %s to continue: ", c.err.bold(Clean(word))))
 	return answer == word, err
 }
 

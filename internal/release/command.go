@@ -108,7 +108,7 @@ func (c command) takeJobOver(ctx context.Context, job *batch.Job) (bool, error) 
 	ended := outcome(found)
 	switch {
 	case ended == "" && same:
-		c.reporter.Note(fmt.Sprintf("the release command of revision %s still runs: going on with it", earlier))
+		c.reporter.Note(fmt.Sprintf("the release command of revision %s still runs: it counts for this revision", earlier))
 	case ended == "":
 		c.reporter.Note(fmt.Sprintf("the release command of revision %s still runs: waiting for its end", earlier))
 		if err := c.wait(ctx, job.Name); err != nil && ctx.Err() != nil {

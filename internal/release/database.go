@@ -170,7 +170,7 @@ func (c *Client) noteKept(ctx context.Context, environment string, r progress.Re
 	kept, err := c.KeptServers(ctx, environment)
 	for _, k := range kept {
 		if !k.Unfinished && time.Since(k.Since) > 24*time.Hour {
-			r.Note(fmt.Sprintf("%s still has the volume of the PostgreSQL %d of before its upgrade: berth database upgrade %s --forget removes it",
+			r.Note(fmt.Sprintf("%s still has the volume of PostgreSQL %d from before its upgrade: berth database upgrade %s --forget removes it",
 				environment, k.Version, environment))
 		}
 	}

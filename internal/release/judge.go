@@ -95,7 +95,7 @@ func (j *judging) watch(ctx, held context.Context, step progress.Step) error {
 		}
 		now, err := j.client.traffic(ctx, j.environment)
 		if err != nil {
-			step.Detail("judging: the ingress' counters are not to be had, trying again")
+			step.Detail("judging: the ingress' counters cannot be read, trying again")
 			continue
 		}
 		if present, _, err := j.client.webPods(ctx, j.environment); err == nil {
@@ -121,9 +121,9 @@ func (j *judging) watch(ctx, held context.Context, step progress.Step) error {
 	}
 	switch {
 	case judged == nil:
-		j.reporter.Note(fmt.Sprintf("revision %d is not judged: the ingress' counters were not to be had", j.new))
+		j.reporter.Note(fmt.Sprintf("revision %d is not judged: the ingress' counters could not be read", j.new))
 	case answered.sum.Requests() == 0:
-		j.reporter.Note(fmt.Sprintf("revision %d got no requests within %s that it could be judged by", j.new, j.during))
+		j.reporter.Note(fmt.Sprintf("revision %d got no requests within %s and cannot be judged", j.new, j.during))
 	case before.Requests == 0:
 		j.reporter.Note(fmt.Sprintf("revision %d has nothing to be compared with, as revision %d got no requests: %s in %s", j.new, j.before, &answered, j.during))
 	default:

@@ -110,14 +110,14 @@ func TestWhatIsSaidOfRevisionsThatStay(t *testing.T) {
 		{"nothing before", func(_ *world, _ *Client, i *counting) { i.idle = "good:1" },
 			"revision 2 has nothing to be compared with, as revision 1 got no requests: 6000 requests, 0 errors in 1m0s"},
 		{"nothing at all", func(_ *world, _ *Client, i *counting) { i.idle = "good:2" },
-			"revision 2 got no requests within 1m0s that it could be judged by"},
+			"revision 2 got no requests within 1m0s and cannot be judged"},
 		{"another's ingress", func(_ *world, c *Client, _ *counting) { c.cluster.Ingress = nil },
 			"the answers of the new revision are not judged: the cluster's ingress controller is not berth's, and only berth's counts requests"},
 		{"no counters", func(_ *world, _ *Client, i *counting) { i.err = errors.New("no pod is ready") },
 			"the answers of the new revision are not judged: no pod is ready"},
 		{"counters that go", func(w *world, _ *Client, i *counting) {
 			w.onUpdate = func(_, _ engine.ResourceList) { i.err = errors.New("no pod is ready") }
-		}, "revision 2 is not judged: the ingress' counters were not to be had"},
+		}, "revision 2 is not judged: the ingress' counters could not be read"},
 		{"never", func(_ *world, c *Client, _ *counting) {
 			e := c.config.Environments["production"]
 			e.Judge = -1

@@ -46,7 +46,7 @@ func (c *Client) Remove(ctx context.Context, environment string, r progress.Repo
 			return err
 		}
 		if len(others) > 0 {
-			r.Note(fmt.Sprintf("namespace %s stays, as it holds %s too", environment, strings.Join(others, ", ")))
+			r.Note(fmt.Sprintf("namespace %s stays, because it has %s too", environment, strings.Join(others, ", ")))
 			return nil
 		}
 		step.Detail("deleting the namespace")

@@ -59,7 +59,7 @@ func (c *Client) secrets(ctx context.Context, environment, image string, e confi
 			return names, restore, err
 		}
 		for _, name := range made {
-			r.Note(fmt.Sprintf("%s: made up a value for the secret %s, as .env has no %s; it is kept in the cluster", environment, name, c.config.SecretEntry(name)))
+			r.Note(fmt.Sprintf("%s: made up a value for the secret %s, because .env has no %s; the cluster keeps it", environment, name, c.config.SecretEntry(name)))
 		}
 		salt := rand.Text()
 		if before != nil {

@@ -161,7 +161,7 @@ func TestWhatIsMadeUpIsSaidOnceAndWithoutItsValue(t *testing.T) {
 		cluster: &provider.Cluster{MakesUpSecrets: true},
 	}
 	for _, want := range [][]string{
-		{"staging: made up a value for the secret TOKEN, as .env has no TOKEN; it is kept in the cluster"}, nil,
+		{"staging: made up a value for the secret TOKEN, because .env has no TOKEN; the cluster keeps it"}, nil,
 	} {
 		n := notes{Reporter: progress.Discard}
 		if _, _, err := c.secrets(ctx, "staging", "good:1", config.Environment{}, &n); err != nil {

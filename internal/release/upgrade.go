@@ -199,7 +199,7 @@ func (s *switching) begin(version int) (host string, err error) {
 				"remove it: berth database upgrade %s --forget", s.environment)
 		}
 	}
-	err = progress.Run(s.reporter, fmt.Sprintf("Start PostgreSQL %d beside", version), func(step progress.Step) error {
+	err = progress.Run(s.reporter, fmt.Sprintf("Start PostgreSQL %d beside the old one", version), func(step progress.Step) error {
 		// What an interrupted run has left is of then.
 		if err := s.removeServer(s.ctx, version); err != nil {
 			return err

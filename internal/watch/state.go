@@ -59,7 +59,7 @@ func (s *state) load(ctx context.Context) (saved, error) {
 		}
 	}
 	if err := json.Unmarshal([]byte(found.Data[stateKey]), &kept); err != nil {
-		s.log.Warn("what was told before cannot be read", "error", err.Error())
+		s.log.Warn("the record of alerts cannot be read", "error", err.Error())
 		kept = saved{}
 	}
 	if kept.Entries == nil {
@@ -93,7 +93,7 @@ func (s *state) save(ctx context.Context, kept saved) {
 		_, err = maps.Create(ctx, object, metav1.CreateOptions{})
 	}
 	if err != nil {
-		s.log.Warn("what was told cannot be saved", "error", err.Error())
+		s.log.Warn("the record of alerts cannot be saved", "error", err.Error())
 		return
 	}
 	s.last = string(text)

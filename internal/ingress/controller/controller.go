@@ -217,7 +217,7 @@ func (r *Reconciler) wait() time.Duration {
 	}
 	if !r.waiting {
 		reloads.WithLabelValues("postponed").Inc()
-		r.Log.Warn("a reload waits for memory; what is served stays as it is, endpoints aside",
+		r.Log.Warn("a reload waits for memory; only endpoints change meanwhile",
 			"used", memory.Used, "needed", memory.Needed, "limit", memory.Limit, "workers_leaving", memory.Leaving)
 	}
 	r.waiting = true

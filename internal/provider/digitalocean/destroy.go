@@ -211,7 +211,7 @@ func (p *Provider) letGo(ctx context.Context, r progress.Reporter) error {
 			return ctx.Err()
 		}
 		if err != nil {
-			r.Note("the cluster did not give back everything by itself, so it is removed from outside: " + err.Error())
+			r.Note("the cluster did not release everything itself, so berth removes the rest: " + err.Error())
 		}
 		return nil
 	})

@@ -162,7 +162,7 @@ func TestScopesThatLackAreNamedByInit(t *testing.T) {
 	err := w.Init(t.Context(), w.said)
 	wantError(t, err, "the token is missing the scopes kubernetes:create, spaces_key:create_credentials: nothing was made", "docs/digitalocean.md")
 	// Of what is not there nobody knows why it was refused.
-	if !strings.Contains(w.said.String(), "the token may lack kubernetes:update") {
+	if !strings.Contains(w.said.String(), "the token may be missing kubernetes:update") {
 		t.Errorf("it says\n%s", w.said)
 	}
 	account := w.account(t)

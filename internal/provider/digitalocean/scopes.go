@@ -113,7 +113,7 @@ func (p *Provider) checkScopes(ctx context.Context, r progress.Reporter) error {
 	return progress.Run(r, "Try what the token may do", func(progress.Step) error {
 		lacking, doubtful, err := p.tryScopes(ctx)
 		if err == nil && len(doubtful) > 0 {
-			r.Note("the token may lack " + strings.Join(doubtful, ", ") + ", which cannot be tried for sure")
+			r.Note("the token may be missing " + strings.Join(doubtful, ", ") + ", which cannot be tested reliably")
 		}
 		return lackError(lacking, err)
 	})

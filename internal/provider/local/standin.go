@@ -236,7 +236,7 @@ func (s imageStore) contexts(ctx context.Context, b provider.Build, bases []imag
 					"without it, Debian's own images (debian:trixie-slim) and Go's up to this machine's version (golang:1.26) are made here", registryHost(base.Registry))
 		}
 		contexts[base.Name] = layout
-		r.Note(fmt.Sprintf("%s cannot be reached: in place of %s stands an image made on this machine of Debian's packages", base.Registry, base.Name))
+		r.Note(fmt.Sprintf("%s cannot be reached: an image made on this machine from Debian packages replaces %s", base.Registry, base.Name))
 	}
 	return contexts, nil
 }
