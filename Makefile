@@ -8,6 +8,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+DEADCODE := golang.org/x/tools/cmd/deadcode@v0.52.0
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 # What the spell checker takes for something else: Go's names, HTTP's, errors on
 # purpose in tests.
@@ -160,10 +161,12 @@ bench-idle: ## Measure what the cluster of this machine costs while it idles, by
 	@go run ./bench/idle $(ARGS)
 
 .PHONY: lint
-lint: ## Check formatting, go vet and staticcheck in every module, the workflows and the spelling
+lint: ## Check formatting, go vet and staticcheck in every module, unused code, the workflows and the spelling
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; }
 	go vet -tags e2e ./...
 	go run $(STATICCHECK) -tags e2e ./...
+	@unused=$$(go run $(DEADCODE) -test -tags e2e -filter '^berth/(bench|charts|cmd|docs|e2e|internal)' ./... | sed '/func: Example$$/d'); \
+		[ -z "$$unused" ] || { echo "nothing calls:"; echo "$$unused"; exit 1; }
 	go run $(ACTIONLINT)
 	.ci/need codespell
 	git ls-files '*.go' '*.md' '*.yaml' '*.yml' '*.sh' '*.lua' '*.sql' '*.tf' '*.tpl' Makefile | grep -v testdata/ | xargs codespell -L $(WORDS)

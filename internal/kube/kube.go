@@ -9,7 +9,6 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 )
 
 // Manager is the field manager of everything that berth applies, and the value
@@ -39,13 +38,4 @@ func Connect(reach *rest.Config) (kubernetes.Interface, error) {
 		return nil, fmt.Errorf("connect to the API server: %w", err)
 	}
 	return client, nil
-}
-
-// Load reads the REST config of a kubeconfig file's current context.
-func Load(kubeconfig string) (*rest.Config, error) {
-	reach, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
-	if err != nil {
-		return nil, fmt.Errorf("read the kubeconfig %s: %w", kubeconfig, err)
-	}
-	return reach, nil
 }
