@@ -171,12 +171,12 @@ func (j *Job) explainLoad(ctx context.Context, err error, server *Database, m *M
 	if foreign {
 		return fault.WithHint(fmt.Errorf("restore: %w (%s): %w", errNoLocale, m.Database.Collate, err), "install the locale on the machine where PostgreSQL runs")
 	}
-	lacking, askErr := missingExtensions(ctx, server, m.Database.Extensions)
+	missing, askErr := missingExtensions(ctx, server, m.Database.Extensions)
 	if askErr != nil {
 		return errors.Join(fmt.Errorf("restore: %w", err), askErr)
 	}
-	if len(lacking) > 0 {
-		return fault.WithHint(fmt.Errorf("restore: this server does not have the extension %s: %w", strings.Join(lacking, ", "), err),
+	if len(missing) > 0 {
+		return fault.WithHint(fmt.Errorf("restore: this server does not have the extension %s: %w", strings.Join(missing, ", "), err),
 			"install the package of the extension for PostgreSQL there")
 	}
 	if where != inScratch {

@@ -102,7 +102,7 @@ func explainStatus(err error, status int, method string, address *url.URL) error
 			"make a new one at https://cloud.digitalocean.com/account/api/tokens and set %s in .env", config.DigitalOceanToken)
 	case http.StatusForbidden:
 		if scopes := scope.Of(method, address.Path); len(scopes) > 0 {
-			return scopesLack(strings.Join(scopes, " "), err)
+			return scopesMissing(strings.Join(scopes, " "), err)
 		}
 	case http.StatusTooManyRequests:
 		return fault.WithHint(err, "the account's limit of requests is used up for this hour; run the command again later")

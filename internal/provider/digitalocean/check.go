@@ -42,9 +42,9 @@ func (p *Provider) Check(ctx context.Context) []provider.Check {
 		}
 	}
 	if err == nil {
-		lacking, doubtful, err := p.tryScopes(ctx)
-		if lacking = append(lacking, doubtful...); err == nil && len(lacking) > 0 {
-			err = scopesLack(strings.Join(lacking, " "), errors.New("DigitalOcean refuses to try it"))
+		missing, doubtful, err := p.tryScopes(ctx)
+		if missing = append(missing, doubtful...); err == nil && len(missing) > 0 {
+			err = scopesMissing(strings.Join(missing, " "), errors.New("DigitalOcean refuses to try it"))
 		}
 		verdict("scopes of the token", err)
 	}

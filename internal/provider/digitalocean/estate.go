@@ -198,7 +198,7 @@ func (p *Provider) findCluster(ctx context.Context) (*godo.KubernetesCluster, er
 	case cluster == nil || slices.Contains(cluster.Tags, mark):
 		return cluster, nil
 	case len(cluster.Tags) == 0: // every cluster has tags of DigitalOcean's own
-		return nil, scopesLack("tag:read", fmt.Errorf("the tags of the Kubernetes cluster %s cannot be seen, so berth cannot tell whether it made it", name))
+		return nil, scopesMissing("tag:read", fmt.Errorf("the tags of the Kubernetes cluster %s cannot be seen, so berth cannot tell whether it made it", name))
 	default:
 		return nil, fault.WithHint(fmt.Errorf("berth did not make the Kubernetes cluster %s (%s): it has no tag %q", name, cluster.ID, mark),
 			"set another name under digitalocean.cluster in berth.yaml; or give the cluster the tag %s, which makes it berth's, to be destroyed too", mark)

@@ -156,20 +156,20 @@ func reopen(ctx context.Context, client kubernetes.Interface, nodes []*godo.Kube
 // settle waits until all workloads have the pods that they want, but for those
 // that lacked some before.
 func (p *Provider) settle(ctx context.Context, client kubernetes.Interface, before []string, step progress.Step) error {
-	var lacking []string
+	var missing []string
 	err := p.poll(ctx, settleTime, func(ctx context.Context) (bool, error) {
 		now, err := unsettled(ctx, client)
 		if err != nil {
 			return false, err
 		}
-		lacking = slices.DeleteFunc(now, func(name string) bool { return slices.Contains(before, name) })
-		if len(lacking) > 0 {
-			step.Detail("waiting for " + strings.Join(lacking, ", "))
+		missing = slices.DeleteFunc(now, func(name string) bool { return slices.Contains(before, name) })
+		if len(missing) > 0 {
+			step.Detail("waiting for " + strings.Join(missing, ", "))
 		}
-		return len(lacking) == 0, nil
+		return len(missing) == 0, nil
 	})
-	if err != nil && len(lacking) > 0 {
-		return fmt.Errorf("wait until %s is ready on another node: %w", strings.Join(lacking, ", "), err)
+	if err != nil && len(missing) > 0 {
+		return fmt.Errorf("wait until %s is ready on another node: %w", strings.Join(missing, ", "), err)
 	}
 	return err
 }

@@ -16,9 +16,9 @@ import (
 	"berth/internal/provider/digitalocean/scope"
 )
 
-// scopesLack says of an error that a token needs these scopes, separated by
+// scopesMissing says of an error that a token needs these scopes, separated by
 // spaces.
-func scopesLack(scopes string, err error) error {
+func scopesMissing(scopes string, err error) error {
 	what := "the scope "
 	if strings.Contains(scopes, " ") {
 		what = "some of the scopes "
@@ -43,7 +43,7 @@ func purposes(c *config.Config) []string {
 // tryScopes finds out which scopes the token is missing, by requests that do nothing.
 // It also returns those that it may lack, as the API refused something that is
 // not there.
-func (p *Provider) tryScopes(ctx context.Context) (lacking, doubtful []string, err error) {
+func (p *Provider) tryScopes(ctx context.Context) (missing, doubtful []string, err error) {
 	trials := scope.Trials(purposes(p.config)...)
 	refused := make([]bool, len(trials))
 	group, ctx := errgroup.WithContext(context.WithValue(ctx, once{}, true))
@@ -64,21 +64,21 @@ func (p *Provider) tryScopes(ctx context.Context) (lacking, doubtful []string, e
 	}
 	for i, trial := range trials {
 		explained := slices.ContainsFunc(trial.Scopes, func(scope string) bool {
-			return slices.Contains(lacking, scope) || slices.Contains(doubtful, scope)
+			return slices.Contains(missing, scope) || slices.Contains(doubtful, scope)
 		})
 		if !refused[i] || explained {
 			continue
 		}
 		without := slices.DeleteFunc(slices.Clone(trial.Scopes), func(scope string) bool { return has[scope] })
 		if trial.Sure {
-			lacking = append(lacking, without...)
+			missing = append(missing, without...)
 		} else {
 			doubtful = append(doubtful, without...)
 		}
 	}
-	slices.Sort(lacking)
+	slices.Sort(missing)
 	slices.Sort(doubtful)
-	return lacking, doubtful, err
+	return missing, doubtful, err
 }
 
 // once is the key by which a request's context says that it is sent once.
@@ -111,23 +111,23 @@ func (p *Provider) refuses(ctx context.Context, trial scope.Trial) (bool, error)
 // costs money.
 func (p *Provider) checkScopes(ctx context.Context, r progress.Reporter) error {
 	return progress.Run(r, "Try what the token may do", func(progress.Step) error {
-		lacking, doubtful, err := p.tryScopes(ctx)
+		missing, doubtful, err := p.tryScopes(ctx)
 		if err == nil && len(doubtful) > 0 {
 			r.Note("the token may be missing " + strings.Join(doubtful, ", ") + ", which cannot be tested reliably")
 		}
-		return lackError(lacking, err)
+		return missingError(missing, err)
 	})
 }
 
-// lackError says which scopes a token is missing, if any.
-func lackError(lacking []string, err error) error {
-	if err != nil || len(lacking) == 0 {
+// missingError says which scopes a token is missing, if any.
+func missingError(missing []string, err error) error {
+	if err != nil || len(missing) == 0 {
 		return err
 	}
 	what := "the scope "
-	if len(lacking) > 1 {
+	if len(missing) > 1 {
 		what = "the scopes "
 	}
-	return fault.WithHint(fmt.Errorf("the token is missing %s%s: nothing was made", what, strings.Join(lacking, ", ")),
+	return fault.WithHint(fmt.Errorf("the token is missing %s%s: nothing was made", what, strings.Join(missing, ", ")),
 		"add to the token at https://cloud.digitalocean.com/account/api/tokens what docs/digitalocean.md lists")
 }
