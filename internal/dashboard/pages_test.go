@@ -40,7 +40,7 @@ func TestEveryPage(t *testing.T) {
 		"/part/environments/production/revisions":    "13 failed 5 hours ago jo@ci c0ffee0011 + deploy registry.localhost/conduit:c0ffee0 by jo@ci: failed:",
 		"/part/environments/staging/revisions":       "There are none yet.",
 		"/part/environments/production/revisions/13": "container web: CrashLoopBackOff: exit code 1: panic: no such table: articles",
-		"/part/environments/production/backups":      "9 hours ago restored once, and found equal",
+		"/part/environments/production/backups":      "9 hours ago restored once and compared",
 		"/part/nodes":                                "node-2 ready v1.37.2 2 3.8 GiB 96m 810 MiB 2 days ago",
 		"/part/sinks":                                "bucket node-1 ok 48,211 0 just now",
 		"/part/alerts":                               "is 91 % full, and will be full in 2 days volume 3 hours ago",
@@ -80,7 +80,7 @@ func TestAClusterThatIsAway(t *testing.T) {
 		}
 	}
 	v.fake.away = fault.WithHint(platform.ErrNoWatch, "say where messages go")
-	if said := text(v.get("/part/alerts").Body.String()) + text(v.get("/part/glance/alerts").Body.String()); said != "Nothing watches this cluster yet, and so nobody is told of what breaks. say where messages go– nobody is told" {
+	if said := text(v.get("/part/alerts").Body.String()) + text(v.get("/part/glance/alerts").Body.String()); said != "Nothing watches this cluster yet, so nobody is told when something breaks. say where messages go– nobody is told" {
 		t.Error(said)
 	}
 	v.fake.away = errAway
@@ -143,7 +143,7 @@ func TestRollbackAndRestart(t *testing.T) {
 	}
 	part := "/part" + page
 	waitFor(t, func() bool { return strings.Contains(v.get(part).Body.String(), "1 of 2 pods ready") })
-	if got := v.get(part); got.Header().Get(lastWord) != "" || !strings.Contains(got.Body.String(), "goes on when this page is closed") {
+	if got := v.get(part); got.Header().Get(lastWord) != "" || !strings.Contains(got.Body.String(), "continues when you close this page") {
 		t.Errorf("%v %s", got.Header(), got.Body)
 	}
 	// A second click leads to what is under way.
