@@ -40,7 +40,7 @@ func looksSecret(name, value string) bool {
 
 // others are variables that are not the application's: berth sets them, or
 // they are settings of berth, of Docker or of the database's own container.
-var others = regexp.MustCompile(`^(PORT|COMPOSE_.*|DOCKER_.*|BUCKET_(ACCESS|SECRET)_KEY|BACKUP_(WEBHOOK_URL|AGE_IDENTITY)|LOGS_(ENDPOINT|SOURCE_ID|API_KEY)|DIGITALOCEAN_(TOKEN|API_URL)|SPACES_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|ENDPOINT_URL)|POSTGRES_(USER|PASSWORD|DB|INITDB_ARGS|HOST_AUTH_METHOD)|MYSQL_.*|PGDATA)$`)
+var others = regexp.MustCompile(`^(PORT|COMPOSE_.*|DOCKER_.*|(LOGS_)?BUCKET_(ACCESS|SECRET)_KEY|BACKUP_(WEBHOOK_URL|AGE_IDENTITY)|LOGS_(ENDPOINT|SOURCE_ID|API_KEY)|DIGITALOCEAN_(TOKEN|API_URL)|SPACES_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|ENDPOINT_URL)|POSTGRES_(USER|PASSWORD|DB|INITDB_ARGS|HOST_AUTH_METHOD)|MYSQL_.*|PGDATA)$`)
 
 // samples are the names of a sample of .env.
 var samples = []string{".env.sample", ".env.example", ".env.template", ".env.dist", ".env.production.example", "env.example", "env.sample", "example.env", "sample.env"}
