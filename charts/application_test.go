@@ -88,6 +88,25 @@ func TestDatabaseURLOfASecret(t *testing.T) {
 	}
 }
 
+// The address of the database is there in parts, too, unless the application has a
+// server of its own.
+func TestPartsOfTheDatabase(t *testing.T) {
+	for settings, want := range map[string]string{
+		"postgresql: {enabled: true}":                                                       "app-postgresql 5432 app app $(POSTGRES_PASSWORD)",
+		"postgresql: {enabled: true}, env: {PGUSER: reader}":                                "app-postgresql 5432 reader app $(POSTGRES_PASSWORD)",
+		"postgresql: {enabled: true}, env: {PGHOST: db.example.com}":                        "db.example.com    ",
+		"postgresql: {enabled: true}, secrets: {name: app-env, keys: [PGHOST, PGPASSWORD]}": "    ",
+		"sqlite: {enabled: true}, replicas: 1":                                              "    ",
+	} {
+		pod := templates(decode(t, render(t, "realworld", "app", "default", parse(t, "{image: {reference: a}, "+settings+"}"))))["app"].Spec
+		env := environment(pod)
+		got := strings.Join([]string{env["PGHOST"], env["PGPORT"], env["PGUSER"], env["PGDATABASE"], env["PGPASSWORD"]}, " ")
+		if got != want {
+			t.Errorf("%s: %q, want %q", settings, got, want)
+		}
+	}
+}
+
 // Cron jobs run one at a time, in their zone, within a deadline; the release
 // command once.
 func TestJobs(t *testing.T) {
@@ -140,6 +159,20 @@ func TestVolumes(t *testing.T) {
 		pod := templates(all)[name].Spec
 		if len(pod.Containers[0].VolumeMounts) != 1 || pod.Containers[0].VolumeMounts[0].MountPath != "/app/uploads" || pod.Affinity == nil {
 			t.Errorf("%s: the mounts are %v", name, pod.Containers[0].VolumeMounts)
+		}
+	}
+}
+
+// A service's address is there as a URL and in parts, by its own name and by the one
+// that clients of its kind read.
+func TestPartsOfAService(t *testing.T) {
+	env := environment(templates(release(t, "shop"))["shop-worker"].Spec)
+	for name, want := range map[string]string{
+		"CACHE_HOST": "shop-cache", "CACHE_PORT": "6379", "REDIS_HOST": "shop-cache", "REDIS_PORT": "6379", "REDIS_PASSWORD": "$(CACHE_PASSWORD)",
+		"JOB_QUEUE_HOST": "shop-job-queue", "JOB_QUEUE_PORT": "6379",
+	} {
+		if env[name] != want {
+			t.Errorf("%s is %q, want %q", name, env[name], want)
 		}
 	}
 }

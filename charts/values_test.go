@@ -108,7 +108,7 @@ func TestEnvironmentOverrides(t *testing.T) {
 	for _, variable := range pod.Containers[0].Env {
 		names = append(names, variable.Name)
 	}
-	if want := []string{"POSTGRES_PASSWORD", "PORT", "ANOTHER", "DATABASE_URL", "LISTEN"}; !slices.Equal(names, want) {
+	if want := []string{"POSTGRES_PASSWORD", "PGDATABASE", "PGHOST", "PGPASSWORD", "PGPORT", "PGUSER", "PORT", "ANOTHER", "DATABASE_URL", "LISTEN"}; !slices.Equal(names, want) {
 		t.Errorf("the variables are %v, want %v", names, want)
 	}
 	if env := environment(pod); env["LISTEN"] != "" || env["DATABASE_URL"] != "mysql://there" || env["ANOTHER"] != "$$(PORT)" {

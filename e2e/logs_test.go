@@ -20,6 +20,8 @@ import (
 
 	core "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"berth/internal/bucket"
 )
 
 // archive is where the S3 gateway keeps the log lines' objects as files.
@@ -95,8 +97,33 @@ func testLogs(t *testing.T) {
 	t.Logf("found in the archive %s after its pod had gone", took)
 	mustBerth(t, "status").wants(t, 0, "bucket")
 
+	t.Run("key", testLogKey)
 	t.Run("secrets", testLogSecrets)
 	t.Run("outage", testLogOutage)
+}
+
+// The agent's key, which is on every node, opens neither backups nor logs.
+func testLogKey(t *testing.T) {
+	secret, err := running(t).CoreV1().Secrets("logging").Get(t.Context(), "logs-bucket", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := bucket.New(bucket.Options{
+		Endpoint: "https://10.118.0.1:9000", Region: "us-east-1", Name: "berth", CA: secret.Data["ca.crt"],
+		AccessKey: string(secret.Data["BUCKET_ACCESS_KEY"]), SecretKey: string(secret.Data["BUCKET_SECRET_KEY"]),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	denied := false
+	for object, err := range opened.List(t.Context(), bucket.ListOptions{}) {
+		if denied = errors.Is(err, bucket.ErrDenied); !denied {
+			t.Fatalf("the agent's key lists %s, %v", object.Name, err)
+		}
+	}
+	if !denied {
+		t.Error("the agent's key may list the bucket")
+	}
 }
 
 // What users send to prove who they are is in no sink.

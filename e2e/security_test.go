@@ -229,6 +229,7 @@ func (c *cluster) testSecrets(t *testing.T) {
 	secrets := map[string]string{
 		"the bucket's access key": readFile(t, state+"/pki/bucket-access.key")[:20],
 		"the bucket's secret key": readFile(t, state+"/pki/bucket-secret.key"),
+		"the log agent's key":     readFile(t, state+"/pki/logs-secret.key"),
 		"the key of etcd":         readFile(t, state+"/pki/secrets.key"),
 	}
 	for namespace, names := range map[string][]string{"staging": {"realworld-env"}, "production": {"realworld-env", "realworld-postgresql"}} {
@@ -245,8 +246,8 @@ func (c *cluster) testSecrets(t *testing.T) {
 			}
 		}
 	}
-	if len(secrets) != 6 {
-		t.Errorf("found %d secrets to look for, want 6", len(secrets))
+	if len(secrets) != 7 {
+		t.Errorf("found %d secrets to look for, want 7", len(secrets))
 	}
 	holds := func(where string, content []byte) {
 		for what, secret := range secrets {

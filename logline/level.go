@@ -1,6 +1,7 @@
 package logline
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/valyala/fastjson"
@@ -41,11 +42,15 @@ var numbers = map[int]string{
 	100: "DEBUG", 200: "INFO", 250: "NOTICE", 300: "WARNING", 400: "ERROR", 500: "CRITICAL", 550: "ALERT", 600: "EMERGENCY",
 }
 
+// letters are levels of one letter.
+var letters = map[byte]string{'D': "DEBUG", 'I': "INFO", 'W': "WARNING", 'E': "ERROR", 'F': "FATAL", 'C': "CRITICAL"}
+
 // syslogLevels are RFC 5424's, which GELF has, and mysqlLevels those of MySQL's log
-// in JSON.
+// in JSON. telemetryLevels are of four numbers each.
 var (
-	syslogLevels = []string{"EMERGENCY", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG"}
-	mysqlLevels  = []string{"INFO", "ERROR", "WARNING", "NOTICE"}
+	syslogLevels    = []string{"EMERGENCY", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG"}
+	telemetryLevels = []string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}
+	mysqlLevels     = []string{"INFO", "ERROR", "WARNING", "NOTICE"}
 )
 
 // SeverityOf returns the number of a level, in any case, and none for a word that
@@ -66,8 +71,12 @@ func levelOfValue(v *fastjson.Value) string {
 	}
 	switch v.Type() {
 	case fastjson.TypeString:
-		if level := stringOf(v); SeverityOf(level) != Unknown {
+		level := stringOf(v)
+		if SeverityOf(level) != Unknown {
 			return level
+		}
+		if n, err := strconv.Atoi(level); err == nil {
+			return numbers[n]
 		}
 	case fastjson.TypeNumber:
 		if n := v.GetFloat64(); n == float64(int(n)) {
@@ -80,15 +89,18 @@ func levelOfValue(v *fastjson.Value) string {
 // LevelOf finds the level in the beginning of a plain line, in capitals, where
 // programs write it: "[error]", "ERROR:", "level=warn", "2026-08-20 error: ".
 func LevelOf(text string) string {
-	switch {
-	case strings.HasPrefix(text, "panic: "), strings.HasPrefix(text, "fatal error: "):
-		return "FATAL"
-	case strings.HasPrefix(text, "Traceback (most recent call last)"), strings.HasPrefix(text, "Exception in thread "),
-		strings.Contains(text, "\n\tat "), strings.Contains(text, "\n    at "):
+	for _, o := range openings {
+		if strings.HasPrefix(text, o.text) {
+			return o.level
+		}
+	}
+	if strings.Contains(text, "\n\tat ") || strings.Contains(text, "\n    at ") || isException(text) {
 		return "ERROR"
 	}
-	if level := klogLevel(text); level != "" {
-		return level
+	for _, form := range []func(string) string{klogLevel, logrusLevel, syslogLevel, nodeLevel} {
+		if level := form(text); level != "" {
+			return level
+		}
 	}
 	const beginning = 100
 	head := text[:min(len(text), beginning)]
@@ -100,6 +112,67 @@ func LevelOf(text string) string {
 	for h.next() {
 		if level := h.level(); level != "" {
 			return level
+		}
+	}
+	return ""
+}
+
+// openings are how lines begin that name no level, or not where others do.
+var openings = []struct{ text, level string }{
+	{"panic: ", "FATAL"}, {"fatal error: ", "FATAL"}, {"thread '", "ERROR"}, // Go, and Rust
+	{"Traceback (most recent call last)", "ERROR"}, {"Exception in thread ", "ERROR"}, // Python, and Java
+	{"PHP Fatal error: ", "ERROR"}, {"PHP Parse error: ", "ERROR"}, {"PHP Warning: ", "WARNING"}, {"PHP Notice: ", "NOTICE"}, {"PHP Deprecated: ", "NOTICE"},
+	{"npm ERR! ", "ERROR"}, {"npm error ", "ERROR"}, {"npm warn ", "WARN"},
+	{" ⨯ ", "ERROR"}, {"⨯ ", "ERROR"}, {" ⚠ ", "WARN"}, {"⚠ ", "WARN"}, // Next.js
+}
+
+// isException reports whether a line begins with the name of an exception, as
+// JavaScript, Python, Ruby and Java say it: "TypeError: x is not a function".
+func isException(text string) bool {
+	at := 0
+	for at < len(text) && (isLetter(text[at]) || text[at] == '.' || text[at] == ':' && strings.HasPrefix(text[at:], "::") || text[at] == ':' && at > 0 && text[at-1] == ':') {
+		at++
+	}
+	name := text[:at]
+	return strings.HasPrefix(text[at:], ": ") && (strings.HasSuffix(name, "Error") || strings.HasSuffix(name, "Exception")) &&
+		len(name) > len("Error") && name != "Exception"
+}
+
+// logrusLevel reads the head of logrus' lines for people: "WARN[0003] ".
+func logrusLevel(text string) string {
+	if len(text) < len("WARN[0000]") || text[4] != '[' || text[9] != ']' || strings.Trim(text[5:9], "0123456789") != "" {
+		return ""
+	}
+	for _, level := range []string{"TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "FATAL", "PANIC"} {
+		if level[:4] == text[:4] {
+			return level
+		}
+	}
+	return ""
+}
+
+// syslogLevel reads the priority of syslog, of which the lowest three bits are the
+// severity: "<12>1 2026-…" of RFC 5424, and "<12>Jan  1 …" of RFC 3164.
+func syslogLevel(text string) string {
+	number, rest, ok := strings.Cut(text, ">")
+	if !ok || len(number) < 2 || len(number) > 4 || number[0] != '<' ||
+		!strings.HasPrefix(rest, "1 ") && (len(rest) < 4 || rest[3] != ' ' || !isLetter(rest[0])) {
+		return ""
+	}
+	priority, err := strconv.Atoi(number[1:])
+	if err != nil || priority < 0 || priority > 191 {
+		return ""
+	}
+	return syslogLevels[priority%8]
+}
+
+// nodeLevel reads Node's own warnings: "(node:1) [DEP0005] DeprecationWarning: ".
+func nodeLevel(text string) string {
+	if rest, ok := strings.CutPrefix(text, "(node:"); ok {
+		if _, rest, ok = strings.Cut(rest, ") "); ok {
+			if before, _, ok := strings.Cut(rest, ": "); ok && strings.HasSuffix(before, "Warning") {
+				return "WARNING"
+			}
 		}
 	}
 	return ""
@@ -162,10 +235,6 @@ func (h *heading) level() string {
 	if len(word) > len("INFORMATIONAL") {
 		return ""
 	}
-	level := strings.ToUpper(word)
-	if severities[level] == Unknown {
-		return ""
-	}
 	before, after := byte(' '), byte(' ')
 	if h.begin > 0 {
 		before = h.text[h.begin-1]
@@ -173,7 +242,18 @@ func (h *heading) level() string {
 	if h.end < len(h.text) {
 		after = h.text[h.end]
 	}
+	if len(word) == 1 && before == '[' && (after == ']' || after == ' ' && h.end+1 < len(h.text) && h.text[h.end+1] >= '0' && h.text[h.end+1] <= '9') {
+		return letters[word[0]] // "[E]", and Tornado's "[E 260101 00:00:00 web:1]"
+	}
+	level := strings.ToUpper(word)
+	if severities[level] == Unknown {
+		return ""
+	}
 	switch {
+	case before == ':' && after == ']', // Apache's "[core:error]"
+		before == '.' && after == ':' && word == level,                             // Monolog's "production.ERROR:"
+		after == '/' && word == level && strings.HasSuffix(h.text[:h.begin], ": "): // Celery's ": WARNING/MainProcess]"
+		return level
 	case before == '[' && (after == ']' || after == ' ') || before == '<' && after == '>':
 		return level
 	case isAssigned(h.text[:h.begin]):

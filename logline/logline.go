@@ -92,7 +92,7 @@ func (l *Line) read() {
 			if nested := v.Get("message"); nested != nil {
 				l.takeMessage(nested, -1, fromFields, &best)
 			}
-		case "level", "severity", "lvl", "log.level", "levelname", "level_name", "loglevel", "@l", "error_severity", "severity_text", "severitytext":
+		case "level", "severity", "lvl", "log.level", "levelname", "level_name", "loglevel", "@l", "error_severity", "severity_text", "severitytext", "log_level", "priority":
 			if l.Level != "" {
 				return
 			}
@@ -106,6 +106,16 @@ func (l *Line) read() {
 		case "log": // the Elastic Common Schema, nested
 			if l.Level == "" && v.Type() == fastjson.TypeObject {
 				l.Level = levelOfValue(v.Get("level"))
+			}
+		case "severity_number", "severitynumber": // OpenTelemetry's
+			if n := v.GetInt(); l.Level == "" && v.Type() == fastjson.TypeNumber && n > 0 && n < 4*len(telemetryLevels) {
+				l.Level = telemetryLevels[(n-1)/4]
+			}
+		case "s": // MongoDB's, which has its component besides
+			if letter := stringOf(v); l.Level == "" && v.Type() == fastjson.TypeString && len(letter) == 1 && l.object.Get("c") != nil && l.object.Get("ctx") != nil {
+				if l.Level = letters[letter[0]]; l.Level != "" {
+					l.level = at
+				}
 			}
 		case "caller":
 			caller = true

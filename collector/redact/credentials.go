@@ -98,6 +98,9 @@ var prefixes = func() (by [256][]prefix) {
 		{"sk-", 20}, {"hf_", 16}, {"gsk_", 20}, // OpenAI, Anthropic and others
 		{"SG.", 20}, {"key-", 36}, {"dop_v1_", 16}, {"doo_v1_", 16}, {"dor_v1_", 16}, {"shpat_", 16}, {"shpss_", 16}, {"shpca_", 16}, {"shppa_", 16},
 		{"hvs.", 16}, {"hvb.", 16}, {"dapi", 36}, {"lin_api_", 16}, {"figd_", 16}, {"sbp_", 16}, {"PMAK-", 16}, {"sq0atp-", 16}, {"sq0csp-", 16},
+		{"EAA", 80}, {"dp.st.", 16}, {"dp.sa.", 16}, {"dp.ct.", 16}, {"ntn_", 30}, {"secret_", 40}, {"glc_", 30}, {"fo1_", 20}, {"fm2_", 30},
+		{"rnd_", 20}, {"CCIPAT_", 20}, {"NRAK-", 20}, {"EZAK", 40}, {"ATATT3", 30}, {"ATCTT3", 30}, {"vercel_", 24}, {"xkeysib-", 30}, {"pplx-", 30},
+		{"xai-", 30}, {"r8_", 30}, {"nvapi-", 30}, {"lsv2_", 30}, {"sgp_", 30}, {"ops_eyJ", 30}, {"tfp_", 30},
 		{"AGE-SECRET-KEY-", 20}, {"tskey-", 16}, {"sntrys_", 16}, {"glsa_", 16}, {"dp.pt.", 16}, {"pscale_", 16}, {"nfp_", 16},
 	} {
 		by[p.text[0]] = append(by[p.text[0]], p)

@@ -16,6 +16,8 @@ const (
 	assigned
 	// directory is pwd, which is also a folder.
 	directory
+	// random is secret only where the value is no word: auth, but not auth=oidc.
+	random
 )
 
 // A word ends the names of what is secret: password, user.password, DB_PASSWORD,
@@ -38,7 +40,11 @@ var secretWords = []word{
 	{text: "pass", kind: several, whole: true}, {text: "dbpass", kind: secret}, {text: "userpass", kind: secret}, {text: "pgpass", kind: secret},
 	{text: "otp", kind: secret, whole: true}, {text: "totp", kind: secret, whole: true}, {text: "pincode", kind: secret},
 	{text: "cardnumber", kind: secret}, {text: "creditcard", kind: secret}, {text: "cvv", kind: secret, whole: true}, {text: "cvc", kind: secret, whole: true},
+	{text: "otpcode", kind: secret}, {text: "verificationcode", kind: secret}, {text: "mfacode", kind: secret}, {text: "recoverycode", kind: secret},
 	{text: "signature", kind: assigned}, {text: "sig", kind: assigned, whole: true}, {text: "code", kind: assigned, whole: true},
+	{text: "auth", kind: random, whole: true}, {text: "salt", kind: random, whole: true},
+	{text: "appkey", kind: secret, whole: true}, {text: "licensekey", kind: secret}, {text: "licencekey", kind: secret},
+	{text: "passwordconfirmation", kind: secret}, {text: "passwordconfirm", kind: secret}, {text: "identifiedby", kind: secret},
 	{text: "accesskeyid", kind: notSecret},
 	// In other languages.
 	{text: "passwort", kind: secret}, {text: "kennwort", kind: secret}, {text: "motdepasse", kind: secret}, {text: "contrasena", kind: secret},

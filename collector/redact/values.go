@@ -89,6 +89,10 @@ func harmless(value string, k kind) bool {
 		if strings.Trim(value, "0123456789.,+-/% \t\r\n") == "" {
 			return true
 		}
+	case random:
+		if !looksRandom(value, 16) {
+			return true
+		}
 	case directory:
 		if value[0] == '/' || value[0] == '~' {
 			return true
@@ -100,7 +104,7 @@ func harmless(value string, k kind) bool {
 // isPassword reports whether a name is one of a password, which has no name or number
 // of its own as tokens, secrets and cookies have.
 func isPassword(name string) bool {
-	for _, word := range []string{"password", "passwd", "passphrase", "passwort"} {
+	for _, word := range []string{"password", "passwd", "passphrase", "passwort", "identifiedby"} {
 		if _, ok := endsWith(name, word); ok {
 			return true
 		}
@@ -191,7 +195,9 @@ func separatorAfter(text string, begin, end int) (at int, by separator) {
 		}
 	case at == end && len(rest) > 0 && (rest[0] == '|' || after == end && (rest[0] == '(' || rest[0] == '[')):
 		return skip(text, after+1, " \t"), beside
-	case at == end && after > end && len(rest) > 0 && isPassword(text[:end]) && (text[end] == '\t' || literal(text, after) >= 0):
+	case at == end && after > end && len(rest) > 0 && isPassword(text[:end]) && (text[end] == '\t' || literal(text, after) >= 0 || isNetrc(text[:begin])):
+		return after, beside
+	case at == end && after > end && text[begin] != '-' && isKey(rest):
 		return after, beside
 	case at == end && after > end && len(rest) > 0:
 		if text[begin] == '-' || strings.Contains(text[begin:end], "--") {
@@ -205,6 +211,26 @@ func separatorAfter(text string, begin, end int) (at int, by separator) {
 		}
 	}
 	return 0, noSeparator
+}
+
+// isKey reports whether a text begins with what nobody says of a secret: long, of
+// letters and digits in turns, and without the dashes of Kubernetes' names.
+func isKey(text string) bool {
+	const least = 24
+	to := 0
+	for to < len(text) && (isAlphanumeric(text[to]) || text[to] == '_') {
+		to++
+	}
+	return to >= least && switches(text[:to]) >= 4 && (to == len(text) || strings.IndexByte(" \t\r\n,;.\"')", text[to]) >= 0)
+}
+
+// isNetrc reports whether a line of .netrc has come as far as its password:
+// "machine api.example.com login app".
+func isNetrc(before string) bool {
+	const near = 200
+	before = before[max(0, len(before)-near):]
+	_, after, machine := strings.Cut(before, "machine ")
+	return machine && strings.Contains(after, " login ")
 }
 
 // nextLine goes on to an indented line where nothing else follows a separator, as

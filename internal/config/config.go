@@ -180,10 +180,13 @@ type Bucket struct {
 	Name     string `yaml:"name"`
 }
 
-// The names of the bucket's keys in .env.
+// The names of the bucket's keys in .env, and of those that may only write logs into
+// it.
 const (
-	BucketAccessKey = "BUCKET_ACCESS_KEY"
-	BucketSecretKey = "BUCKET_SECRET_KEY"
+	BucketAccessKey     = "BUCKET_ACCESS_KEY"
+	BucketSecretKey     = "BUCKET_SECRET_KEY"
+	LogsBucketAccessKey = "LOGS_BUCKET_ACCESS_KEY"
+	LogsBucketSecretKey = "LOGS_BUCKET_SECRET_KEY"
 )
 
 // Providers are the providers that berth.yaml may name.

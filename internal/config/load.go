@@ -94,7 +94,7 @@ func Load(dir string, environ []string) (*Config, error) {
 
 // knownVariables are the names that the process environment may override.
 func (c *Config) knownVariables() []string {
-	names := []string{BerthRelease, BucketAccessKey, BucketSecretKey, BackupWebhook, BackupIdentity, LogsEndpoint, LogsSourceID, LogsAPIKey, AlertsURL, AlertsPingURL}
+	names := []string{BerthRelease, BucketAccessKey, BucketSecretKey, LogsBucketAccessKey, LogsBucketSecretKey, BackupWebhook, BackupIdentity, LogsEndpoint, LogsSourceID, LogsAPIKey, AlertsURL, AlertsPingURL}
 	names = append(names, DigitalOceanToken, SpacesAccessKey, SpacesSecretKey, DigitalOceanAPIURL, SpacesEndpointURL)
 	names = append(names, c.Build.Secrets...)
 	for environment := range c.Environments {

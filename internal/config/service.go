@@ -38,6 +38,35 @@ const databaseURL = "DATABASE_URL"
 // databasePassword is a part of [databaseURL] with PostgreSQL.
 const databasePassword = "POSTGRES_PASSWORD"
 
+// databaseParts are the address of a PostgreSQL in parts, by libpq's names:
+// https://www.postgresql.org/docs/current/libpq-envars.html
+var databaseParts = []string{"PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE"}
+
+// Given returns the variables of an environment that tell the addresses of the
+// database and the services, with who gives each: "database" or "service NAME". What
+// the application sets itself is among them.
+func (c *Config) Given(environment string) map[string]string {
+	given := map[string]string{}
+	switch c.Environments[environment].Database {
+	case Postgres:
+		for _, name := range append([]string{databaseURL, databasePassword}, databaseParts...) {
+			given[name] = "database"
+		}
+	case SQLite:
+		given[databaseURL] = "database"
+	}
+	for service := range c.Services {
+		given[passwordVariable(service)] = "service " + service
+		for _, address := range c.ServiceVariables(service) {
+			prefix := strings.TrimSuffix(address, "URL")
+			for _, part := range []string{"URL", "HOST", "PORT", "PASSWORD"} {
+				given[prefix+part] = "service " + service
+			}
+		}
+	}
+	return given
+}
+
 // passwordVariable is the variable with a service's password, which is part of its URL.
 func passwordVariable(service string) string {
 	return strings.ToUpper(strings.ReplaceAll(service, "-", "_")) + "_PASSWORD"
@@ -90,17 +119,8 @@ func (c *Config) validateReferences(m *mistakes, name, environment string) {
 	if c.HasWeb() {
 		known["PORT"] = true
 	}
-	switch c.Environments[environment].Database {
-	case Postgres:
-		known[databaseURL], known[databasePassword] = true, true
-	case SQLite:
-		known[databaseURL] = true
-	}
-	for service := range c.Services {
-		known[passwordVariable(service)] = true
-		for _, variable := range c.ServiceVariables(service) {
-			known[variable] = true
-		}
+	for variable := range c.Given(environment) {
+		known[variable] = true
 	}
 	for variable := range c.EnvOf(environment) {
 		known[variable] = true
@@ -112,7 +132,9 @@ func (c *Config) validateReferences(m *mistakes, name, environment string) {
 		m.add(at, "is in env already")
 	}
 	for _, variable := range referred(c.References[name]) {
-		if !known[variable] {
+		if _, made := c.References[variable]; made {
+			m.add(at, "refers to %s, which is one of references itself: write what that one is made of", variable)
+		} else if !known[variable] {
 			m.add(at, "refers to %s, which %s has neither in env nor in secrets, nor from its database and services", variable, environment)
 		}
 	}

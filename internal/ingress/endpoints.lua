@@ -3,7 +3,7 @@
 --
 -- The controller writes the endpoints of each backend into a shared dictionary,
 -- which outlives reloads: "ADDRESS PORT ADDRESS PORT …" by the backend's name.
--- Two more keys belong to it: "!drain", the generation that is about to be
+-- Two more keys belong to it: "!drain", the newest generation that is about to be
 -- replaced, and "!full", there while no more uploads fit on the disk.
 --
 -- The counters are in a dictionary of their own. "BACKEND ADDRESS PORT" has the
@@ -72,8 +72,10 @@ local function plain(uri)
   return uri:sub(-1) ~= "?" and not path:find("[^!-~]") and not path:find("[%%#]") and not path:find("//", 1, true) and not path:find("/.", 1, true)
 end
 
+-- The workers before those that are replaced may be there still: NGINX lets them
+-- accept connections for 100 ms after the new ones have started.
 local function drains()
-  return shared:get("!drain") == M.generation and ngx.req.http_version() < 2 and not ngx.req.is_internal() and
+  return M.generation <= (shared:get("!drain") or -1) and ngx.req.http_version() < 2 and not ngx.req.is_internal() and
     not ngx.var.http_upgrade and plain(ngx.var.request_uri)
 end
 

@@ -162,6 +162,36 @@ func TestDrainSaysItOnce(t *testing.T) {
 	}
 }
 
+// TestOldWorkersDrainToTheirEnd looks at workers that are there still when the
+// generation after theirs is drained already: NGINX tells the old ones to quit
+// 100 ms after it has started the new ones.
+func TestOldWorkersDrainToTheirEnd(t *testing.T) {
+	var o ingress.Objects
+	addService(&o, "web", address(okServer(t)))
+	o.Ingresses = append(o.Ingresses, newIngress("web", "web.test", "/ web"))
+	server := nginxtest.New(t)
+	for range 2 {
+		server.Serve(o)
+	}
+	feed := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", server.Settings.StatusSocket())
+	}}}
+	defer feed.CloseIdleConnections()
+	for _, step := range []struct {
+		drained int
+		closes  bool
+	}{{1, false}, {2, true}, {3, true}, {1, false}} {
+		response, err := feed.Post("http://nginx/endpoints", "text/plain", strings.NewReader(fmt.Sprintf("!drain %d\n", step.drained)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response, _ := get(t, "http://"+server.HTTP(), "web.test"); response.Close != step.closes {
+			t.Errorf("generation 2 serves, generation %d is drained: the connection is closed: %t", step.drained, response.Close)
+		}
+	}
+}
+
 // postUntilClosed sends requests until a response says that the connection is
 // closed, and returns how many were answered.
 func postUntilClosed(ctx context.Context, address, host string) (n int64, err error) {

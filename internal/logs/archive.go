@@ -18,7 +18,7 @@ import (
 
 const (
 	// Prefix is what the names of the archive's objects begin with in the bucket.
-	Prefix = "logs"
+	Prefix = provider.LogPrefix
 	// Usual is how far back the archive is read where nobody says.
 	Usual = 24 * time.Hour
 	// late is how long after it was written a line may reach the bucket and still

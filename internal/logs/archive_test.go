@@ -249,7 +249,7 @@ func TestDamagedObjectsAreNamedAndPassedOver(t *testing.T) {
 		why[a.put(t, "node-1", noon, bad.data)] = bad.why
 	}
 	a.write(t, "node-1", noon, written{"shop-a", "whole", noon.Add(2)})
-	got, err := a.search(t, Query{From: noon, Grep: regexp.MustCompile("^(kept|whole)$")}, nil)
+	got, err := a.search(t, Query{From: noon, Grep: regexp.MustCompile("^[a-z]+$")}, nil)
 	wantTexts(t, got, "kept whole")
 	if !errors.Is(err, ErrDamaged) {
 		t.Fatalf("got %v", err)

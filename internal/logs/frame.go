@@ -3,7 +3,7 @@ package logs
 import (
 	"bytes"
 	"cmp"
-	"compress/gzip"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +12,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // frame is a line of an object, in which the log agent has taken a line of a
@@ -58,16 +61,11 @@ var replica = regexp.MustCompile(`^-[a-z0-9]{1,10}-[a-z0-9]{5}$`)
 func unpack(data []byte, needles [][]byte, wanted func(Line, origin) bool) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
 		plain, damage := decompress(data)
-		number := 0
-		for text := range bytes.Lines(plain) {
-			number++
-			if !slices.ContainsFunc(needles, func(needle []byte) bool { return bytes.Contains(text, needle) }) {
-				continue
-			}
+		for at, text := range candidates(plain, needles) {
 			line, some, err := decode(text, wanted)
 			if err != nil {
 				// A line that ends too early is only what came of the damage.
-				damage = cmp.Or(damage, fmt.Errorf("line %d: %w", number, err))
+				damage = cmp.Or(damage, fmt.Errorf("line %d: %w", 1+bytes.Count(plain[:at], []byte{'\n'}), err))
 				break
 			}
 			if some && !yield(line, nil) {
@@ -80,17 +78,60 @@ func unpack(data []byte, needles [][]byte, wanted func(Line, origin) bool) iter.
 	}
 }
 
+// candidates returns the lines that have one of the needles, and where each begins.
+func candidates(plain []byte, needles [][]byte) iter.Seq2[int, []byte] {
+	return func(yield func(int, []byte) bool) {
+		next := make([]int, len(needles)) // where each needle is, from the last line on
+		for i := range next {
+			next[i] = -1
+		}
+		for begin := 0; begin < len(plain); {
+			found := len(plain)
+			for i, needle := range needles {
+				if next[i] < begin {
+					next[i] = len(plain)
+					if n := bytes.Index(plain[begin:], needle); n >= 0 {
+						next[i] = begin + n
+					}
+				}
+				found = min(found, next[i])
+			}
+			if found == len(plain) {
+				return
+			}
+			begin += bytes.LastIndexByte(plain[begin:found], '\n') + 1
+			end := len(plain)
+			if n := bytes.IndexByte(plain[found:], '\n'); n >= 0 {
+				end = found + n + 1
+			}
+			if !yield(begin, plain[begin:end]) {
+				return
+			}
+			begin = end
+		}
+	}
+}
+
+// readers are kept, as each has tables and a window.
+var readers sync.Pool
+
 // decompress returns as much as there is, and what is wrong with the rest. Something
 // on the way may have decompressed the object already.
 func decompress(data []byte) ([]byte, error) {
 	plain := data
 	if bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
-		from, err := gzip.NewReader(bytes.NewReader(data))
-		if err != nil {
+		from, _ := readers.Get().(*gzip.Reader)
+		if from == nil {
+			from = new(gzip.Reader)
+		}
+		defer readers.Put(from)
+		if err := from.Reset(bytes.NewReader(data)); err != nil {
 			return nil, err
 		}
-		var b bytes.Buffer
-		_, err = b.ReadFrom(io.LimitReader(from, largest+1))
+		// It ends with its length (RFC 1952), as far as that can be believed.
+		size := int(binary.LittleEndian.Uint32(data[max(0, len(data)-4):]))
+		b := bytes.NewBuffer(make([]byte, 0, min(size, 64*len(data), largest+1)+bytes.MinRead))
+		_, err := b.ReadFrom(io.LimitReader(from, largest+1))
 		plain = b.Bytes()
 		if err != nil {
 			return plain, err

@@ -197,26 +197,6 @@ func TestHeld(t *testing.T) {
 	}
 }
 
-func TestNeedles(t *testing.T) {
-	for pattern, want := range map[string]string{
-		"":                   "",
-		"GL7SD27Y5M6OWNY":    "GL7SD27Y5M6OWNY gl7sd27y5m6owny",
-		"ERROR .*request":    "ERROR error",
-		"path=/api/articles": "articles",
-		"Request .* status":  "Request",
-		"status=500":         "status",
-		"500":                "500",
-		"(?i)request":        "",
-		"request|response":   "re",
-		"^request":           "request",
-	} {
-		q := Query{Grep: regexp.MustCompile(pattern)}
-		if got := string(bytes.Join(q.needles(), []byte(" "))); got != want {
-			t.Errorf("%s: got %q, want %q", pattern, got, want)
-		}
-	}
-}
-
 // FuzzLine looks for a text that makes a line go wrong: it stays one object in
 // JSON, which says the same again.
 func FuzzLine(f *testing.F) {

@@ -12,6 +12,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"time"
@@ -123,14 +124,75 @@ func (q Query) needles() [][]byte {
 	if q.Grep == nil {
 		return [][]byte{{}}
 	}
-	prefix, _ := q.Grep.LiteralPrefix()
-	longest := slices.MaxFunc(append(word.FindAllString(prefix, -1), ""), func(a, b string) int { return cmp.Compare(len(a), len(b)) })
-	needles := [][]byte{[]byte(longest)}
-	if small := strings.ToLower(longest); longest != small && longest == strings.ToUpper(longest) {
-		// It may be the level, which has capitals only here.
-		needles = append(needles, []byte(small))
+	parsed, err := syntax.Parse(q.Grep.String(), syntax.Perl)
+	if err != nil {
+		return [][]byte{{}} // it was compiled once
+	}
+	var needles [][]byte
+	for _, one := range required(parsed) {
+		needles = append(needles, []byte(one))
+		if small := strings.ToLower(one); one != small && one == strings.ToUpper(one) {
+			// It may be the level, which has capitals only here.
+			needles = append(needles, []byte(small))
+		}
+	}
+	if len(needles) == 0 {
+		return [][]byte{{}}
 	}
 	return needles
+}
+
+// mostNeedles bounds how many texts are looked for before lines are taken apart.
+const mostNeedles = 16
+
+// required returns words of which one is in whatever an expression matches, or none.
+func required(expression *syntax.Regexp) []string {
+	switch expression.Op {
+	case syntax.OpLiteral:
+		if expression.Flags&syntax.FoldCase != 0 {
+			return nil
+		}
+		words := word.FindAllString(string(expression.Rune), -1)
+		if len(words) == 0 {
+			return nil
+		}
+		return []string{slices.MaxFunc(words, func(a, b string) int { return cmp.Compare(len(a), len(b)) })}
+	case syntax.OpCapture, syntax.OpPlus:
+		return required(expression.Sub[0])
+	case syntax.OpRepeat:
+		if expression.Min > 0 {
+			return required(expression.Sub[0])
+		}
+	case syntax.OpConcat:
+		var best []string
+		for _, part := range expression.Sub {
+			if found := required(part); found != nil && shortest(found) > shortest(best) {
+				best = found
+			}
+		}
+		return best
+	case syntax.OpAlternate:
+		var all []string
+		for _, branch := range expression.Sub {
+			found := required(branch)
+			if found == nil {
+				return nil
+			}
+			all = append(all, found...)
+		}
+		if len(all) <= mostNeedles {
+			return all
+		}
+	}
+	return nil
+}
+
+// shortest is the length of the shortest of some words, 0 of none.
+func shortest(words []string) int {
+	if len(words) == 0 {
+		return 0
+	}
+	return len(slices.MinFunc(words, func(a, b string) int { return cmp.Compare(len(a), len(b)) }))
 }
 
 // Text is a short form of the line: level, message, and the fields as key=value. A

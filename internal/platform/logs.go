@@ -100,9 +100,8 @@ const (
 func (l *Logs) secrets(bucket *provider.Bucket) map[string]map[string]string {
 	secrets := map[string]map[string]string{}
 	if bucket != nil {
-		secrets[bucketSecret] = map[string]string{
-			"BUCKET_ACCESS_KEY": bucket.AccessKey, "BUCKET_SECRET_KEY": bucket.SecretKey, "ca.crt": string(bucket.CA),
-		}
+		access, secret := bucket.LogKeys()
+		secrets[bucketSecret] = map[string]string{"BUCKET_ACCESS_KEY": access, "BUCKET_SECRET_KEY": secret, "ca.crt": string(bucket.CA)}
 	}
 	if l.goesTo(config.OTLPSink) || l.goesTo(config.FramesSink) {
 		hosted := map[string]string{}

@@ -199,10 +199,25 @@ type Scale struct {
 	Size string
 }
 
+// LogPrefix is the folder of a bucket that archived logs are in.
+const LogPrefix = "logs"
+
+// LogKeys are the keys that the log agent gets: the pair that may only write logs, or
+// else the bucket's own.
+func (b Bucket) LogKeys() (access, secret string) {
+	if b.LogAccessKey != "" && b.LogSecretKey != "" {
+		return b.LogAccessKey, b.LogSecretKey
+	}
+	return b.AccessKey, b.SecretKey
+}
+
 // Bucket is an S3 bucket. Its keys are secret.
 type Bucket struct {
 	Endpoint, Region, Name string
 	AccessKey, SecretKey   string
+	// LogAccessKey and LogSecretKey may only write below [LogPrefix]; empty where there
+	// is no such pair.
+	LogAccessKey, LogSecretKey string
 	// CA is a PEM bundle to trust besides the system's; empty for none.
 	CA []byte
 }

@@ -273,10 +273,7 @@ func (c *Client) from(environment, name string, s setting) string {
 	if has(c.config.EnvOf(environment), name) {
 		return config.File
 	}
-	if name == "DATABASE_URL" {
-		return "database"
-	}
-	return "berth"
+	return cmp.Or(c.config.Given(environment)[name], "berth")
 }
 
 // containerOf finds the container of a process in a manifest, or nil.

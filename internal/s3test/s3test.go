@@ -21,10 +21,14 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-// The keys that the server knows.
+// The keys that the server knows: a pair that may do everything, and one that may do
+// what a bucket's policy says.
 const (
 	AccessKey = "test"
 	SecretKey = "test-secret-key"
+
+	UserAccessKey = "user"
+	UserSecretKey = "user-secret-key"
 )
 
 // A Server is a running S3 server.
@@ -102,7 +106,8 @@ func (s *Server) start(folder string) error {
 
 	var log bytes.Buffer
 	process := exec.Command(binary, "--root", s.Folder, "--listen", s.Address)
-	process.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID="+AccessKey, "AWS_SECRET_ACCESS_KEY="+SecretKey)
+	process.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID="+AccessKey, "AWS_SECRET_ACCESS_KEY="+SecretKey,
+		"USER_ACCESS_KEY_ID="+UserAccessKey, "USER_SECRET_ACCESS_KEY="+UserSecretKey)
 	process.Stdout, process.Stderr = &log, &log
 	// Should the test be killed, the kernel stops the server.
 	process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -317,7 +317,7 @@ func (c *compose) takeBuild(b *types.BuildConfig) {
 		switch value := b.Args[name]; {
 		case !isVariable(name):
 			c.note(c.file, "build.args: %.60q is not a name of a variable", name)
-		case value == nil:
+		case value == nil || *value == "":
 			c.note(c.file, "build.args: %s has no value there: give it one under build.args", name)
 		case looksSecret(name, *value):
 			c.note(c.file, "build.args: %s looks like a secret, and arguments stay in the image: use build.secrets", name)

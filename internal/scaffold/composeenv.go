@@ -10,56 +10,48 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"berth/internal/config"
 )
 
-var (
-	// wholeReference is a value that is nothing but a variable without a default.
-	wholeReference = regexp.MustCompile(`^\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?\?[^}]*)?\})$`)
-	// databasePart is a variable with one part of a database's address.
-	databasePart = regexp.MustCompile(`(?i)^(DB|DATABASE|POSTGRES|POSTGRESQL|PG|SQL)_?(HOST|HOSTNAME|SERVER|PORT|USER|USERNAME|PASS|PASSWORD|NAME|DB|DATABASE|ADAPTER|ENGINE)$|^PG(HOST|PORT|USER|PASSWORD|DATABASE)$`)
-)
+// wholeReference is a value that is nothing but a variable without a default.
+var wholeReference = regexp.MustCompile(`^\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?\?[^}]*)?\})$`)
 
 // takeEnvironment takes a service's variables: values that may be seen into
 // env, others into the application's secrets.
 func (c *compose) takeEnvironment(s types.ServiceConfig, env map[string]string) {
-	var parts []string
+	values := map[string]string{}
+	var variables []config.Variable
+	for _, name := range sorted(s.Environment) {
+		if value := s.Environment[name]; value != nil {
+			values[name], _, _ = c.substitute(*value)
+		}
+		variables = append(variables, config.Variable{Name: name, Value: values[name]})
+	}
+	addresses := newAddresses(c.stores, variables, true)
 	for _, name := range sorted(s.Environment) {
 		value := s.Environment[name]
+		reference, leads := addresses.reference(name, values[name])
 		switch {
 		case !isVariable(name):
 			c.note(c.file, "environment: %.60q is not a name of a variable", name)
-		case c.databaseService() && databasePart.MatchString(name):
-			parts = append(parts, name)
+		case leads:
+			c.refer(name, reference)
 		case value == nil:
 			c.fromShell(name, name)
 		default:
 			c.takeValue(name, *value, env)
 		}
 	}
-	if len(parts) > 0 {
-		c.note(c.file, "environment: %s: the application finds its database in DATABASE_URL alone", strings.Join(parts, ", "))
-	}
 	for _, file := range s.EnvFiles {
 		c.takeEnvFile(file.Path)
 	}
 }
 
-func (c *compose) databaseService() bool {
-	for _, kind := range c.stores {
-		if kind == "postgres" {
-			return true
-		}
-	}
-	return false
-}
-
-func (c *compose) takeValue(name, raw string, env map[string]string) {
-	if found := wholeReference.FindStringSubmatch(raw); found != nil {
-		c.fromShell(name, found[1]+found[2])
-		return
-	}
-	missing := false
-	value, err := template.SubstituteWithOptions(raw, func(string) (string, bool) { return "", false }, template.WithoutLogging,
+// substitute puts their defaults in the place of a value's variables, and reports
+// whether one has none.
+func (c *compose) substitute(raw string) (value string, missing bool, err error) {
+	value, err = template.SubstituteWithOptions(raw, func(string) (string, bool) { return "", false }, template.WithoutLogging,
 		template.WithReplacementFunction(func(text string, mapping template.Mapping, config *template.Config) (string, error) {
 			value, applied, err := template.DefaultReplacementAppliedFunc(text, mapping, config)
 			missing = missing || !applied && text != "$$"
@@ -68,13 +60,20 @@ func (c *compose) takeValue(name, raw string, env map[string]string) {
 	if required := new(template.MissingRequiredError); errors.As(err, &required) {
 		missing, err = true, nil
 	}
+	return value, missing, err
+}
+
+func (c *compose) takeValue(name, raw string, env map[string]string) {
+	if found := wholeReference.FindStringSubmatch(raw); found != nil {
+		c.fromShell(name, found[1]+found[2])
+		return
+	}
+	value, missing, err := c.substitute(raw)
 	if err != nil {
 		c.note(c.file, "environment: %s: %v", name, err)
 		return
 	}
-	switch store, at := c.storeOf(value); {
-	case store != "":
-		c.refer(name, value, store, at)
+	switch {
 	case missing:
 		c.addSecret(name)
 		c.note(c.file, "environment: %s is made of other variables: write it whole into .env", name)
@@ -113,48 +112,12 @@ func (c *compose) fromShell(name, source string) {
 	}
 }
 
-// storeOf returns the service of berth's own that a URL leads to, if one does.
-func (c *compose) storeOf(value string) (store string, at *url.URL) {
-	u, err := url.Parse(value)
-	if err != nil || u.Scheme == "" {
-		return "", nil
-	}
-	if hasKey(c.stores, u.Hostname()) {
-		return u.Hostname(), u
-	}
-	return "", nil
-}
-
 func hostOf(value string) string {
 	if u, err := url.Parse(value); err == nil && u.Hostname() != "" {
 		return u.Hostname()
 	}
 	host, _, _ := strings.Cut(value, ":")
 	return host
-}
-
-// refer lets a variable hold the address of what berth runs.
-func (c *compose) refer(name, value, store string, at *url.URL) {
-	if c.stores[store] == "postgres" {
-		driver, _, special := strings.Cut(at.Scheme, "+")
-		switch {
-		case name == "DATABASE_URL":
-			if special {
-				c.note(c.file, "environment: DATABASE_URL begins with postgresql:// here; a driver (%s) must be chosen in the application", at.Scheme)
-			}
-		case special || !strings.HasPrefix(driver, "postgres"):
-			c.note(c.file, "environment: %s: the application finds its database in DATABASE_URL, which begins with postgresql://", name)
-		default:
-			c.References[name] = "$(DATABASE_URL)"
-		}
-		return
-	}
-	if database := strings.Trim(at.Path, "/"); database != "" && database != "0" {
-		c.note(c.file, "environment: %s: database %s of %s becomes database 0", name, database, store)
-	}
-	if name != "REDIS_URL" {
-		c.References[name] = "$(REDIS_URL)"
-	}
 }
 
 // takeEnvFile takes the names of an env_file other than .env.
@@ -171,14 +134,14 @@ func (c *compose) takeEnvFile(file string) {
 		return
 	}
 	variables, _ := entries(string(text))
+	addresses := newAddresses(c.stores, variables, false)
 	var names []string
 	for _, v := range variables {
-		if c.database(file, v.Name, v.Value) || others.MatchString(v.Name) || c.knows(v.Name) ||
-			c.databaseService() && databasePart.MatchString(v.Name) {
+		if reference, leads := addresses.reference(v.Name, v.Value); leads {
+			c.refer(v.Name, reference)
 			continue
 		}
-		if store, _ := c.storeOf(v.Value); store != "" && c.stores[store] == "valkey" {
-			c.References[v.Name] = "$(REDIS_URL)"
+		if c.database(file, v.Name, v.Value) || others.MatchString(v.Name) || c.knows(v.Name) {
 			continue
 		}
 		names = append(names, v.Name)

@@ -114,7 +114,7 @@ func (d *Draft) takeDockerfile(name string) {
 		d.note(name, "HEALTHCHECK %s", d.docker.noHealth)
 	}
 	fill(&d.Health, d.docker.health)
-	if port := d.docker.env["PORT"]; slices.Contains(d.docker.ports, port) {
+	if port := d.docker.env["PORT"]; slices.Contains(d.docker.ports, port) || slices.Contains(d.docker.ports, port+"/tcp") {
 		fill(&d.Port, number(port)) // of several, the one that it is told of
 	}
 	d.takePorts(name, "EXPOSE", d.docker.ports)
@@ -140,7 +140,7 @@ func (d *Draft) takePorts(file, key string, list []string) {
 			d.note(file, "%s %.60q is no port", key, port)
 		default:
 			if isRange {
-				d.note(file, "%s %s: one port serves, so %d does", key, port, n)
+				d.note(file, "%s %s: one port serves, not a range", key, port)
 			}
 			if !slices.Contains(tcp, n) {
 				tcp = append(tcp, n)

@@ -40,7 +40,7 @@ func looksSecret(name, value string) bool {
 
 // others are variables that are not the application's: berth sets them, or
 // they are settings of berth, of Docker or of the database's own container.
-var others = regexp.MustCompile(`^(PORT|COMPOSE_.*|DOCKER_.*|BUCKET_(ACCESS|SECRET)_KEY|BACKUP_(WEBHOOK_URL|AGE_IDENTITY)|LOGS_(ENDPOINT|SOURCE_ID|API_KEY)|DIGITALOCEAN_(TOKEN|API_URL)|SPACES_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|ENDPOINT_URL)|POSTGRES_(USER|PASSWORD|DB|INITDB_ARGS|HOST_AUTH_METHOD)|MYSQL_.*|PGDATA)$`)
+var others = regexp.MustCompile(`^(PORT|COMPOSE_.*|DOCKER_.*|(LOGS_)?BUCKET_(ACCESS|SECRET)_KEY|BACKUP_(WEBHOOK_URL|AGE_IDENTITY)|LOGS_(ENDPOINT|SOURCE_ID|API_KEY)|DIGITALOCEAN_(TOKEN|API_URL)|SPACES_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|ENDPOINT_URL)|POSTGRES_(USER|PASSWORD|DB|INITDB_ARGS|HOST_AUTH_METHOD)|MYSQL_.*|PGDATA)$`)
 
 // samples are the names of a sample of .env.
 var samples = []string{".env.sample", ".env.example", ".env.template", ".env.dist", ".env.production.example", "env.example", "env.sample", "example.env", "sample.env"}
@@ -70,10 +70,20 @@ func (d *Draft) readDotEnv() error {
 	if len(d.Sources) == 0 {
 		return nil // they alone describe no application
 	}
+	addresses := newAddresses(d.stores(examples), examples, true)
 	for _, v := range examples {
-		d.takeVariable(sample, v.Name, v.Value)
+		if reference, leads := addresses.reference(v.Name, v.Value); leads {
+			d.refer(v.Name, reference)
+		} else {
+			d.takeVariable(sample, v.Name, v.Value)
+		}
 	}
+	addresses = newAddresses(d.stores(secrets), secrets, false)
 	for _, v := range secrets {
+		if reference, leads := addresses.reference(v.Name, v.Value); leads {
+			d.refer(v.Name, reference)
+			continue
+		}
 		if d.database(own, v.Name, v.Value) || others.MatchString(v.Name) || d.knows(v.Name) || slices.Contains(d.BuildSecrets, v.Name) {
 			continue
 		}
@@ -90,6 +100,34 @@ func (d *Draft) readDotEnv() error {
 		d.Sources = append(d.Sources, own)
 	}
 	return nil
+}
+
+// stores are the servers that variables may name, by their names: those of
+// compose.yaml, or those on the developer's own machine.
+func (d *Draft) stores(variables []config.Variable) map[string]string {
+	if d.compose != nil {
+		return d.compose.stores
+	}
+	stores := map[string]string{}
+	for _, v := range variables {
+		if v.Name == "DB_CONNECTION" && v.Value == "pgsql" { // Laravel's
+			fill(&d.Database, "postgres")
+		}
+	}
+	if d.Database == "postgres" {
+		for _, name := range []string{"localhost", "127.0.0.1", "postgres", "db"} {
+			stores[name] = "postgres"
+		}
+	}
+	return stores
+}
+
+// refer has a variable made of others; an empty reference leaves it to berth.
+func (d *Draft) refer(name, reference string) {
+	if reference == "" || d.knows(name) && name != "DATABASE_URL" && name != "REDIS_URL" {
+		return
+	}
+	d.References[name] = reference
 }
 
 // takeVariable takes a variable of a file that is public.

@@ -1,6 +1,11 @@
 package scaffold
 
-import "strings"
+import (
+	"encoding/json"
+	"regexp"
+	"strconv"
+	"strings"
+)
 
 // languages are what a folder without a Dockerfile may hold, and the lines of a
 // Dockerfile to begin with. They are said, not written: what an application
@@ -70,18 +75,61 @@ func (d *Draft) readLanguage() error {
 		}
 		if !d.onlyWorks {
 			fill(&d.Port, portOf(d.Command))
+			fill(&d.Port, portOf(d.script(d.Command)))
 			fill(&d.Port, l.port)
 		}
 		if l.lines == "" {
 			d.note("Dockerfile", "there is none, and an image is built from one: write it for this %s application before berth up", l.name)
 		} else {
-			d.note("Dockerfile", "there is none, and an image is built from one. For this %s application it may begin like this:\n%s", l.name, l.lines)
+			d.note("Dockerfile", "there is none, and an image is built from one. For this %s application it may begin like this:\n%s", l.name,
+				strings.ReplaceAll(l.lines, "EXPOSE "+strconv.Itoa(l.port), "EXPOSE "+strconv.Itoa(d.Port)))
 		}
 		return nil
 	}
 	if len(d.Sources) > 0 {
 		d.Dockerfile = "Dockerfile"
 		d.note("Dockerfile", "there is none, and an image is built from one: write it before berth up")
+	}
+	return nil
+}
+
+// usualPort is where programs of the folder's language mostly listen.
+func (d *Draft) usualPort() int {
+	for _, l := range languages {
+		if d.exists(l.file) && l.name != "static" {
+			return l.port
+		}
+	}
+	return 8000
+}
+
+// startScript is how the managers of Node's packages are told to start a program.
+var startScript = regexp.MustCompile(`^(npm|pnpm|yarn|bun)( run)? start\b`)
+
+// script returns what package.json says that a command starts.
+func (d *Draft) script(runs Command) Command {
+	if !startScript.MatchString(strings.TrimSpace(runs.Text+strings.Join(runs.List, " "))) && (d.docker.base != "" || !runs.IsZero()) {
+		return Command{}
+	}
+	_, text, err := d.source("package.json")
+	var described struct{ Scripts struct{ Start string } }
+	if err != nil || json.Unmarshal(text, &described) != nil {
+		return Command{}
+	}
+	return Command{Text: described.Scripts.Start}
+}
+
+// strangers are files of other tools, which say nothing that is read here.
+var strangers = []struct{ file, tool string }{
+	{"config/deploy.yml", "Kamal"}, {"fly.toml", "Fly"}, {"render.yaml", "Render"}, {"railway.json", "Railway"}, {"railway.toml", "Railway"}, {"skaffold.yaml", "Skaffold"},
+}
+
+// noteStrangers says which files of other tools are not read.
+func (d *Draft) noteStrangers() error {
+	for _, s := range strangers {
+		if d.exists(s.file) && len(d.Sources) > 0 {
+			d.note(s.file, "is %s's and not read: docs/applications.md has berth's words for what it may say", s.tool)
+		}
 	}
 	return nil
 }

@@ -116,11 +116,15 @@ func Read(dir string) (*Draft, error) {
 	d := &Draft{dir: dir, Args: map[string]string{}, Env: map[string]string{}, References: map[string]string{},
 		Processes: map[string]Process{}, Volumes: map[string]string{}, Services: map[string]string{}}
 	for _, read := range []func() error{
-		d.readName, d.readProcfile, d.readCompose, d.readDockerfile, d.takeCompose, d.readAppJSON, d.readLanguage, d.readDotEnv, d.takePending,
+		d.readName, d.readProcfile, d.readCompose, d.readDockerfile, d.takeCompose, d.readAppJSON, d.readLanguage, d.readDotEnv, d.takePending, d.noteStrangers,
 	} {
 		if err := read(); err != nil {
 			return nil, err
 		}
+	}
+	if len(d.Sources) == 0 && len(d.Notes) > 0 {
+		// A file that cannot be read is not one that says nothing.
+		return nil, fault.Usage("%v", d.Notes[0])
 	}
 	if len(d.Sources) == 0 {
 		return nil, fault.WithHint(

@@ -83,14 +83,15 @@ func (d *Draft) settleWeb() {
 		d.Port = said // it goes before EXPOSE, which only tells
 	}
 	fill(&d.Port, portOf(runs))
+	fill(&d.Port, portOf(d.script(runs)))
 	fill(&d.Port, basePort(d.docker.base))
 	fill(&d.Port, basePort(d.Image))
 	if d.Port == 0 {
-		d.Port = 8000
+		d.Port = d.usualPort()
 		d.GuessedPort = !strings.Contains(runs.Text+strings.Join(runs.List, " "), "$PORT") &&
 			!strings.Contains(runs.Text+strings.Join(runs.List, " "), "${PORT")
 		if d.GuessedPort {
-			d.note(d.Sources[0], "no file names the port that the application listens on: 8000 is a guess; correct port in berth.yaml")
+			d.note(d.Sources[0], "no file names the port that the application listens on: %d is a guess; correct port in berth.yaml", d.Port)
 		}
 	}
 	if d.procfile && len(d.docker.entrypoint.List) > 0 {
@@ -208,6 +209,12 @@ func (d *Draft) settleVariables() {
 			delete(d.Env, name)
 		}
 	}
+	for service := range d.Services {
+		own := strings.ToUpper(strings.ReplaceAll(service, "-", "_")) + "_PASSWORD" // which berth makes
+		delete(d.Env, own)
+		delete(d.References, own)
+		d.Secrets = slices.DeleteFunc(d.Secrets, func(name string) bool { return name == own })
+	}
 	d.Secrets = slices.DeleteFunc(d.Secrets, func(name string) bool {
 		return d.Database != "" && name == "DATABASE_URL" || len(d.Services) > 0 && name == "REDIS_URL"
 	})
@@ -217,8 +224,20 @@ func (d *Draft) settleVariables() {
 		delete(d.Env, name)
 		delete(d.References, name)
 	}
+	// A reference finds what berth gives, and not what another reference makes of it.
+	for name, parts := range map[string]string{
+		"DATABASE_URL": "postgresql://$(PGUSER):$(PGPASSWORD)@$(PGHOST):$(PGPORT)/$(PGDATABASE)",
+		"REDIS_URL":    "redis://:$(REDIS_PASSWORD)@$(REDIS_HOST):$(REDIS_PORT)/0",
+	} {
+		for other, value := range d.References {
+			if hasKey(d.References, name) {
+				d.References[other] = strings.ReplaceAll(value, "$("+name+")", parts)
+			}
+		}
+	}
 	for name, value := range d.References {
-		if value == "$(REDIS_URL)" && len(d.Services) == 0 || value == "$(DATABASE_URL)" && d.Database == "" || name == "DATABASE_URL" {
+		toService, toDatabase := strings.Contains(value, "$(REDIS_"), strings.Contains(value, "$(PG") || strings.Contains(value, "$(DATABASE_URL)")
+		if toService && len(d.Services) == 0 || toDatabase && d.Database != "postgres" {
 			delete(d.References, name)
 		}
 		delete(d.Env, name)

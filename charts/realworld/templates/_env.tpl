@@ -17,6 +17,9 @@ passed on as it is, so its dollars are doubled; references are not.
 {{- range $root.Values.secrets.keys }}
 {{- $_ := set $mine . "" }}
 {{- end }}
+{{- range $name, $_ := $root.Values.references }}
+{{- $_ := set $mine $name "" }}
+{{- end }}
 {{- $own := dict }}
 {{- if .port }}
 {{- $own = dict "PORT" (.port | int | toString) "LISTEN" (printf ":%d" (int .port)) }}
@@ -32,6 +35,11 @@ passed on as it is, so its dollars are doubled; references are not.
 {{- if .enabled }}
 {{- $service := printf "%s-postgresql" $root.Release.Name }}
 {{- $_ := set $own "DATABASE_URL" (printf "postgresql://%s:$(POSTGRES_PASSWORD)@%s:5432/%s?sslmode=disable" .user $service .database) }}
+{{- /* libpq's names, all of them or, where the application has a server of its own, none. */}}
+{{- $libpq := dict "PGHOST" $service "PGPORT" "5432" "PGUSER" .user "PGPASSWORD" "$(POSTGRES_PASSWORD)" "PGDATABASE" .database }}
+{{- if not (hasKey $mine "PGHOST") }}
+{{- $own = merge $own $libpq }}
+{{- end }}
 {{ include "realworld.secretVariable" (list "POSTGRES_PASSWORD" (.existingSecret | default $service) "password") }}
 {{- end }}
 {{- end }}
@@ -45,6 +53,12 @@ passed on as it is, so its dollars are doubled; references are not.
 {{- $url := $kind.url | replace "PASSWORD" (printf "$(%s)" $password) | replace "HOST" $host }}
 {{- range $service.variables }}
 {{- $_ := set $own . $url }}
+{{- $prefix := trimSuffix "URL" . }}
+{{- $_ := set $own (print $prefix "HOST") $host }}
+{{- $_ := set $own (print $prefix "PORT") ($kind.port | int | toString) }}
+{{- if and $kind.password (ne $password (print $prefix "PASSWORD")) }}
+{{- $_ := set $own (print $prefix "PASSWORD") (printf "$(%s)" $password) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- range $name, $value := $own }}

@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"context"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -76,6 +77,10 @@ func parseS3(r *http.Request) s3Request {
 
 // has reports whether a request is for one of a bucket's settings.
 func (s s3Request) has(setting string) bool { return s.key == "" && s.query.Has(setting) }
+
+// ofBucket reports whether a request is for a bucket itself: it makes, removes or
+// looks for one.
+func (s s3Request) ofBucket() bool { return s.bucket != "" && s.key == "" && len(s.query) == 0 }
 
 // serveSpaces lets a request through to the S3 server, once its key is known,
 // its signature right and its grants enough.
@@ -264,7 +269,13 @@ func (f *Fake) forward(w http.ResponseWriter, s s3Request) *s3Error {
 		target.Path += "/" + s.key
 	}
 	target.RawQuery = s.URL.RawQuery
-	out, err := http.NewRequestWithContext(s.Context(), s.Method, target.String(), s.Body)
+	ctx := s.Context()
+	if s.ofBucket() {
+		// What a client asked for happens although it has gone: the list of Spaces and
+		// the S3 server tell the same of it.
+		ctx = context.WithoutCancel(ctx)
+	}
+	out, err := http.NewRequestWithContext(ctx, s.Method, target.String(), s.Body)
 	if err != nil {
 		return &s3Error{http.StatusBadRequest, "InvalidRequest", err.Error()}
 	}
@@ -290,7 +301,7 @@ func (f *Fake) forward(w http.ResponseWriter, s s3Request) *s3Error {
 		return &s3Error{http.StatusBadGateway, "ServiceUnavailable", err.Error()}
 	}
 	defer answer.Body.Close()
-	if s.bucket != "" && s.key == "" && len(s.query) == 0 && answer.StatusCode/100 == 2 {
+	if s.ofBucket() && answer.StatusCode/100 == 2 {
 		if err := f.noteBucket(s); err != nil {
 			return &s3Error{http.StatusInternalServerError, "InternalError", err.Error()}
 		}

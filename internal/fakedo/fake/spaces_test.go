@@ -3,13 +3,18 @@ package fake_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/digitalocean/godo"
 	"github.com/minio/minio-go/v7"
@@ -251,5 +256,42 @@ func TestAccessControlLists(t *testing.T) {
 		if status, body := ask(http.MethodGet, ""); status != http.StatusOK || strings.Contains(body, "AllUsers") != c.public || !strings.Contains(body, "FULL_CONTROL") {
 			t.Errorf("after %s the list is %d %s", c.acl, status, body)
 		}
+	}
+}
+
+// A client may go while its bucket is being made, as Terraform does when it is
+// interrupted.
+func TestABucketIsMadeAlthoughTheClientGoes(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	left := make(chan struct{})
+	target := &url.URL{Scheme: "http", Host: s3.Address}
+	behind := httputil.NewSingleHostReverseProxy(target)
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			leave()
+			<-left
+		}
+		behind.ServeHTTP(w, r)
+	}))
+	defer slow.Close()
+	server := fake.Start(t, fake.Options{S3: slow.URL, S3AccessKey: s3test.AccessKey, S3SecretKey: s3test.SecretKey})
+	access, secret := server.NewSpacesKey("first")
+	spaces := spacesClient(t, server, access, secret)
+	if err := spaces.MakeBucket(ctx, "gone-client", minio.MakeBucketOptions{}); !errors.Is(err, context.Canceled) {
+		t.Fatalf("the client went, with %v", err)
+	}
+	close(left)
+	var err error
+	for range 1000 { // until the request that nobody waits for has ended
+		if _, err = spaces.GetBucketVersioning(t.Context(), "gone-client"); err == nil {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	if err != nil {
+		t.Errorf("the bucket's settings: %v", err)
+	}
+	if exists, err := spaces.BucketExists(t.Context(), "gone-client"); err != nil || !exists {
+		t.Errorf("the bucket exists: %t, %v", exists, err)
 	}
 }

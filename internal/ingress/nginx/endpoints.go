@@ -18,7 +18,7 @@ const maxFeed = 1 << 20
 
 // Keys that are not of a backend; see endpoints.lua.
 const (
-	keyDrain = "!drain" // the generation whose connections are to be closed
+	keyDrain = "!drain" // the newest generation whose connections are to be closed
 	keyFull  = "!full"  // no more uploads fit
 )
 

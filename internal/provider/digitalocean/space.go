@@ -125,6 +125,7 @@ func (p *Provider) Bucket(ctx context.Context) (provider.Bucket, error) {
 	b := provider.Bucket{
 		Endpoint: spaceEndpoint(p.config), Region: bucketRegion(p.config.DigitalOcean.Region), Name: p.config.DigitalOcean.Bucket,
 		AccessKey: p.config.DotEnv[config.BucketAccessKey], SecretKey: p.config.DotEnv[config.BucketSecretKey],
+		LogAccessKey: p.config.DotEnv[config.LogsBucketAccessKey], LogSecretKey: p.config.DotEnv[config.LogsBucketSecretKey],
 	}
 	if b.AccessKey != "" && b.SecretKey != "" {
 		return b, nil

@@ -21,8 +21,9 @@ func (p *Provider) Bucket(ctx context.Context) (provider.Bucket, error) {
 	named := p.config.Existing.Bucket
 	b := provider.Bucket{
 		Endpoint: named.Endpoint, Region: named.Region, Name: named.Name,
-		AccessKey: p.config.DotEnv[config.BucketAccessKey],
-		SecretKey: p.config.DotEnv[config.BucketSecretKey],
+		AccessKey:    p.config.DotEnv[config.BucketAccessKey],
+		SecretKey:    p.config.DotEnv[config.BucketSecretKey],
+		LogAccessKey: p.config.DotEnv[config.LogsBucketAccessKey], LogSecretKey: p.config.DotEnv[config.LogsBucketSecretKey],
 	}
 	if b.Name == "" {
 		return b, fault.WithHint(fault.Usage("%w: berth.yaml names none", provider.ErrNoBucket), "set existing.bucket.name and existing.bucket.endpoint")

@@ -23,13 +23,17 @@ func (p *Provider) Bucket(context.Context) (provider.Bucket, error) {
 		return provider.Bucket{}, fault.WithHint(provider.ErrNotUp, "bring it up with: berth up")
 	}
 	plane := controlPlane{layout: p.layout, network: p.network}
-	access, secret, err := plane.bucketKeys()
+	access, secret, err := plane.bucketKeys("bucket")
+	if err != nil {
+		return provider.Bucket{}, err
+	}
+	logAccess, logSecret, err := plane.bucketKeys("logs")
 	if err != nil {
 		return provider.Bucket{}, err
 	}
 	return provider.Bucket{
 		Endpoint: plane.bucketEndpoint(), Region: "us-east-1", Name: bucketName,
-		AccessKey: access, SecretKey: secret, CA: ca,
+		AccessKey: access, SecretKey: secret, LogAccessKey: logAccess, LogSecretKey: logSecret, CA: ca,
 	}, nil
 }
 
@@ -45,10 +49,13 @@ func (p *Provider) makeBucket(ctx context.Context) error {
 	}
 	err = poll(ctx, p.patience(time.Minute, "s3-gateway"), func(ctx context.Context) error {
 		there, err := opened.Exists(ctx)
-		if err != nil || there {
+		if err == nil && !there {
+			err = opened.Make(ctx, b.Region)
+		}
+		if err != nil {
 			return err
 		}
-		return opened.Make(ctx, b.Region)
+		return opened.LetWrite(ctx, b.LogAccessKey, provider.LogPrefix+"/")
 	})
 	if err != nil {
 		return fault.WithHint(fmt.Errorf("make the bucket: %w", err),

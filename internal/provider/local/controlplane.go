@@ -176,12 +176,13 @@ func (c controlPlane) forward() string {
 	return "\tforward . " + resolv + "\n"
 }
 
-// bucketKeys returns the keys of the S3 gateway, made at first.
-func (c controlPlane) bucketKeys() (access, secret string, err error) {
-	if access, err = onceRandom(c.layout.pki("bucket-access.key")); err != nil {
+// bucketKeys returns a pair of keys of the S3 gateway, made at first: "bucket" for the
+// one that may do everything, "logs" for the one that may only write logs.
+func (c controlPlane) bucketKeys(name string) (access, secret string, err error) {
+	if access, err = onceRandom(c.layout.pki(name + "-access.key")); err != nil {
 		return "", "", err
 	}
-	secret, err = onceRandom(c.layout.pki("bucket-secret.key"))
+	secret, err = onceRandom(c.layout.pki(name + "-secret.key"))
 	return access[:20], secret, err
 }
 
@@ -192,7 +193,11 @@ const collectEarly = "GOGC=50"
 // parts are the processes, in the order in which they need each other.
 func (c controlPlane) parts() ([]supervisor.Part, error) {
 	l, api := c.layout, c.network.api().String()
-	access, secret, err := c.bucketKeys()
+	access, secret, err := c.bucketKeys("bucket")
+	if err != nil {
+		return nil, err
+	}
+	logAccess, logSecret, err := c.bucketKeys("logs")
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +209,8 @@ func (c controlPlane) parts() ([]supervisor.Part, error) {
 	}
 	bucket := component("s3-gateway", "--root", l.buckets(), "--listen", fmt.Sprintf("%s:%d", api, bucketPort),
 		"--cert", l.pki("bucket.crt"), "--key", l.pki("bucket.key"))
-	bucket.Env = append(bucket.Env, "AWS_ACCESS_KEY_ID="+access, "AWS_SECRET_ACCESS_KEY="+secret)
+	bucket.Env = append(bucket.Env, "AWS_ACCESS_KEY_ID="+access, "AWS_SECRET_ACCESS_KEY="+secret,
+		"USER_ACCESS_KEY_ID="+logAccess, "USER_SECRET_ACCESS_KEY="+logSecret)
 	images, err := c.registry().part(c.kubernetes)
 	if err != nil {
 		return nil, err
