@@ -116,7 +116,7 @@ func TestFailures(t *testing.T) {
 			}
 			s.fails(t, nil, "it is encrypted and there is no key", "verify", encrypted.ID)
 			for _, command := range [][]string{{"verify"}, {"get"}, {"restore", "--yes", "--no-safety-backup"}} {
-				s.fails(t, map[string]string{"BACKUP_AGE_IDENTITY_FILE": keyFile(t, wrong)}, "the key does not fit", append(command, encrypted.ID)...)
+				s.fails(t, map[string]string{"BACKUP_AGE_IDENTITY_FILE": keyFile(t, wrong)}, "the key does not match", append(command, encrypted.ID)...)
 			}
 			// Not having the key says nothing against the backup.
 			if entries := s.list(t); entries[0].State() != "verified" {

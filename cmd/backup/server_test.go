@@ -106,7 +106,7 @@ func TestPgbouncer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.env["DATABASE_URL"] = pgbouncer(t, s.name, settings)
-			s.fails(t, nil, "a connection pooler's", "run")
+			s.fails(t, nil, "that of a connection pooler", "run")
 		})
 	}
 }
