@@ -236,7 +236,7 @@ func TestAnswersAreThoseOfTheDocument(t *testing.T) {
 			t.Errorf("%s without a token is answered %d", one.route, status)
 		}
 		for _, needed := range scope.Of(method, good) {
-			token := "lacks " + needed
+			token := "without " + needed
 			server.LackScope(token, needed)
 			if status, _ := send(t, method, server.URL+good, token, one.body); status != http.StatusForbidden {
 				t.Errorf("%s without %s is answered %d", one.route, needed, status)
