@@ -11,11 +11,13 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// sample is how many rows of a table are written to it again, and largestRow how many
-// bytes one may have.
 const (
-	sample     = 50
-	largestRow = 64 << 10
+	// sample is how many rows of a table are written to it again at most, out of the first
+	// so many; largestRow is how many bytes one may have.
+	sample, outOf = 50, 200
+	largestRow    = 16 << 10
+	// mostValues is how many values a statement takes.
+	mostValues = 65535
 )
 
 // insertion is how a table takes rows like those that it had: as an application that knows
@@ -108,8 +110,8 @@ func sampleOf(ctx context.Context, c *pgx.Conn, i insertion) (rows [][][]byte, e
 	for _, column := range i.columns {
 		columns = append(columns, pgx.Identifier{column}.Sanitize()+"::text")
 	}
-	query := fmt.Sprintf("SELECT %s FROM %s AS t WHERE octet_length(t::text) < %d LIMIT %d",
-		strings.Join(columns, ", "), pgx.Identifier{i.schema, i.table}.Sanitize(), largestRow, sample)
+	query := fmt.Sprintf("SELECT %s FROM (SELECT * FROM %s LIMIT %d) AS t WHERE octet_length(t::text) < %d LIMIT %d",
+		strings.Join(columns, ", "), pgx.Identifier{i.schema, i.table}.Sanitize(), outOf, largestRow, min(sample, mostValues/len(columns)))
 	result := c.PgConn().ExecParams(ctx, query, nil, nil, nil, nil).Read()
 	if result.Err != nil {
 		return nil, fmt.Errorf("read rows of %s: %w", inPublic(i.schema, i.table), result.Err)
@@ -158,21 +160,28 @@ func (i *insertion) write(ctx context.Context, t pgx.Tx) error {
 		return err
 	}
 	statement := "INSERT INTO " + pgx.Identifier{i.schema, i.table}.Sanitize()
+	var values [][]byte
 	if len(i.columns) == 0 {
 		statement += " DEFAULT VALUES"
 	} else {
-		var columns, values []string
-		for n, column := range i.columns {
-			columns, values = append(columns, pgx.Identifier{column}.Sanitize()), append(values, fmt.Sprintf("$%d", n+1))
+		var columns, rows []string
+		for _, column := range i.columns {
+			columns = append(columns, pgx.Identifier{column}.Sanitize())
 		}
-		statement += " (" + strings.Join(columns, ", ") + ") VALUES (" + strings.Join(values, ", ") + ")"
+		for _, row := range i.rows {
+			var places []string
+			for _, value := range row {
+				values = append(values, value)
+				places = append(places, fmt.Sprintf("$%d", len(values)))
+			}
+			rows = append(rows, "("+strings.Join(places, ", ")+")")
+		}
+		statement += " (" + strings.Join(columns, ", ") + ") VALUES " + strings.Join(rows, ", ")
 	}
 	// A row whose key is not left to the database conflicts with itself.
 	statement += " ON CONFLICT DO NOTHING"
-	for _, row := range i.rows {
-		if result := t.Conn().PgConn().ExecParams(ctx, statement, row, nil, nil, nil).Read(); result.Err != nil {
-			return result.Err
-		}
+	if result := t.Conn().PgConn().ExecParams(ctx, statement, values, nil, nil, nil).Read(); result.Err != nil {
+		return result.Err
 	}
 	// What is put off until the end of a transaction.
 	if _, err := t.Exec(ctx, "SET CONSTRAINTS ALL IMMEDIATE"); err != nil {
