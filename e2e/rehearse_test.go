@@ -63,6 +63,11 @@ var releases = []aRelease{
 		migration: []string{`op.drop_table("jobs")`},
 	},
 	{
+		name: "a column that the present image does not write", status: 1,
+		says:      []string{"the table notes does not take a row any more that it took before", `null value in column "mood"`},
+		migration: []string{`op.add_column("notes", sa.Column("mood", sa.String, nullable=False, server_default="good"))`, `op.alter_column("notes", "mood", server_default=None)`},
+	},
+	{
 		name: "the busiest table is locked", status: 1, says: []string{"nobody can read or write the table notes"},
 		migration: []string{`op.execute("LOCK TABLE notes; SELECT pg_sleep(6)")`},
 	},
