@@ -32,6 +32,8 @@ type table struct {
 	// of is the partitioned table that this is a partition of.
 	of   string
 	rows int64
+	// unlogged is one whose rows are in no write-ahead log.
+	unlogged bool
 	// file changes when the table is rewritten.
 	file                       uint32
 	inserted, updated, deleted int64
@@ -70,7 +72,7 @@ func readCatalog(ctx context.Context, c *pgx.Conn) (*contents, error) {
 	if err := c.QueryRow(ctx, "SELECT pg_database_size(current_database()), pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint").Scan(&all.bytes, &all.log); err != nil {
 		return nil, fmt.Errorf("ask for the database's size: %w", err)
 	}
-	found, err := c.Query(ctx, `SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', coalesce(pg_partition_root(c.oid)::oid, 0), coalesce(pg_relation_filenode(c.oid), 0),
+	found, err := c.Query(ctx, `SELECT c.oid, n.nspname, c.relname, c.relpersistence = 'u', c.relkind = 'p', coalesce(pg_partition_root(c.oid)::oid, 0), coalesce(pg_relation_filenode(c.oid), 0),
 			coalesce(pg_stat_get_tuples_inserted(c.oid), 0), coalesce(pg_stat_get_tuples_updated(c.oid), 0), coalesce(pg_stat_get_tuples_deleted(c.oid), 0)
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.relkind IN ('r', 'p') AND `+own+`
@@ -89,7 +91,7 @@ func readCatalog(ctx context.Context, c *pgx.Conn) (*contents, error) {
 		var t table
 		var p part
 		var schema, name string
-		if err := found.Scan(&t.id, &schema, &name, &p.partitioned, &p.root, &t.file, &t.inserted, &t.updated, &t.deleted); err != nil {
+		if err := found.Scan(&t.id, &schema, &name, &t.unlogged, &p.partitioned, &p.root, &t.file, &t.inserted, &t.updated, &t.deleted); err != nil {
 			return nil, fmt.Errorf("list the tables: %w", err)
 		}
 		t.name = inPublic(schema, name)
@@ -143,7 +145,7 @@ func compareTables(before, after *contents) (changed []Table) {
 		}
 		seen[i] = true
 		is := after.tables[i]
-		t := Table{Name: is.name, Of: is.of, Before: was.rows, After: is.rows}
+		t := Table{Name: is.name, Of: is.of, Before: was.rows, After: is.rows, Unlogged: is.unlogged && !was.unlogged}
 		if is.name != was.name {
 			t.Was = was.name
 		}
@@ -153,7 +155,7 @@ func compareTables(before, after *contents) (changed []Table) {
 		} else {
 			t.Inserted, t.Rewritten = is.inserted, is.rows > 0
 		}
-		if t.Was != "" || t.Before != t.After || t.Rewritten || t.Inserted+t.Updated+t.Deleted > 0 {
+		if t.Was != "" || t.Before != t.After || t.Rewritten || t.Unlogged || t.Inserted+t.Updated+t.Deleted > 0 {
 			changed = append(changed, t)
 		}
 	}
@@ -170,7 +172,7 @@ func compareTables(before, after *contents) (changed []Table) {
 func uncounted(tables []Table) (changed []Table) {
 	for _, t := range tables {
 		t.Inserted, t.Updated, t.Deleted = 0, 0, 0
-		if t.Was != "" || t.Before != t.After || t.Rewritten {
+		if t.Was != "" || t.Before != t.After || t.Rewritten || t.Unlogged {
 			changed = append(changed, t)
 		}
 	}

@@ -66,6 +66,9 @@ func (r *Report) judgeRows() {
 		case t.After < t.Before && t.After >= 0:
 			r.against(LostRows, nil, "it loses %s of the table %s, which had %d and has %d", rows(t.Before-t.After), t.Name, t.Before, t.After)
 		}
+		if t.Unlogged {
+			r.against(LostRows, nil, "it makes the table %s unlogged: its %s would be gone after a crash, and are in no write-ahead log", t.Name, rows(t.After))
+		}
 		if t.Rewritten && t.Before > 0 {
 			r.remark("it writes the table %s anew, with %s", t.Name, rows(t.Before))
 		}

@@ -103,6 +103,9 @@ func (r *Report) tableLines() (lines []string) {
 		if t.Was != "" {
 			text += ", was called " + t.Was
 		}
+		if t.Unlogged {
+			text += ", unlogged"
+		}
 		if t.Rewritten {
 			text += ", written anew"
 		}

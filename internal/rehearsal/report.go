@@ -110,6 +110,9 @@ type Table struct {
 	Inserted int64 `json:"inserted,omitempty"`
 	Updated  int64 `json:"updated,omitempty"`
 	Deleted  int64 `json:"deleted,omitempty"`
+	// Unlogged says that its rows are in no write-ahead log any more: they are gone after a
+	// crash, and in no backup that goes by the log.
+	Unlogged bool `json:"unlogged,omitempty"`
 	// Rewritten says that all of it was rewritten, which takes as much room again.
 	Rewritten bool `json:"rewritten,omitempty"`
 }

@@ -95,7 +95,17 @@ type server struct {
 
 func (s *server) read(ctx context.Context, before *contents, step progress.Step) (*contents, error) {
 	step.Detail("counting rows")
-	all, err := readContents(ctx, s.connection, before)
+	connection := s.connection
+	if before != nil {
+		// As who connects from now on: settings of the database or its owner may be others.
+		c, err := pgx.ConnectConfig(ctx, s.config)
+		if err != nil {
+			return nil, fmt.Errorf("reach the copy's database again: %w", err)
+		}
+		defer c.Close(context.WithoutCancel(ctx))
+		connection = c
+	}
+	all, err := readContents(ctx, connection, before)
 	if err != nil {
 		return nil, err
 	}
