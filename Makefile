@@ -155,6 +155,10 @@ bench-deploy: bin/berth ## Measure from a change to its serving, beside the same
 	.ci/need buildah
 	go run ./bench/deploy $(ARGS)
 
+.PHONY: bench-rehearse
+bench-rehearse: bin/berth ## Measure a rehearsal of 1 GB by phase, in the cluster of this machine (root)
+	@go run ./bench/rehearse $(ARGS)
+
 .PHONY: bench-idle
 bench-idle: ## Measure what the cluster of this machine costs while it idles, by part (root)
 	@go run ./bench/idle $(ARGS)
