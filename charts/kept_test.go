@@ -84,7 +84,7 @@ func TestMetricsPod(t *testing.T) {
 	}
 	for _, want := range []string{"-httpListenAddr=127.0.0.1:8428", "-retentionPeriod=30d", "-memory.allowedBytes=64MiB"} {
 		if !slices.Contains(container.Args, want) {
-			t.Errorf("the arguments %q lack %s", container.Args, want)
+			t.Errorf("%[2]s is not among the arguments %[1]q", container.Args, want)
 		}
 	}
 	network := get[*networkingv1.NetworkPolicy](t, all, "metrics")

@@ -50,12 +50,12 @@ seconds apart, and prints what was answered between.`,
 				return fault.Usage("--for must be a second or more")
 			}
 			if o.during > 0 && (o.since != "" || o.query != "") {
-				return fault.Usage("--for counts anew; --since and --query are of metrics that are kept")
+				return fault.Usage("--for counts now; --since and --query are of metrics that are kept")
 			}
 			return a.metrics(command.Context(), o)
 		},
 	}
-	command.Flags().DurationVar(&o.during, "for", 0, "count anew for so long, 10s where no metrics are kept")
+	command.Flags().DurationVar(&o.during, "for", 0, "count now, for so long (10s where no metrics are kept)")
 	command.Flags().Var(&o.since, "since", "show what was kept from this time on: an age like 30m, 2h or 7d, or a time")
 	command.Flags().StringVar(&o.query, "query", "", "ask what is kept in PromQL: for now, or with --since over time")
 	command.Flags().BoolVar(&o.json, "json", false, "write the figures as JSON")
@@ -63,7 +63,7 @@ seconds apart, and prints what was answered between.`,
 }
 
 // usualSince is the time of which what is kept is shown, usualCount how long is counted
-// anew.
+// where nothing is.
 const (
 	usualSince = time.Hour
 	usualCount = 10 * time.Second
@@ -106,7 +106,7 @@ func (a *app) metrics(ctx context.Context, o metricsOptions) error {
 	e, err := kept.Environment(ctx, o.environment, during)
 	if errors.Is(err, platform.ErrNoMetrics) && o.since == "" {
 		if !c.Metrics.Kept() {
-			a.console.Reporter().Note("nothing is kept, so this counts anew: metrics: 15d in berth.yaml keeps metrics")
+			a.console.Reporter().Note("nothing is kept, so this counts for 10 seconds: metrics: 15d in berth.yaml keeps metrics")
 		}
 		o.during = usualCount
 		return a.count(ctx, found, o)
@@ -145,7 +145,7 @@ func withMetricsHint(c *config.Config, err error) error {
 	return fault.WithHint(err, "berth deploy %s", c.EnvironmentNames()[0])
 }
 
-// count counts anew.
+// count counts now, in two looks.
 func (a *app) count(ctx context.Context, found releases, o metricsOptions) error {
 	counted, err := found.Requests(ctx, o.environment, o.during, a.console.Reporter())
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"berth/internal/release"
 )
 
-// Where nothing is kept, it counts anew, and says what keeps metrics.
-func TestMetricsThatAreCountedAnew(t *testing.T) {
+// Where nothing is kept, it counts now, and says what keeps metrics.
+func TestMetricsThatAreCounted(t *testing.T) {
 	w := newWorld()
 	got := w.berth(t, "metrics", "production", "--for", "20s")
 	if got.status != succeeded {

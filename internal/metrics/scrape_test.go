@@ -37,7 +37,7 @@ func configuration(t *testing.T) string {
 	return ""
 }
 
-// bearing answers with a text whoever has a token.
+// bearing answers the bearer of a token with a text.
 func bearing(t *testing.T, token, path, text string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer "+token || r.URL.Path != path {

@@ -21,7 +21,7 @@ const MetricsAudience = "berth-ingress"
 // tokenMemory is how long a token that was good is taken without asking again.
 const tokenMemory = time.Minute
 
-// readers lets in who may read metrics: whoever has a token of one service account.
+// readers lets in who may read metrics: the bearer of a token of one service account.
 // The API server says whose a token is.
 type readers struct {
 	client client.Client
