@@ -114,9 +114,12 @@ func (a *app) metrics(ctx context.Context, o metricsOptions) error {
 	if err != nil {
 		return withMetricsHint(c, err)
 	}
-	revisions, err := found.ByRevision(ctx, o.environment, e.Pods, during)
-	if err != nil {
-		return err
+	counted := cluster.Ingress != nil && c.HasWeb()
+	revisions := []release.Requests{}
+	if counted {
+		if revisions, err = found.ByRevision(ctx, o.environment, e.Pods, during); err != nil {
+			return err
+		}
 	}
 	if o.json {
 		return a.console.JSON(struct {
@@ -124,13 +127,14 @@ func (a *app) metrics(ctx context.Context, o metricsOptions) error {
 			Revisions []release.Requests `json:"revisions"`
 		}{e, revisions})
 	}
-	if cluster.Ingress == nil {
-		a.console.Reporter().Note("requests are not counted: the cluster's ingress controller is not berth's, which alone counts them")
-	} else {
+	switch {
+	case counted:
 		a.printRequests(revisions)
 		a.console.Print("")
+	case c.HasWeb():
+		a.console.Reporter().Note("requests are not counted: the cluster's ingress controller is not berth's, which alone counts them")
 	}
-	a.printPictures(e, cluster.Ingress != nil)
+	a.printPictures(e, counted)
 	return nil
 }
 

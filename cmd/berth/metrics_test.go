@@ -163,3 +163,16 @@ func TestDestroyNamesTheMetrics(t *testing.T) {
 		t.Errorf("called %q", w.calls)
 	}
 }
+
+// Of an application that answers no requests there is what it uses.
+func TestMetricsOfAnApplicationThatOnlyWorks(t *testing.T) {
+	w := newWorld()
+	w.project = "name: tiny\ndockerfile: Dockerfile\nprocesses: {worker: {command: [work]}}\nenvironments: {production: {}}\n"
+	w.measured = &platform.MetricsStatus{}
+	got := w.berth(t, "metrics", "production")
+	got.wants(t, succeeded, "CPU", "memory")
+	if strings.Contains(got.out+got.errors, "requests") || strings.Contains(got.out, "REV") {
+		t.Errorf("%+v", got)
+	}
+	w.wantCalls(t, "metrics of production for 1h0m0s")
+}

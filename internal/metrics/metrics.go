@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -93,10 +94,11 @@ func (s Store) ask(ctx context.Context, what string, parameters url.Values) ([]S
 	content, err := s.Get(ctx, "/api/v1/"+what+"?"+parameters.Encode())
 	var said answer
 	var status *kube.StatusError
-	if errors.As(err, &status) {
-		if json.Unmarshal(status.Body, &said) == nil && said.Error != "" {
+	if errors.As(err, &status) && json.Unmarshal(status.Body, &said) == nil && said.Error != "" {
+		if status.Code == http.StatusBadRequest || status.Code == http.StatusUnprocessableEntity {
 			return nil, fault.Usage("ask for metrics: %s", said.Error)
 		}
+		err = errors.New(said.Error)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("ask for metrics: %w", err)

@@ -55,6 +55,7 @@ func TestErrors(t *testing.T) {
 		misused bool
 	}{
 		{"no PromQL", answering("", refused), `ask for metrics: cannot parse "up{"`, true},
+		{"a query that takes too long", answering("", &kube.StatusError{Code: 503, Body: []byte(`{"status":"error","errorType":"503","error":"timeout exceeded"}`)}), "ask for metrics: timeout exceeded", false},
 		{"a proxy's page", answering("", &kube.StatusError{Code: 502, Body: []byte("<html>")}), "ask for metrics: 502 Bad Gateway: <html>", false},
 		{"away", answering("", errors.New("connection refused")), "ask for metrics: connection refused", false},
 		{"no JSON", answering("<html>", nil), "read metrics: ", false},

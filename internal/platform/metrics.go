@@ -27,6 +27,9 @@ const (
 	metricsNamespace = "metrics"
 	// metricsPort is where it answers, on the pod's own loopback.
 	metricsPort = 8428
+	// metricsPatience is how long an answer is waited for: longer than charts/metrics
+	// lets a query take.
+	metricsPatience = 25 * time.Second
 )
 
 // metricsPart is the release of what keeps metrics, but for its values.
@@ -74,6 +77,8 @@ func (m *Metrics) store(ctx context.Context) (metrics.Store, error) {
 	at := kube.PodAddress{Namespace: metricsNamespace, Pod: pod.Name, Port: metricsPort}
 	reach := kube.Config(m.cluster.REST)
 	return metrics.Store{Get: func(ctx context.Context, path string) ([]byte, error) {
+		ctx, cancel := context.WithTimeout(ctx, metricsPatience)
+		defer cancel()
 		return kube.PodGet(ctx, m.client.CoreV1().RESTClient(), reach, at, path)
 	}}, nil
 }
