@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -49,29 +50,36 @@ func (s Store) Environment(ctx context.Context, application, environment string,
 	// A rate takes two scrapes, which are 15 seconds apart.
 	within := fmt.Sprintf("[%ds]", int(max(step, time.Minute).Seconds()))
 	whole := fmt.Sprintf("[%ds]", int(during.Seconds()))
-	group, ctx := errgroup.WithContext(ctx)
-	picture := func(into *[]Value, promql string) {
-		group.Go(func() error {
-			found, err := s.Range(ctx, promql, r.From.Add(step), to, step)
-			*into = r.values(found)
-			return err
-		})
-	}
 	var failures []Value
-	picture(&r.Rate, "sum(rate(berth_ingress_requests_total"+of+within+"))")
-	picture(&failures, "sum(rate(berth_ingress_requests_total"+failed+within+"))")
-	picture(&r.P99, "histogram_quantile(0.99, sum by (le) (rate(berth_ingress_request_seconds_bucket"+of+within+")))")
-	picture(&r.CPU, "sum(rate(container_cpu_usage_seconds_total"+uses+within+"))")
-	picture(&r.Memory, "sum(container_memory_working_set_bytes"+uses+")")
-	var classes, buckets []Series
-	table := func(into *[]Series, promql string) {
-		group.Go(func() (err error) {
-			*into, err = s.Query(ctx, promql, to)
-			return err
-		})
+	pictures := []struct {
+		what, promql string
+		into         *[]Value
+	}{
+		{"rate", "sum(rate(berth_ingress_requests_total" + of + within + "))", &r.Rate},
+		{"failures", "sum(rate(berth_ingress_requests_total" + failed + within + "))", &failures},
+		{"p99", "histogram_quantile(0.99, sum by (le) (rate(berth_ingress_request_seconds_bucket" + of + within + ")))", &r.P99},
+		{"cpu", "sum(rate(container_cpu_usage_seconds_total" + uses + within + "))", &r.CPU},
+		{"memory", "sum(container_memory_working_set_bytes" + uses + ")", &r.Memory},
 	}
-	table(&classes, "sum by (pod, class) (increase(berth_ingress_requests_total"+of+whole+"))")
-	table(&buckets, "sum by (pod, le) (increase(berth_ingress_request_seconds_bucket"+of+whole+"))")
+	// One question for all of them: each goes by a connection of its own.
+	var questions []string
+	for _, p := range pictures {
+		questions = append(questions, fmt.Sprintf(`label_replace(%s, "what", %q, "", "")`, p.promql, p.what))
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		found, err := s.Range(ctx, strings.Join(questions, " or "), r.From.Add(step), to, step)
+		for _, p := range pictures {
+			*p.into = r.values(found, p.what)
+		}
+		return err
+	})
+	var table []Series
+	group.Go(func() (err error) {
+		table, err = s.Query(ctx, "sum by (pod, class) (increase(berth_ingress_requests_total"+of+whole+"))"+
+			" or sum by (pod, le) (increase(berth_ingress_request_seconds_bucket"+of+whole+"))", to)
+		return err
+	})
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
@@ -85,18 +93,21 @@ func (s Store) Environment(ctx context.Context, application, environment string,
 			}
 		}
 	}
-	r.addClasses(classes)
-	r.addBuckets(buckets)
+	r.addClasses(table)
+	r.addBuckets(table)
 	return r, nil
 }
 
-// values puts the points of a series, of which there is one at most, where they belong.
-func (r *Environment) values(found []Series) []Value {
+// values puts the points of what was asked for where they belong.
+func (r *Environment) values(found []Series, what string) []Value {
 	all := make([]Value, int(math.Round(r.To.Sub(r.From).Seconds()/r.StepSeconds)))
 	for i := range all {
 		all[i] = None
 	}
 	for _, series := range found {
+		if series.Labels["what"] != what {
+			continue
+		}
 		for _, p := range series.Points {
 			i := int(math.Round(p.Time.Sub(r.From).Seconds()/r.StepSeconds)) - 1
 			if i >= 0 && i < len(all) {
