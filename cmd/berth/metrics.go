@@ -70,7 +70,7 @@ const (
 )
 
 func (a *app) metrics(ctx context.Context, o metricsOptions) error {
-	c, p, err := a.open("", o.environment)
+	c, p, err := a.openEnvironment(ctx, &o.environment)
 	if err != nil {
 		return err
 	}

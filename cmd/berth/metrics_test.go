@@ -176,3 +176,11 @@ func TestMetricsOfAnApplicationThatOnlyWorks(t *testing.T) {
 	}
 	w.wantCalls(t, "metrics of production for 1h0m0s")
 }
+
+// An environment may be the preview of a branch.
+func TestMetricsOfAPreview(t *testing.T) {
+	w := newPreviewed(t)
+	w.measured = &platform.MetricsStatus{}
+	w.berth(t, "metrics", "feature/login").wants(t, succeeded, "requests/s")
+	w.wantCalls(t, "metrics of shop-preview-login for 1h0m0s", "count shop-preview-login 1h0m0s")
+}
