@@ -34,10 +34,10 @@ func (a *app) statusCommand() *cobra.Command {
 		Use:   "status [ENV] [--watch]",
 		Short: "Show cluster, nodes, environments, backups and logs at a glance",
 		Long: `Show the cluster, its nodes, for every environment its address, revision, pods
-and last good backup, whether log lines arrive, and what was told as broken. The
-exit status is 1 when a node or an environment is down, when no good backup was
-made although one was due, when a sink does not take log lines, or when a service
-does not take messages. With ENV, only that environment is looked at, which may be a
+and last good backup, whether log lines arrive, what was told as broken, and
+whether metrics are kept. The exit status is 1 when a node or an environment is
+down, when no good backup was made although one was due, when a sink does not take
+log lines, when a service does not take messages, or when metrics are not kept. With ENV, only that environment is looked at, which may be a
 branch's preview.`,
 		Args:              arguments(1, "ENV"),
 		ValidArgsFunction: a.environmentNames,
@@ -121,6 +121,7 @@ func (a *app) looker(c *config.Config, p provider.Provider, cluster *provider.Cl
 		},
 		Agent: func() (overview.Agent, error) { return a.parts.agent(cluster, c) },
 		Watch: func() (overview.Watch, error) { return a.parts.watch(cluster, c) },
+		Kept:  func() (overview.Kept, error) { return a.parts.metrics(cluster, c) },
 	}
 }
 
@@ -159,6 +160,10 @@ func (a *app) printReport(seen *overview.Report, now time.Time) {
 	if seen.Alerts != nil {
 		a.console.Print("")
 		a.console.Line(mark(seen.Alerts.OK()), seen.Alerts.Line())
+	}
+	if seen.Metrics != nil {
+		a.console.Print("")
+		a.console.Line(mark(seen.Metrics.OK()), seen.Metrics.Line())
 	}
 	if len(warnings) > 0 {
 		a.console.Print("")
