@@ -123,7 +123,7 @@ vm: ## Try a release in a Debian 13 virtual machine, as an ordinary user with su
 
 .PHONY: soak
 soak: ROUNDS ?= 5
-soak: STEPS ?= Deploy|Ingress|Together|Pods|Scale|Size|Backups|Moment|Upgrade|Alerts|Healing|DownAndUp|Judge|Preview|Rehearse
+soak: STEPS ?= Deploy|Ingress|Together|Pods|Scale|Size|Backups|Moment|Upgrade|Alerts|Healing|DownAndUp|Judge|Metrics|Preview|Rehearse
 soak: ## Repeat what a noisy machine may upset, ROUNDS times, and build a whole release twice (root)
 	.ci/need nftables python3 nodejs chromium
 	go test -count 1 -timeout 0 -v ./cmd/release -run '^TestTwoBuilds' -whole
@@ -156,6 +156,10 @@ bench-deploy: bin/berth ## Measure from a change to its serving, beside the same
 	.ci/need buildah
 	go run ./bench/deploy $(ARGS)
 
+.PHONY: bench-rehearse
+bench-rehearse: bin/berth ## Measure a rehearsal of 1 GB by phase, in the cluster of this machine (root)
+	@go run ./bench/rehearse $(ARGS)
+
 .PHONY: bench-idle
 bench-idle: ## Measure what the cluster of this machine costs while it idles, by part (root)
 	@go run ./bench/idle $(ARGS)
@@ -179,6 +183,7 @@ vuln: ## Check against Go's vulnerability database (needs the Internet)
 	go run $(GOVULNCHECK) ./...
 	cd kube && go run $(GOVULNCHECK) ./...
 	cd collector && go run $(GOVULNCHECK) ./...
+	cd metrics && go run $(GOVULNCHECK) github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
 
 .PHONY: golden
 golden: ## Rewrite the golden files from what the code does now

@@ -76,6 +76,7 @@ var steps = []struct {
 	// Last, as what they deploy goes on running.
 	{"Applications", testApplications},
 	{"Judge", testJudge},
+	{"Metrics", testMetrics},
 	{"Preview", testPreview},
 	{"Rehearse", testRehearse},
 	{"Together", testTogether},
@@ -83,7 +84,7 @@ var steps = []struct {
 }
 
 // soaking are the steps that CI has no time for: those of make soak.
-var soaking = []string{"Size", "Upgrade", "Judge", "Preview", "Rehearse"}
+var soaking = []string{"Size", "Upgrade", "Judge", "Metrics", "Preview", "Rehearse"}
 
 func TestBerth(t *testing.T) {
 	for i, step := range steps {

@@ -37,6 +37,19 @@ var releases = []aRelease{
 		migration: []string{`op.add_column("notes", sa.Column("mood", sa.String))`},
 	},
 	{
+		name: "twenty harmless changes at once", says: []string{"Nothing speaks against", "+ index jobs_payload_too", "+ type mood"},
+		migration: []string{
+			`for change in """`, `CREATE TYPE mood AS ENUM ('good')`, `CREATE TABLE tags (id serial PRIMARY KEY, tag text NOT NULL)`, `INSERT INTO tags (tag) VALUES ('a')`,
+			`ALTER TABLE notes ADD stars int`, `ALTER TABLE notes ADD shown boolean NOT NULL DEFAULT true`, `ALTER TABLE notes ADD mood mood`,
+			`CREATE INDEX jobs_payload_too ON jobs (payload)`, `CREATE INDEX notes_author ON notes (author)`, `ALTER INDEX notes_author RENAME TO notes_of`,
+			`ALTER TABLE notes ADD CONSTRAINT sane CHECK (length(text) > 0) NOT VALID`, `ALTER TABLE notes VALIDATE CONSTRAINT sane`,
+			`COMMENT ON TABLE notes IS 'what people say'`, `UPDATE notes SET stars = 3`, `ALTER TABLE jobs ALTER taken SET DEFAULT 1`, `ALTER TABLE jobs ALTER taken TYPE bigint`,
+			`CREATE VIEW authors AS SELECT DISTINCT author FROM notes`, `CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'`, `CREATE SEQUENCE invoices`,
+			`CREATE TABLE stars (note int REFERENCES notes ON DELETE CASCADE)`, `ALTER TABLE notes ENABLE ROW LEVEL SECURITY`, `ANALYZE notes`,
+			`""".strip().splitlines():`, `    op.execute(change)`,
+		},
+	},
+	{
 		name: "three faults at once", status: 1,
 		says: []string{
 			"GET /notes: the present image answers 500 on the migrated database", "- column notes.author",
@@ -63,8 +76,48 @@ var releases = []aRelease{
 		migration: []string{`op.drop_table("jobs")`},
 	},
 	{
+		name: "a column that the present image does not write", status: 1,
+		says:      []string{"the table notes does not take a row any more that it took before", `null value in column "mood"`},
+		migration: []string{`op.add_column("notes", sa.Column("mood", sa.String, nullable=False, server_default="good"))`, `op.alter_column("notes", "mood", server_default=None)`},
+	},
+	{
 		name: "the busiest table is locked", status: 1, says: []string{"nobody can read or write the table notes"},
 		migration: []string{`op.execute("LOCK TABLE notes; SELECT pg_sleep(6)")`},
+	},
+	{
+		name: "a truncated table", status: 1, says: []string{"it loses 20 rows of the table jobs"},
+		migration: []string{`op.execute("TRUNCATE jobs")`},
+	},
+	{
+		name: "a renamed table", status: 1, says: []string{"GET /ticks: the present image answers 500", "was called ticks"},
+		migration: []string{`op.rename_table("ticks", "clicks")`},
+	},
+	{
+		name: "a unique index on what is there twice", status: 1, says: []string{"the release command failed after", "could not create unique index"},
+		migration: []string{`op.execute("CREATE UNIQUE INDEX ON jobs ((length(payload) < 0))")`},
+	},
+	{
+		name: "a narrower type", status: 1, says: []string{"value too long for type character varying(3)"},
+		migration: []string{`op.execute("ALTER TABLE notes ALTER text TYPE varchar(3) USING left(text, 3)")`},
+	},
+	{
+		name: "a default that is gone", status: 1, says: []string{`null value in column "author"`},
+		migration: []string{`op.execute("ALTER TABLE notes ALTER author DROP DEFAULT")`},
+	},
+	{
+		name: "a check that new rows do not pass", status: 1, says: []string{`violates check constraint "long"`},
+		migration: []string{`op.execute("ALTER TABLE notes ADD CONSTRAINT long CHECK (length(text) > 10000) NOT VALID")`},
+	},
+	{
+		name: "a sequence that begins again", status: 1, says: []string{"the table jobs does not take a row any more", "the next value of id is 1"},
+		migration: []string{`op.execute("ALTER SEQUENCE jobs_id_seq RESTART")`},
+	},
+	{
+		name: "a trigger that deletes", status: 1, says: []string{"who writes a row to the table notes deletes rows of jobs now"},
+		migration: []string{
+			`op.execute("CREATE FUNCTION purge() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM jobs; RETURN NULL; END'")`,
+			`op.execute("CREATE TRIGGER purge AFTER INSERT ON notes FOR EACH ROW EXECUTE FUNCTION purge()")`,
+		},
 	},
 	{
 		name: "an error on three routes", status: 1,

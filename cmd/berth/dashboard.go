@@ -15,6 +15,7 @@ import (
 	"berth/internal/fault"
 	"berth/internal/git"
 	"berth/internal/logs"
+	"berth/internal/metrics"
 	"berth/internal/overview"
 	"berth/internal/progress"
 	"berth/internal/provider"
@@ -59,7 +60,7 @@ func (a *app) dashboard(ctx context.Context, o dashboardOptions) error {
 	}
 	defer listener.Close()
 	source := &board{app: a, config: c, provider: p}
-	app := dashboard.Application{Name: c.Name, Provider: c.Provider, Environments: c.EnvironmentNames(), BackedUp: overview.Scheduled(c)}
+	app := dashboard.Application{Name: c.Name, Provider: c.Provider, Environments: c.EnvironmentNames(), BackedUp: overview.Scheduled(c), Metrics: c.Metrics.Kept()}
 	forget := func() {}
 	defer func() { forget() }()
 	return dashboard.Serve(ctx, listener, app, source, func(address string) {
@@ -180,6 +181,19 @@ func (b *board) Backups(ctx context.Context, environment string) (*dashboard.Bac
 
 func (b *board) Logs(ctx context.Context, environment string, q dashboard.LogQuery, r progress.Reporter, each func(logs.Line) error) error {
 	return b.readLogs(ctx, wanted{b.config, b.provider, environment, q.Query, q.Follow, q.Archive}, r, each)
+}
+
+func (b *board) Metrics(ctx context.Context, environment string, during time.Duration) (*metrics.Environment, error) {
+	look, _, err := b.reach(ctx)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := b.parts.metrics(look.Cluster, b.config)
+	if err != nil {
+		return nil, err
+	}
+	e, err := kept.Environment(ctx, environment, during)
+	return e, withMetricsHint(b.config, err)
 }
 
 func (b *board) Secrets(ctx context.Context, environment string) []string {

@@ -122,6 +122,9 @@ func (a *app) deploy(ctx context.Context, o deployOptions) error {
 	if err := agent.Follow(ctx, o.environment, a.console.Reporter()); err != nil {
 		return err
 	}
+	if err := a.installMetrics(ctx, c, p, cluster); err != nil {
+		return err
+	}
 	if err := a.installWatch(ctx, c, cluster, found, func() (string, error) { return a.platformImage(ctx, c, p, "watch") }); err != nil {
 		return err
 	}

@@ -161,6 +161,13 @@ func (a *app) empty(ctx context.Context, c *config.Config, cluster *provider.Clu
 	if err := watch.Remove(ctx, r); err != nil {
 		return err
 	}
+	kept, err := a.parts.metrics(cluster, c)
+	if err != nil {
+		return err
+	}
+	if err := kept.Remove(ctx, r); err != nil {
+		return err
+	}
 	if err := a.removePreviews(ctx, c, cluster); err != nil {
 		return err
 	}
@@ -217,6 +224,9 @@ func (a *app) printPlan(c *config.Config, cluster string, traits provider.Traits
 	}
 	if c.Previews.Enabled() {
 		a.console.Print("  every preview with its data")
+	}
+	if c.Metrics.Kept() {
+		a.console.Print("  the metrics of the last %d days with their volume, which no backup has", c.Metrics.Days())
 	}
 	for _, other := range others {
 		a.console.Print("  %s", other)

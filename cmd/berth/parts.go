@@ -15,6 +15,7 @@ import (
 	"berth/internal/config"
 	"berth/internal/fault"
 	"berth/internal/logs"
+	"berth/internal/metrics"
 	"berth/internal/platform"
 	"berth/internal/preview"
 	"berth/internal/progress"
@@ -26,6 +27,7 @@ import (
 	"berth/internal/release"
 	"berth/internal/session"
 	"berth/internal/sudo"
+	"berth/internal/traffic"
 	"berth/internal/wal"
 )
 
@@ -53,6 +55,8 @@ type parts struct {
 	agent func(*provider.Cluster, *config.Config) (logAgent, error)
 	// watch opens the watch of a cluster.
 	watch func(*provider.Cluster, *config.Config) (watcher, error)
+	// metrics opens the metrics that a cluster keeps.
+	metrics func(*provider.Cluster, *config.Config) (keptMetrics, error)
 	// logs opens what an environment has logged and the bucket keeps.
 	logs func(bucket provider.Bucket, c *config.Config, environment string) (logArchive, error)
 	// rehearsals opens the rehearsals of an environment's releases.
@@ -86,6 +90,7 @@ type releases interface {
 	History(ctx context.Context, environment string) ([]release.Revision, error)
 	Status(ctx context.Context, environment string) (release.Status, error)
 	Requests(ctx context.Context, environment string, during time.Duration, r progress.Reporter) ([]release.Requests, error)
+	ByRevision(ctx context.Context, environment string, pods map[string]traffic.Endpoint, during time.Duration) ([]release.Requests, error)
 	Logs(ctx context.Context, environment string, o release.LogOptions, each func(logs.Line) error) error
 	Pause(ctx context.Context, environment string, r progress.Reporter, work func(context.Context) error) (time.Duration, error)
 	DatabaseVersion(ctx context.Context, environment string) (int, error)
@@ -139,6 +144,15 @@ type watcher interface {
 	Test(ctx context.Context) ([]alert.Trial, error)
 }
 
+// keptMetrics is what the commands need of [platform.Metrics].
+type keptMetrics interface {
+	Install(ctx context.Context, image string, r progress.Reporter) error
+	Remove(ctx context.Context, r progress.Reporter) error
+	Status(ctx context.Context) (*platform.MetricsStatus, error)
+	Environment(ctx context.Context, environment string, during time.Duration) (*metrics.Environment, error)
+	Query(ctx context.Context, promql string, during time.Duration) ([]metrics.Series, error)
+}
+
 // archive is what the commands need of a [backup.Job] with a bucket alone, and of the
 // log in it.
 type archive interface {
@@ -177,6 +191,9 @@ var realParts = parts{
 	},
 	watch: func(cluster *provider.Cluster, c *config.Config) (watcher, error) {
 		return platform.NewAlerts(cluster, c)
+	},
+	metrics: func(cluster *provider.Cluster, c *config.Config) (keptMetrics, error) {
+		return platform.NewMetrics(cluster, c)
 	},
 	logs: func(bucket provider.Bucket, c *config.Config, environment string) (logArchive, error) {
 		return logs.Open(bucket, c.Name, environment)

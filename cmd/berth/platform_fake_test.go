@@ -11,9 +11,11 @@ import (
 	"berth/internal/alert"
 	"berth/internal/backup"
 	"berth/internal/logs"
+	"berth/internal/metrics"
 	"berth/internal/platform"
 	"berth/internal/progress"
 	"berth/internal/provider"
+	"berth/internal/traffic"
 	"berth/internal/wal"
 )
 
@@ -48,6 +50,54 @@ func (f fakeWatch) Test(context.Context) ([]alert.Trial, error) {
 		trials = append(trials, alert.Trial{Name: d.Name, Problem: d.Problem})
 	}
 	return trials, f.call("test alerts")
+}
+
+type fakeMetrics struct{ *world }
+
+func (f fakeMetrics) Install(_ context.Context, image string, _ progress.Reporter) error {
+	f.measured = &platform.MetricsStatus{}
+	return f.call("install metrics " + image)
+}
+
+func (f fakeMetrics) Remove(context.Context, progress.Reporter) error {
+	if f.measured == nil {
+		return nil
+	}
+	f.measured = nil
+	return f.call("remove metrics")
+}
+
+func (f fakeMetrics) Status(context.Context) (*platform.MetricsStatus, error) {
+	if f.measured == nil {
+		return nil, platform.ErrNoMetrics
+	}
+	return f.measured, f.fail["metrics"]
+}
+
+// Environment is one that gets busier, and has nothing to tell of the first minute.
+func (f fakeMetrics) Environment(_ context.Context, environment string, during time.Duration) (*metrics.Environment, error) {
+	if f.measured == nil {
+		return nil, platform.ErrNoMetrics
+	}
+	to := time.Date(2026, 11, 26, 14, 3, 0, 0, time.Local)
+	return &metrics.Environment{
+		From: to.Add(-during), To: to, StepSeconds: during.Seconds() / 5,
+		Rate: []metrics.Value{metrics.None, 10, 20, 30, 40}, Errors: []metrics.Value{metrics.None, 0, 0, 0.02, 0.01}, P99: []metrics.Value{metrics.None, 0.1, 0.1, 0.25, 0.2},
+		CPU: []metrics.Value{metrics.None, 0.05, 0.05, 0.1, 0.2}, Memory: []metrics.Value{metrics.None, 64 << 20, 64 << 20, 64 << 20, 65 << 20},
+		Pods: map[string]traffic.Endpoint{"tiny-7d9c6b-4xkzp": {Classes: [6]int{2: 500}}},
+	}, f.call("metrics of " + environment + " for " + during.Round(time.Second).String())
+}
+
+func (f fakeMetrics) Query(_ context.Context, promql string, during time.Duration) ([]metrics.Series, error) {
+	if f.measured == nil {
+		return nil, platform.ErrNoMetrics
+	}
+	at := time.Date(2026, 11, 26, 14, 3, 0, 0, time.UTC)
+	s := metrics.Series{Labels: map[string]string{"__name__": "up", "job": "nodes", "instance": "node-1"}, Points: []metrics.Point{{Time: at, Value: 1}}}
+	if during > 0 {
+		s.Points = append(s.Points, metrics.Point{Time: at.Add(time.Minute), Value: 0.5})
+	}
+	return []metrics.Series{s}, f.call(fmt.Sprintf("query %s for %s", promql, during.Round(time.Second)))
 }
 
 type fakeBackups struct {

@@ -15,6 +15,7 @@ import (
 	"berth/internal/rehearsal"
 	"berth/internal/release"
 	"berth/internal/session"
+	"berth/internal/traffic"
 )
 
 type fakeReleases struct{ *world }
@@ -49,6 +50,15 @@ func (f fakeReleases) Requests(_ context.Context, environment string, during tim
 		{Revision: 8, Pods: 1, Seconds: during.Seconds(), Requests: 2, Classes: map[string]int{"2xx": 2}, P50: &fast, Most: 10},
 		{Revision: 7, Pods: 1, Seconds: during.Seconds(), Classes: map[string]int{}},
 	}, f.call("count " + environment + " " + during.String())
+}
+
+func (f fakeReleases) ByRevision(_ context.Context, environment string, pods map[string]traffic.Endpoint, during time.Duration) ([]release.Requests, error) {
+	all, err := f.Requests(context.Background(), environment, during, nil)
+	all[2].Revision, all[2].Requests = 0, 1
+	if len(pods) == 0 {
+		all = nil
+	}
+	return all, err
 }
 
 func (f fakeReleases) Status(_ context.Context, environment string) (release.Status, error) {

@@ -34,10 +34,11 @@ func (a *app) statusCommand() *cobra.Command {
 		Use:   "status [ENV] [--watch]",
 		Short: "Show cluster, nodes, environments, backups and logs at a glance",
 		Long: `Show the cluster and its nodes; the address, revision, pods and last good backup of
-every environment; whether log lines arrive; and current alerts. The exit status is 1
-when a node or an environment is down, when a good backup is overdue, when a sink
-does not accept log lines, or when alerts cannot be delivered. With ENV, show only
-that environment, which may be a branch's preview.`,
+every environment; whether log lines arrive; current alerts; and whether metrics are
+kept. The exit status is 1 when a node or an environment is down, when a good backup is
+overdue, when a sink does not accept log lines, when alerts cannot be delivered, or
+when a source of metrics does not answer. With ENV, show only that environment, which
+may be a branch's preview.`,
 		Args:              arguments(1, "ENV"),
 		ValidArgsFunction: a.environmentNames,
 		RunE: func(command *cobra.Command, args []string) error {
@@ -120,6 +121,7 @@ func (a *app) looker(c *config.Config, p provider.Provider, cluster *provider.Cl
 		},
 		Agent: func() (overview.Agent, error) { return a.parts.agent(cluster, c) },
 		Watch: func() (overview.Watch, error) { return a.parts.watch(cluster, c) },
+		Kept:  func() (overview.Kept, error) { return a.parts.metrics(cluster, c) },
 	}
 }
 
@@ -158,6 +160,10 @@ func (a *app) printReport(seen *overview.Report, now time.Time) {
 	if seen.Alerts != nil {
 		a.console.Print("")
 		a.console.Line(mark(seen.Alerts.OK()), seen.Alerts.Line())
+	}
+	if seen.Metrics != nil {
+		a.console.Print("")
+		a.console.Line(mark(seen.Metrics.OK()), seen.Metrics.Line())
 	}
 	if len(warnings) > 0 {
 		a.console.Print("")

@@ -99,7 +99,7 @@ func (a *app) up(ctx context.Context) error {
 	return nil
 }
 
-// watchOver installs what serves no request: backups, the log agent and the watch. Their
+// watchOver installs what serves no request: backups, the log agent, metrics and the watch. Their
 // images are built now and not before, as the log agent's takes minutes the
 // first time, which would keep the environments from serving.
 func (a *app) watchOver(ctx context.Context, c *config.Config, p provider.Provider, cluster *provider.Cluster, found releases) error {
@@ -117,6 +117,7 @@ func (a *app) watchOver(ctx context.Context, c *config.Config, p provider.Provid
 		return nil
 	})
 	group.Go(func() error { return a.installAgent(ctx, c, p, cluster, image("collector")) })
+	group.Go(func() error { return a.installMetrics(ctx, c, p, cluster) })
 	if err := group.Wait(); err != nil {
 		return err
 	}

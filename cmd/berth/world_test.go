@@ -73,6 +73,8 @@ type world struct {
 	followed []string
 	// watch is what the watch sees; nil where there is none.
 	watch *alert.Report
+	// measured is how keeping metrics is doing; nil where none are kept.
+	measured *platform.MetricsStatus
 	// rehearsal is what a rehearsal finds.
 	rehearsal rehearsal.Report
 	// previews are those that are there, and made what was wanted of the last one.
@@ -122,6 +124,7 @@ func (w *world) parts() parts {
 		},
 		agent:   func(*provider.Cluster, *config.Config) (logAgent, error) { return fakeAgent{w}, nil },
 		watch:   func(*provider.Cluster, *config.Config) (watcher, error) { return fakeWatch{w}, nil },
+		metrics: func(*provider.Cluster, *config.Config) (keptMetrics, error) { return fakeMetrics{w}, nil },
 		archive: func(provider.Bucket, *config.Config, string) (archive, error) { return fakeArchive{w}, nil },
 		logs:    func(provider.Bucket, *config.Config, string) (logArchive, error) { return fakeLogArchive{w}, nil },
 		rehearsals: func(_ *provider.Cluster, _ *config.Config, environment string, from rehearsal.Sources) (rehearsals, error) {

@@ -74,6 +74,8 @@ func parse(arguments []string, stderr io.Writer) (options controller.Options, ku
 	https := flags.String("https", "127.0.0.1:8443", "addresses to serve HTTPS on, separated by commas")
 	publicPort := flags.Uint("public-https-port", 0, "port that redirects to HTTPS name (default that of -https)")
 	status := flags.String("status", "127.0.0.1:10254", "address to serve /healthz, /readyz and /metrics on")
+	metrics := flags.String("metrics", "", "address to serve /metrics on for -metrics-reader (default none)")
+	flags.StringVar(&options.Reader, "metrics-reader", "metrics/metrics", "service account that may read -metrics, as NAMESPACE/NAME")
 	publish := flags.String("publish", "", "addresses to write into the status of Ingresses (default those of -http)")
 	flags.StringVar(&options.Certificates, "certificates", "", "ConfigMap to publish in when certificates end, as NAMESPACE/NAME")
 	flags.StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig of the cluster (default the cluster this runs in)")
@@ -104,6 +106,11 @@ func parse(arguments []string, stderr io.Writer) (options controller.Options, ku
 	}
 	if options.Status, err = netip.ParseAddrPort(*status); err != nil {
 		return options, "", fmt.Errorf("-status: %w", err)
+	}
+	if *metrics != "" {
+		if options.Metrics, err = netip.ParseAddrPort(*metrics); err != nil {
+			return options, "", fmt.Errorf("-metrics: %w", err)
+		}
 	}
 	if *publicPort > 65535 {
 		return options, "", fmt.Errorf("-public-https-port: want at most 65535")

@@ -69,6 +69,11 @@ func BuildKit(root string) []Program {
 	return programs
 }
 
+// VictoriaMetrics is what keeps metrics, of the version that metrics/go.mod requires.
+func VictoriaMetrics(root string) Program {
+	return Program{Title: "VictoriaMetrics", Module: filepath.Join(root, "metrics"), Package: "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics"}
+}
+
 // Obtain brings a program into a file unless it is there: out of a release of
 // berth, or else compiled here.
 func (p Program) Obtain(ctx context.Context, release *prebuilt.Release, binary string, r progress.Reporter) error {

@@ -62,6 +62,8 @@ type Config struct {
 
 	// Logs says where log lines go.
 	Logs Logs `yaml:"logs"`
+	// Metrics is how long metrics are kept.
+	Metrics Metrics `yaml:"metrics"`
 	// Images are those of the platform that are built already, by their folder
 	// in images/: "backup". Those that are not named are built from source.
 	Images map[string]string `yaml:"images"`

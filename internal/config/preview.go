@@ -121,7 +121,8 @@ func (c *Config) Preview(environment, host string) *Config {
 }
 
 // previewValues are the chart's values of an environment without those that make it
-// large, or the one that answers to its hosts.
+// large or slow to go, or the one that answers to its hosts. A namespace is removed the
+// sooner the less time its pods may take to end.
 func previewValues(values map[string]any) map[string]any {
 	all := maps.Clone(values)
 	if all == nil {
@@ -130,6 +131,13 @@ func previewValues(values map[string]any) map[string]any {
 	delete(all, "replicas")
 	off := map[string]any{"enabled": false}
 	all["autoscaling"], all["pdb"] = off, off
+	all["preStopSeconds"], all["terminationGracePeriodSeconds"] = 5, 10
+	postgresql, _ := all["postgresql"].(map[string]any)
+	if postgresql = maps.Clone(postgresql); postgresql == nil {
+		postgresql = map[string]any{}
+	}
+	postgresql["terminationGracePeriodSeconds"] = 10
+	all["postgresql"] = postgresql
 	if ingress, ok := all["ingress"].(map[string]any); ok {
 		ingress = maps.Clone(ingress)
 		delete(ingress, "hosts")

@@ -63,7 +63,9 @@ func TestAPreviewIsLikeItsEnvironmentAndSmaller(t *testing.T) {
 	}
 	values := map[string]any{
 		"autoscaling": map[string]any{"enabled": false}, "pdb": map[string]any{"enabled": false},
-		"ingress": map[string]any{"annotations": map[string]any{"a": "b"}}, "postgresql": map[string]any{"size": "20Gi"},
+		"ingress":        map[string]any{"annotations": map[string]any{"a": "b"}},
+		"preStopSeconds": 5, "terminationGracePeriodSeconds": 10,
+		"postgresql": map[string]any{"size": "20Gi", "terminationGracePeriodSeconds": 10},
 	}
 	if diff := cmp.Diff(values, e.Values); diff != "" {
 		t.Error(diff)

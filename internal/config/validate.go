@@ -38,7 +38,7 @@ func (c *Config) validateEnvironment(m *mistakes, name string, e Environment) {
 	switch {
 	case len(validation.IsDNS1123Label(name)) > 0:
 		m.add(at, "the name must be a DNS label, lower-case letters, digits and dashes")
-	case name == "ingress" || name == "logging" || name == "cert-manager" || name == "watch" || name == "default" || strings.HasPrefix(name, "kube-"):
+	case name == "ingress" || name == "logging" || name == "cert-manager" || name == "watch" || name == "metrics" || name == "default" || strings.HasPrefix(name, "kube-"):
 		m.add(at, "the name is that of a namespace which is not the application's")
 	}
 	c.validateHosting(m, at, e)

@@ -37,7 +37,9 @@ func browse(t *testing.T) *browser {
 	}
 	now := time.Date(2026, 11, 26, 14, 3, 0, 0, time.Local)
 	b := &browser{fake: newFake(now)}
-	b.server = newServer(application, b.fake, listener.Addr().String())
+	app := application
+	app.Metrics = true
+	b.server = newServer(app, b.fake, listener.Addr().String())
 	b.now = func() time.Time { return now }
 	b.tasks.ctx = t.Context()
 	h := &http.Server{Handler: b.server}
@@ -201,7 +203,7 @@ func (b *browser) testPictures(t *testing.T) {
 		folder = t.TempDir()
 	}
 	for name, view := range map[string]struct{ path, want string }{
-		"environments": {"/", "47m CPU, 186 MiB"}, "environment": {"/environments/production", "c0ffee0011"},
+		"environments": {"/", "47m CPU, 186 MiB"}, "environment": {"/environments/production", "Answered 5xx"},
 		"revision": {"/environments/production/revisions/13", "CrashLoopBackOff"}, "logs": {"/environments/production/logs", "7 lines, and those to come"},
 		"backups": {"/backups", "20261124_170233_77be"}, "nodes": {"/nodes", "48,211"}, "alerts": {"/alerts", "91 % full"},
 		"rollback": {"/environments/production/rollback?revision=11", "1f0c7a2b94d8e35c60a7f1b2c3d4e5f60718293a"},

@@ -23,6 +23,7 @@ import (
 	"berth/internal/alert"
 	"berth/internal/backup"
 	"berth/internal/logs"
+	"berth/internal/metrics"
 	"berth/internal/overview"
 	"berth/internal/progress"
 	"berth/internal/release"
@@ -36,6 +37,8 @@ type Application struct {
 	Provider string
 	// Environments, and those of them that are backed up.
 	Environments, BackedUp []string
+	// Metrics says that metrics are kept.
+	Metrics bool
 }
 
 // A Source is what the pages show. Its methods may be called side by side. Errors
@@ -57,6 +60,8 @@ type Source interface {
 	Backups(ctx context.Context, environment string) (*Backups, error)
 	// Logs calls each for the lines that are asked for, in the order of time.
 	Logs(ctx context.Context, environment string, q LogQuery, r progress.Reporter, each func(logs.Line) error) error
+	// Metrics is how an environment did, as it is kept.
+	Metrics(ctx context.Context, environment string, during time.Duration) (*metrics.Environment, error)
 	// Secrets are the values that no page may show.
 	Secrets(ctx context.Context, environment string) []string
 	// Rollback makes an earlier revision serve again.
@@ -160,6 +165,7 @@ func (s *server) routes() {
 
 		"GET /part/environments":                                    s.partEnvironments,
 		"GET /part/environments/{environment}":                      s.partEnvironment,
+		"GET /part/environments/{environment}/metrics":              s.partMetrics,
 		"GET /part/environments/{environment}/revisions":            s.partRevisions,
 		"GET /part/environments/{environment}/revisions/{revision}": s.partStory,
 		"GET /part/environments/{environment}/backups":              s.partBackups,

@@ -14,6 +14,7 @@ import (
 	"berth/internal/fault"
 	"berth/internal/kube"
 	"berth/internal/logs"
+	"berth/internal/metrics"
 	"berth/internal/overview"
 	"berth/internal/platform"
 	"berth/internal/progress"
@@ -221,6 +222,25 @@ func (f *fake) write(l logs.Line) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.come = append(f.come, l)
+}
+
+// Metrics are of an hour in which nothing was asked for a while, and then some requests
+// failed.
+func (f *fake) Metrics(context.Context, string, time.Duration) (*metrics.Environment, error) {
+	e := &metrics.Environment{From: f.now.Add(-time.Hour), To: f.now, StepSeconds: 60}
+	for i := range 60 {
+		rate, failed, slow := metrics.Value(20+i%7), metrics.Value(0), metrics.Value(0.024)
+		switch {
+		case i > 20 && i < 26:
+			rate, failed, slow = 0, metrics.None, metrics.None
+		case i > 50:
+			failed, slow = 0.05, 0.25
+		}
+		e.Rate, e.Errors, e.P99 = append(e.Rate, rate), append(e.Errors, failed), append(e.P99, slow)
+		e.Memory = append(e.Memory, metrics.Value(180<<20+i<<18))
+		e.CPU = append(e.CPU, metrics.None) // not measured
+	}
+	return e, f.away
 }
 
 func (f *fake) Secrets(context.Context, string) []string { return []string{"correct-horse-battery"} }

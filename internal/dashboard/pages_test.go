@@ -5,11 +5,13 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"berth/internal/fault"
+	"berth/internal/metrics"
 	"berth/internal/platform"
 	"berth/internal/release"
 	"berth/internal/rollout"
@@ -36,6 +38,7 @@ func TestEveryPage(t *testing.T) {
 
 		"/part/environments":                         "production Serving Address https://conduit.localhost:8443 Revision 14 · 77aa01b2c3 · 5 hours ago Pods 2 of 2 ready Uses 47m CPU, 186 MiB",
 		"/part/environments/production":              "and www.conduit.localhost Revision 14 , 5 hours ago jo@ci",
+		"/part/environments/production/metrics":      "Requests a second 23.0 Requests a second From",
 		"/part/environments/staging":                 "conduit-5bd9c4-7hq2m Running node-1 0 3m 21 MiB 5 hours ago",
 		"/part/environments/production/revisions":    "13 failed 5 hours ago jo@ci c0ffee0011 + deploy registry.localhost/conduit:c0ffee0 by jo@ci: failed:",
 		"/part/environments/staging/revisions":       "There are none yet.",
@@ -61,6 +64,37 @@ func TestEveryPage(t *testing.T) {
 		if answer := v.get(path); answer.Code != http.StatusNotFound && answer.Code != http.StatusTemporaryRedirect {
 			t.Errorf("%s: %d", path, answer.Code)
 		}
+	}
+}
+
+// What is measured is drawn: a line for each stretch that has values, and the same in
+// words. Where no metrics are kept, there is nothing of it.
+func TestPicturesOfMetrics(t *testing.T) {
+	v := visit(t)
+	if page := v.get("/environments/production").Body.String(); strings.Contains(page, "/metrics") {
+		t.Error("pictures of what is not kept")
+	}
+	v.app.Metrics = true
+	if page := v.get("/environments/production").Body.String(); !strings.Contains(page, "/part/environments/production/metrics") {
+		t.Error("no pictures of what is kept")
+	}
+	part := v.get("/part/environments/production/metrics").Body.String()
+	for _, want := range []string{
+		`aria-labelledby="errors-title errors-text"`, `<title id="errors-title">Answered 5xx</title>`,
+		`<desc id="errors-text">From `, `: 0.0 % at least, 5.0 % at most, 5.0 % at last.</desc>`, `class="picture bad"`, "250ms", "MiB",
+	} {
+		if !strings.Contains(part, want) {
+			t.Errorf("%q is missing in\n%s", want, part)
+		}
+	}
+	if n := strings.Count(part, "<polyline"); n != 1+2+2+1 || strings.Contains(part, "CPU") {
+		t.Errorf("%d lines:\n%s", n, part)
+	}
+	if got := lines([]metrics.Value{0, 2, metrics.None, 1}, 2); !slices.Equal(got, []string{"0.0,49.0 100.0,1.0", "300.0,25.0 300.0,25.0"}) {
+		t.Errorf("drawn as %q", got)
+	}
+	if got := lines([]metrics.Value{0, 0}, 0); !slices.Equal(got, []string{"0.0,49.0 300.0,49.0"}) {
+		t.Errorf("nothing is drawn as %q", got)
 	}
 }
 

@@ -43,7 +43,7 @@ func TestChartRender(t *testing.T) {
 	pod := deployment.Spec.Template.Spec
 	container := pod.Containers[0]
 	args := strings.Join(container.Args, " ")
-	for _, want := range []string{"-http=127.0.0.1:8081", "-https=127.0.0.1:8443", "-status=[::1]:9000", "-public-https-port=443"} {
+	for _, want := range []string{"-http=127.0.0.1:8081", "-https=127.0.0.1:8443", "-status=[::1]:9000", "-metrics=$(NODE_ADDRESS):10254", "-public-https-port=443"} {
 		if !strings.Contains(args, want) {
 			t.Errorf("arguments %q lack %s", args, want)
 		}

@@ -33,6 +33,8 @@ type Report struct {
 	Logs *Logs `json:"logs"`
 	// Alerts is null where nothing is to be told.
 	Alerts *Alerts `json:"alerts"`
+	// Metrics is null where none are to be kept.
+	Metrics *Metrics `json:"metrics"`
 }
 
 // Environment is how one environment is doing, and where it answers.
@@ -49,9 +51,10 @@ type Looker struct {
 	// Backups opens what backs an environment up, and Archive what is in the bucket.
 	Backups func(environment string) (Backups, error)
 	Archive func(ctx context.Context, environment string) (Archive, error)
-	// Agent opens the log agents, and Watch the watch.
+	// Agent opens the log agents, Watch the watch, and Kept what keeps metrics.
 	Agent func() (Agent, error)
 	Watch func() (Watch, error)
+	Kept  func() (Kept, error)
 }
 
 // Releases is what is asked of a [release.Client].
@@ -79,6 +82,11 @@ type Agent interface {
 // Watch is what is asked of [platform.Alerts].
 type Watch interface {
 	Status(ctx context.Context) (*alert.Report, error)
+}
+
+// Kept is what is asked of [platform.Metrics].
+type Kept interface {
+	Status(ctx context.Context) (*platform.MetricsStatus, error)
 }
 
 // Home is where an environment's first host answers; empty where the application
@@ -117,10 +125,14 @@ func (l *Looker) All(ctx context.Context) (*Report, error) {
 		seen.Alerts = l.Alerts(ctx)
 		return nil
 	})
+	group.Go(func() error {
+		seen.Metrics = l.Metrics(ctx)
+		return nil
+	})
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	seen.OK = (seen.Logs == nil || seen.Logs.OK) && seen.Alerts.OK()
+	seen.OK = (seen.Logs == nil || seen.Logs.OK) && seen.Alerts.OK() && seen.Metrics.OK()
 	for _, node := range seen.Nodes {
 		seen.OK = seen.OK && node.Ready
 	}

@@ -31,7 +31,8 @@ func alertsOf(application string, objects ...*core.Secret) *Alerts {
 			panic(err)
 		}
 	}
-	return &Alerts{cluster: &provider.Cluster{Name: "do-fra1/shop", Issuer: "letsencrypt"}, client: client, config: &config.Config{
+	cluster := &provider.Cluster{Name: "do-fra1/shop", Issuer: "letsencrypt"}
+	return &Alerts{shared: shared{part: watchPart, what: "the watch", cluster: cluster, client: client, application: application}, config: &config.Config{
 		Name: application, Environments: map[string]config.Environment{"staging": {}, "production": {}},
 		DotEnv: map[string]string{config.AlertsURL: "smtp://u:p@mail.example:587/?from=a@b.c&to=d@e.f", config.AlertsPingURL: "http://ping.example:8000/x"},
 	}}
@@ -43,7 +44,7 @@ func TestTheWatchFitsItsChart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := a.part("registry.example.com/watch:1", to, "0123")
+	p := a.describe("registry.example.com/watch:1", to, "0123")
 	chart, err := charts.Load(p.chart)
 	if err != nil {
 		t.Fatal(err)

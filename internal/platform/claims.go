@@ -36,9 +36,12 @@ func OtherClaims(ctx context.Context, cluster *provider.Cluster, c *config.Confi
 	return others, nil
 }
 
-// isNamed reports whether a claim is of a volume, a service or a database that
-// berth.yaml has for its environment.
+// isNamed reports whether a claim is of the metrics, or of a volume, a service or a
+// database that berth.yaml has for its environment.
 func isNamed(claim corev1.PersistentVolumeClaim, c *config.Config) bool {
+	if claim.Namespace == metricsNamespace && claim.Name == metricsName {
+		return c.Metrics.Kept()
+	}
 	_, ok := c.Environments[claim.Namespace]
 	if ok && claim.Labels["app.kubernetes.io/instance"] == c.Name+"-backup" {
 		return true // what the bucket does not have yet of the database's log

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,6 +12,7 @@ import (
 
 func TestClaimsThatBerthYamlNames(t *testing.T) {
 	c := &config.Config{Name: "shop", Environments: map[string]config.Environment{"production": {}}}
+	c.Metrics = config.Metrics(15 * 24 * time.Hour)
 	c.Volumes = map[string]config.Volume{"uploads": {}}
 	for _, one := range []struct {
 		namespace, name, instance string
@@ -19,6 +21,7 @@ func TestClaimsThatBerthYamlNames(t *testing.T) {
 		{"production", "shop-data", "shop", true}, // SQLite's
 		{"production", "shop-uploads", "shop", true},
 		{"production", "data-shop-postgresql-0", "shop", true},
+		{"metrics", "metrics", "metrics", true},
 		{"production", "shop-thumbnails", "shop", false}, // which berth.yaml had once
 		{"production", "wiki-data", "wiki", false},
 		{"production", "shop-data", "", false}, // made by hand

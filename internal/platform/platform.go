@@ -188,6 +188,9 @@ func (p part) pullWith(ctx context.Context, cluster *provider.Cluster, client ku
 	}
 	image := p.values["image"].(map[string]any)
 	reference, _ := image["reference"].(string)
+	if reference == "" {
+		return nil // the chart's own is for everybody
+	}
 	secret := kube.Secret{Namespace: p.namespace, Name: p.name + "-pull", Labels: p.labels}
 	name, err := kube.PullSecret(ctx, client, secret, func() ([]byte, error) { return cluster.PullLogins(ctx, reference) })
 	if name != "" {

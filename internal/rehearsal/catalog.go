@@ -19,56 +19,119 @@ type contents struct {
 	bytes  int64
 	// log is how much the server has ever written to its write-ahead log.
 	log int64
+	// insertions and sequences say how rows are taken that are like those of before.
+	insertions []insertion
+	sequences  []sequence
 }
 
-// table is a table of the database.
+// table is a table of the database. A partitioned one has the rows of its partitions.
 type table struct {
 	// id stays when the table is renamed; 0 where there is no such thing.
 	id   uint32
 	name string
+	// of is the partitioned table that this is a partition of.
+	of   string
 	rows int64
+	// unlogged is one whose rows are in no write-ahead log.
+	unlogged bool
 	// file changes when the table is rewritten.
 	file                       uint32
 	inserted, updated, deleted int64
 }
 
-// readCatalog reads what a PostgreSQL holds, but for its schema.
+// readContents reads what a PostgreSQL holds, but for its schema. What it had before says
+// which rows are tried again; nil is before.
+func readContents(ctx context.Context, c *pgx.Conn, before *contents) (*contents, error) {
+	var insertions []insertion
+	var err error
+	if before == nil {
+		// First, as rows that are written count although that is taken back.
+		if insertions, err = tryInserts(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	all, err := readCatalog(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if all.sequences, err = readSequences(ctx, c); err != nil {
+		return nil, err
+	}
+	if before != nil {
+		if insertions, err = tryAgain(ctx, c, before.insertions); err != nil {
+			return nil, err
+		}
+	}
+	all.insertions = insertions
+	return all, nil
+}
+
+// readCatalog reads its tables and its size.
 func readCatalog(ctx context.Context, c *pgx.Conn) (*contents, error) {
 	all := &contents{}
 	if err := c.QueryRow(ctx, "SELECT pg_database_size(current_database()), pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint").Scan(&all.bytes, &all.log); err != nil {
 		return nil, fmt.Errorf("ask for the database's size: %w", err)
 	}
-	found, err := c.Query(ctx, `SELECT c.oid, n.nspname, c.relname, coalesce(pg_relation_filenode(c.oid), 0),
+	found, err := c.Query(ctx, `SELECT c.oid, n.nspname, c.relname, c.relpersistence = 'u', c.relkind = 'p', coalesce(pg_partition_root(c.oid)::oid, 0), coalesce(pg_relation_filenode(c.oid), 0),
 			coalesce(pg_stat_get_tuples_inserted(c.oid), 0), coalesce(pg_stat_get_tuples_updated(c.oid), 0), coalesce(pg_stat_get_tuples_deleted(c.oid), 0)
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
+		WHERE c.relkind IN ('r', 'p') AND `+own+`
 		ORDER BY n.nspname, c.relname`)
 	if err != nil {
 		return nil, fmt.Errorf("list the tables: %w", err)
 	}
-	var counts []string
+	type part struct {
+		partitioned bool
+		root        uint32
+		count       string
+	}
+	var parts []part
+	places := map[uint32]int{}
 	for found.Next() {
 		var t table
+		var p part
 		var schema, name string
-		if err := found.Scan(&t.id, &schema, &name, &t.file, &t.inserted, &t.updated, &t.deleted); err != nil {
+		if err := found.Scan(&t.id, &schema, &name, &t.unlogged, &p.partitioned, &p.root, &t.file, &t.inserted, &t.updated, &t.deleted); err != nil {
 			return nil, fmt.Errorf("list the tables: %w", err)
 		}
-		t.name = name
-		if schema != "public" {
-			t.name = schema + "." + name
-		}
-		all.tables = append(all.tables, t)
-		counts = append(counts, "SELECT count(*) FROM ONLY "+pgx.Identifier{schema, name}.Sanitize())
+		t.name = inPublic(schema, name)
+		p.count = "SELECT count(*) FROM ONLY " + pgx.Identifier{schema, name}.Sanitize()
+		places[t.id] = len(parts)
+		all.tables, parts = append(all.tables, t), append(parts, p)
 	}
 	if err := found.Err(); err != nil {
 		return nil, fmt.Errorf("list the tables: %w", err)
 	}
-	for i, count := range counts {
-		if err := c.QueryRow(ctx, count).Scan(&all.tables[i].rows); err != nil {
-			return nil, fmt.Errorf("count the rows of %s: %w", all.tables[i].name, err)
+	for i, p := range parts {
+		t := &all.tables[i]
+		root, partition := places[p.root]
+		partition = partition && root != i
+		if partition {
+			t.of = all.tables[root].name
+		}
+		if p.partitioned {
+			continue
+		}
+		if err := c.QueryRow(ctx, p.count).Scan(&t.rows); err != nil {
+			return nil, fmt.Errorf("count the rows of %s: %w", t.name, err)
+		}
+		if partition {
+			all.tables[root].rows += t.rows
 		}
 	}
 	return all, nil
+}
+
+// own says in SQL that a relation c in a namespace n is neither PostgreSQL's nor
+// temporary.
+const own = `c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'`
+
+// inPublic is a name for people: the schema public goes without saying.
+func inPublic(schema, name string) string {
+	if schema == "public" {
+		return name
+	}
+	return schema + "." + name
 }
 
 // compareTables says which tables' rows changed.
@@ -77,12 +140,12 @@ func compareTables(before, after *contents) (changed []Table) {
 	for _, was := range before.tables {
 		i := find(after.tables, was)
 		if i < 0 {
-			changed = append(changed, Table{Name: was.name, Before: was.rows, After: -1})
+			changed = append(changed, Table{Name: was.name, Of: was.of, Before: was.rows, After: -1})
 			continue
 		}
 		seen[i] = true
 		is := after.tables[i]
-		t := Table{Name: is.name, Before: was.rows, After: is.rows}
+		t := Table{Name: is.name, Of: is.of, Before: was.rows, After: is.rows, Unlogged: is.unlogged && !was.unlogged}
 		if is.name != was.name {
 			t.Was = was.name
 		}
@@ -92,13 +155,13 @@ func compareTables(before, after *contents) (changed []Table) {
 		} else {
 			t.Inserted, t.Rewritten = is.inserted, is.rows > 0
 		}
-		if t.Was != "" || t.Before != t.After || t.Rewritten || t.Inserted+t.Updated+t.Deleted > 0 {
+		if t.Was != "" || t.Before != t.After || t.Rewritten || t.Unlogged || t.Inserted+t.Updated+t.Deleted > 0 {
 			changed = append(changed, t)
 		}
 	}
 	for i, is := range after.tables {
 		if !seen[i] && is.rows > 0 {
-			changed = append(changed, Table{Name: is.name, Before: -1, After: is.rows, Inserted: is.inserted})
+			changed = append(changed, Table{Name: is.name, Of: is.of, Before: -1, After: is.rows, Inserted: is.inserted})
 		}
 	}
 	return changed
@@ -109,7 +172,7 @@ func compareTables(before, after *contents) (changed []Table) {
 func uncounted(tables []Table) (changed []Table) {
 	for _, t := range tables {
 		t.Inserted, t.Updated, t.Deleted = 0, 0, 0
-		if t.Was != "" || t.Before != t.After || t.Rewritten {
+		if t.Was != "" || t.Before != t.After || t.Rewritten || t.Unlogged {
 			changed = append(changed, t)
 		}
 	}
@@ -172,21 +235,23 @@ func startWatch(ctx context.Context, c *pgx.Conn, before *contents) *watch {
 func (w *watch) look(ctx context.Context, c *pgx.Conn) error {
 	rows, err := c.Query(ctx, `SELECT relation, mode, virtualtransaction, pg_database_size(current_database()) FROM pg_locks
 		WHERE locktype = 'relation' AND granted AND pid <> pg_backend_pid() AND relation >= 16384
-			AND mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+			AND mode IN ('RowExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
 		UNION ALL SELECT 0, '', '', pg_database_size(current_database())`)
 	if err != nil {
 		return err
 	}
+	defer rows.Close()
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	var size int64
 	for rows.Next() {
 		var h hold
 		var bytes int64
 		if err := rows.Scan(&h.table, &h.mode, &h.transaction, &bytes); err != nil {
 			return err
 		}
-		w.peak = max(w.peak, bytes)
+		size = bytes
 		// What the transaction has made itself keeps nobody waiting.
 		if _, known := w.tables[h.table]; !known {
 			continue
@@ -198,8 +263,33 @@ func (w *watch) look(ctx context.Context, c *pgx.Conn) error {
 		s.last = now
 		w.held[h] = s
 	}
-	return rows.Err()
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	// What is sorted on disk, as for an index, is not the database's own. Not everybody may
+	// look there.
+	var sorted int64
+	_ = c.QueryRow(ctx, "SELECT coalesce(sum(size), 0)::bigint FROM pg_ls_tmpdir()").Scan(&sorted)
+	w.peak = max(w.peak, size+sorted)
+	return nil
 }
+
+// keepAway leaves out the locks of who only inserts: those of rows keep away who changes
+// the same ones.
+func keepAway(locks []Lock, changed []Table) (kept []Lock) {
+	for _, l := range locks {
+		written := slices.ContainsFunc(changed, func(t Table) bool {
+			return (t.Name == l.Table || t.Was == l.Table) && t.Updated+t.Deleted > 0
+		})
+		if l.Mode != rowLock || written {
+			kept = append(kept, l)
+		}
+	}
+	return kept
+}
+
+// rowLock is the mode of a table's lock while its rows are written.
+const rowLock = "RowExclusiveLock"
 
 // end returns the locks that were held long, the longest first, and the most room that
 // the database took.

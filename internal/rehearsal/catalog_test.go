@@ -162,6 +162,7 @@ func TestLocksThatAreHeldLong(t *testing.T) {
 		}
 	}
 	locks, peak := w.end()
+	locks = keepAway(locks, nil)
 	var got []string
 	for _, l := range locks {
 		if l.Seconds < 1 || l.Seconds > 60 {

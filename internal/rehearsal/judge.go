@@ -30,6 +30,7 @@ const (
 func (r *Report) judge() {
 	r.judgeRelease()
 	r.judgeRows()
+	r.judgeWrites()
 	r.judgeLocks()
 	r.judgeDisk()
 	r.judgeHealth()
@@ -59,10 +60,14 @@ func (r *Report) judgeRelease() {
 func (r *Report) judgeRows() {
 	for _, t := range r.Tables {
 		switch {
+		case t.Of != "": // whose rows they are
 		case t.After < 0 && t.Before > 0:
 			r.against(LostRows, nil, "it drops the table %s with its %s", t.Name, rows(t.Before))
 		case t.After < t.Before && t.After >= 0:
 			r.against(LostRows, nil, "it loses %s of the table %s, which had %d and has %d", rows(t.Before-t.After), t.Name, t.Before, t.After)
+		}
+		if t.Unlogged {
+			r.against(LostRows, nil, "it makes the table %s unlogged: its %s would be gone after a crash, and are in no write-ahead log", t.Name, rows(t.After))
 		}
 		if t.Rewritten && t.Before > 0 {
 			r.remark("it rewrites the table %s, with %s", t.Name, rows(t.Before))
@@ -70,8 +75,25 @@ func (r *Report) judgeRows() {
 	}
 }
 
+// judgeWrites looks for what GET requests do not tell: whether who writes rows as they
+// were could go on with that.
+func (r *Report) judgeWrites() {
+	for _, w := range r.Writes {
+		if w.Refused != "" {
+			r.against(RefusedWrite, nil, "the table %s does not take a row any more that it took before: %s", w.Table, w.Refused)
+		}
+		if len(w.Deletes) > 0 {
+			r.against(RefusedWrite, nil, "who writes a row to the table %s deletes rows of %s now", w.Table, strings.Join(w.Deletes, ", "))
+		}
+	}
+}
+
 func (r *Report) judgeLocks() {
 	for _, l := range r.Locks {
+		if l.Mode == rowLock {
+			r.remark("for %s nobody can change the rows of the table %s that it changes (%s)", seconds(l.Seconds), l.Table, l.Mode)
+			continue
+		}
 		keeps := "nobody can write to"
 		if l.Mode == "AccessExclusiveLock" {
 			keeps = "nobody can read or write"
@@ -120,6 +142,9 @@ func (r *Report) judgeAnswers() {
 			r.against(NoWayBack, nil, "GET %s: the present image answers %s on the migrated database, and %s before: going back would not help",
 				a.Path, a.Present.say(), a.Before.say())
 		}
+	}
+	if gone := r.Schema.gone(); r.PresentHealth.OK && len(gone) > 0 {
+		r.remark("the present image may ask for what is gone, in requests that were not tried: %s", strings.Join(gone, ", "))
 	}
 	if len(useless) > 0 {
 		r.remark("not compared, because the present image does not answer it here before the migration either: GET %s", strings.Join(useless, ", "))

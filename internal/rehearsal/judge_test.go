@@ -67,6 +67,29 @@ func TestJudging(t *testing.T) {
 			found:  func(r *Report) { r.Tables = []Table{{Name: "orders", Before: 12, After: 12, Rewritten: true}} },
 			remark: "it rewrites the table orders, with 12 rows",
 		},
+		{name: "a partition is dropped", found: func(r *Report) {
+			r.Tables = []Table{{Name: "visits_2025", Of: "visits", Before: 12, After: -1}}
+		}},
+		{
+			name: "a row is refused", kinds: "refused write", says: `the table orders does not take a row any more that it took before: null value in column "note"`,
+			found: func(r *Report) { r.Writes = []Write{{Table: "orders", Refused: `null value in column "note"`}} },
+		},
+		{
+			name: "a row that is written deletes others", kinds: "refused write", says: "who writes a row to the table orders deletes rows of entries, people now",
+			found: func(r *Report) { r.Writes = []Write{{Table: "orders", Deletes: []string{"entries", "people"}}} },
+		},
+		{
+			name:   "rows that others wait for",
+			found:  func(r *Report) { r.Locks = []Lock{{"orders", "RowExclusiveLock", 70, 12}} },
+			remark: "for 70.0 s nobody can change the rows of the table orders that it changes (RowExclusiveLock)",
+		},
+		{
+			name: "what is gone",
+			found: func(r *Report) {
+				r.Schema.Lost = []string{"index orders_id", "view totals", "table attach visits_2025"}
+			},
+			remark: "the present image may ask for what is gone, in requests that were not tried: view totals",
+		},
 		{
 			name: "a long lock", kinds: "held lock", says: "for 7.0 s nobody can read or write the table orders (12 rows, AccessExclusiveLock)",
 			found: func(r *Report) { r.Locks = []Lock{{"orders", "AccessExclusiveLock", 7, 12}} },
@@ -152,6 +175,7 @@ func TestAReportForPeople(t *testing.T) {
 		{Name: "people", Was: "users", Before: 3, After: 3}, {Name: "old", Before: 7, After: -1}, {Name: "fresh", Before: -1, After: 5, Inserted: 5},
 	}
 	r.Locks = []Lock{{"orders", "AccessExclusiveLock", 7, 12}}
+	r.Writes = []Write{{Table: "orders", Refused: "no partition found for row"}, {Table: "people", Deletes: []string{"orders"}}}
 	r.Schema.Lost = []string{"table old"}
 	r.NewHealth = Health{Asked: true, Why: crash}
 	r.judge()

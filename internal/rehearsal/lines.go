@@ -37,6 +37,7 @@ func (r *Report) Lines(now time.Time) (lines []string) {
 	}
 	list("schema", r.Schema.lines())
 	list("rows", r.tableLines())
+	list("writes", r.writeLines())
 	for _, l := range r.Locks {
 		list("lock", []string{fmt.Sprintf("%s of %s for %s", l.Mode, l.Table, seconds(l.Seconds))})
 	}
@@ -96,13 +97,31 @@ func (r *Report) tableLines() (lines []string) {
 				text += fmt.Sprintf(", %d %s", part.n, part.what)
 			}
 		}
+		if t.Of != "" {
+			text += ", a partition of " + t.Of
+		}
 		if t.Was != "" {
 			text += ", was called " + t.Was
+		}
+		if t.Unlogged {
+			text += ", unlogged"
 		}
 		if t.Rewritten {
 			text += ", rewritten"
 		}
 		lines = append(lines, text)
+	}
+	return lines
+}
+
+func (r *Report) writeLines() (lines []string) {
+	for _, w := range r.Writes {
+		if w.Refused != "" {
+			lines = append(lines, fmt.Sprintf("%s: refused: %s", w.Table, w.Refused))
+		}
+		if len(w.Deletes) > 0 {
+			lines = append(lines, fmt.Sprintf("%s: taken, which deletes rows of %s", w.Table, strings.Join(w.Deletes, ", ")))
+		}
 	}
 	return lines
 }

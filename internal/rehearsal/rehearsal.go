@@ -258,7 +258,7 @@ func (p *play) prepare(ctx context.Context) (err error) {
 			}
 		}
 	}
-	if p.before, err = p.store.read(ctx, p.step); err != nil {
+	if p.before, err = p.store.read(ctx, nil, p.step); err != nil {
 		return err
 	}
 	if err := p.store.watch(ctx, p.before); err != nil {
@@ -322,16 +322,18 @@ func (p *play) release(ctx context.Context) error {
 // compare reads the copy again.
 func (p *play) compare(ctx context.Context) error {
 	locks, peak := p.store.unwatch()
-	after, err := p.store.read(ctx, p.step)
+	after, err := p.store.read(ctx, p.before, p.step)
 	if err != nil {
 		return err
 	}
 	p.Schema = compareSchemas(p.before.schema, after.schema)
 	p.Tables = compareTables(p.before, after)
-	if !p.released {
+	p.Locks = keepAway(locks, p.Tables)
+	if p.released {
+		p.Writes = compareWrites(after.insertions, p.before.sequences, after.sequences)
+	} else {
 		p.Tables = uncounted(p.Tables)
 	}
-	p.Locks = locks
 	p.Disk.Before, p.Disk.After, p.Disk.Peak, p.Disk.Log = p.before.bytes, after.bytes, max(peak, after.bytes), after.log-p.before.log
 	return nil
 }

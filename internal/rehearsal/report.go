@@ -29,6 +29,8 @@ type Report struct {
 	Schema Changes `json:"schema"`
 	// Tables are those whose rows it changed.
 	Tables []Table `json:"tables,omitempty"`
+	// Writes are those that were taken before, and are not or otherwise now.
+	Writes []Write `json:"writes,omitempty"`
 	// Locks are those that it held for longer than [longLock].
 	Locks []Lock `json:"locks,omitempty"`
 	Disk  Disk   `json:"disk"`
@@ -51,6 +53,7 @@ const (
 	NoRoom         Kind = "no room"
 	Unhealthy      Kind = "unhealthy"
 	NoWayBack      Kind = "no way back"
+	RefusedWrite   Kind = "refused write"
 	WrongAnswer    Kind = "wrong answer"
 	SlowAnswer     Kind = "slow answer"
 )
@@ -98,6 +101,8 @@ type Table struct {
 	Name string `json:"name"`
 	// Was is its name before, where that was another.
 	Was string `json:"was,omitempty"`
+	// Of is the partitioned table that it is a partition of.
+	Of string `json:"of,omitempty"`
 	// Before and After are its rows; -1 where it was not there.
 	Before int64 `json:"before"`
 	After  int64 `json:"after"`
@@ -105,8 +110,20 @@ type Table struct {
 	Inserted int64 `json:"inserted,omitempty"`
 	Updated  int64 `json:"updated,omitempty"`
 	Deleted  int64 `json:"deleted,omitempty"`
+	// Unlogged says that its rows are in no write-ahead log any more: they are gone after a
+	// crash, and in no backup that goes by the log.
+	Unlogged bool `json:"unlogged,omitempty"`
 	// Rewritten says that all of it was rewritten, which takes as much room again.
 	Rewritten bool `json:"rewritten,omitempty"`
+}
+
+// Write is what becomes of rows that are written to a table as they were before.
+type Write struct {
+	Table string `json:"table"`
+	// Refused is PostgreSQL's word for why one is not taken, Deletes the tables that lose
+	// rows by one.
+	Refused string   `json:"refused,omitempty"`
+	Deletes []string `json:"deletes,omitempty"`
 }
 
 // Lock is how long a lock of a table was held that keeps others from it.

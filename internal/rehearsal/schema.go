@@ -15,6 +15,19 @@ type Changes struct {
 	Changed []string `json:"changed,omitempty"`
 }
 
+// gone are those of the lost that queries can name.
+func (c Changes) gone() (names []string) {
+	for _, name := range c.Lost {
+		switch kind, _, _ := strings.Cut(name, " "); kind {
+		case "table", "column", "view", "materialized", "function", "procedure", "aggregate", "sequence", "type", "domain":
+			if !strings.HasPrefix(name, "table attach ") { // a partition that is a table by itself now
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
 // object begins the statements of one object in a dump of pg_dump.
 var object = regexp.MustCompile(`^-- Name: (.*); Type: (.*); Schema: (.*); Owner: `)
 
@@ -51,20 +64,34 @@ func (c *Changes) columns(table, before, after string) {
 	for name, text := range was {
 		switch now, there := is[name]; {
 		case !there:
-			lost = append(lost, "column "+table+"."+name)
+			lost = append(lost, part(table, name))
 		case now != text:
-			c.Changed = append(c.Changed, "column "+table+"."+name+": "+text+" -> "+now)
+			c.Changed = append(c.Changed, part(table, name)+": "+text+" -> "+now)
 		}
 	}
 	for name, text := range is {
 		if _, there := was[name]; !there {
-			gained = append(gained, "column "+table+"."+name+": "+text)
+			gained = append(gained, part(table, name)+": "+text)
 		}
 	}
-	if len(gained)+len(lost) == 0 && len(was) == len(is) && !slices.ContainsFunc(c.Changed, func(text string) bool { return strings.HasPrefix(text, "column "+table+".") }) {
+	changed := slices.ContainsFunc(c.Changed, func(text string) bool {
+		return strings.HasPrefix(text, "column "+table+".") || strings.HasPrefix(text, constraint+table+".")
+	})
+	if len(gained)+len(lost) == 0 && len(was) == len(is) && !changed {
 		c.Changed = append(c.Changed, "table "+table)
 	}
 	c.Gained, c.Lost = append(c.Gained, gained...), append(c.Lost, lost...)
+}
+
+// constraint begins the names of those among a table's columns that have one.
+const constraint = "constraint "
+
+// part is what a column or a constraint of a table is called.
+func part(table, name string) string {
+	if of, named := strings.CutPrefix(name, constraint); named {
+		return constraint + table + "." + of
+	}
+	return "column " + table + "." + name
 }
 
 // columnsOf are the columns and constraints of a CREATE TABLE by their names.
@@ -74,6 +101,10 @@ func columnsOf(statement string) map[string]string {
 		name, rest, _ := strings.Cut(item, " ")
 		if quoted := strings.TrimPrefix(item, `"`); quoted != item {
 			name, rest, _ = strings.Cut(quoted, `" `)
+		}
+		if strings.HasPrefix(item, "CONSTRAINT ") {
+			name, rest, _ = strings.Cut(rest, " ")
+			name = constraint + name
 		}
 		if _, taken := columns[name]; taken { // as UNIQUE may be, twice
 			name, rest = item, ""

@@ -24,7 +24,9 @@ import (
 type store interface {
 	// sealed returns nil where pods of the namespace reach nothing outside of it.
 	sealed(context.Context) error
-	read(context.Context, progress.Step) (*contents, error)
+	// read reads what is in it. What it had before says which rows are tried again; nil is
+	// before.
+	read(ctx context.Context, before *contents, step progress.Step) (*contents, error)
 	// watch begins to look at what goes on in it, and unwatch ends that; see [watch].
 	watch(ctx context.Context, before *contents) error
 	unwatch() ([]Lock, int64)
@@ -91,9 +93,19 @@ type server struct {
 	stop       context.CancelFunc
 }
 
-func (s *server) read(ctx context.Context, step progress.Step) (*contents, error) {
+func (s *server) read(ctx context.Context, before *contents, step progress.Step) (*contents, error) {
 	step.Detail("counting rows")
-	all, err := readCatalog(ctx, s.connection)
+	connection := s.connection
+	if before != nil {
+		// As who connects from now on: settings of the database or its owner may be others.
+		c, err := pgx.ConnectConfig(ctx, s.config)
+		if err != nil {
+			return nil, fmt.Errorf("reach the copy's database again: %w", err)
+		}
+		defer c.Close(context.WithoutCancel(ctx))
+		connection = c
+	}
+	all, err := readContents(ctx, connection, before)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +169,7 @@ type file struct {
 	open     bool
 }
 
-func (f *file) read(ctx context.Context, step progress.Step) (*contents, error) {
+func (f *file) read(ctx context.Context, _ *contents, step progress.Step) (*contents, error) {
 	found, err := f.database.Contents(ctx, step)
 	if err != nil {
 		return nil, err
@@ -172,7 +184,7 @@ func (f *file) read(ctx context.Context, step progress.Step) (*contents, error) 
 }
 
 func (f *file) sealed(ctx context.Context) error {
-	if _, err := f.read(ctx, progress.Discard.Step("")); err != nil {
+	if _, err := f.read(ctx, nil, progress.Discard.Step("")); err != nil {
 		return err
 	}
 	if f.open {

@@ -32,7 +32,7 @@ const archiveName = "source.tar.zst"
 
 // Parts are what of the repository is packed into the command: all that is
 // compiled or copied into an image.
-var Parts = []string{"charts", "cmd", "collector", "go.mod", "go.sum", "images", "internal", "kube", "logline", "terraform"}
+var Parts = []string{"charts", "cmd", "collector", "go.mod", "go.sum", "images", "internal", "kube", "logline", "metrics", "terraform"}
 
 // Root returns the tree that this program was built in, or else the one that
 // the working folder is in, or else the one that it carries along, unpacked

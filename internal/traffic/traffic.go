@@ -6,16 +6,13 @@
 package traffic
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -25,7 +22,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/streaming/pkg/httpstream"
 
 	"berth/internal/kube"
 	"berth/internal/rollout"
@@ -146,12 +142,15 @@ func (r Reader) Read(ctx context.Context, environment string) (map[string]Endpoi
 func (r Reader) add(ctx context.Context, pod *core.Pod, environment string, all map[string]Endpoint) error {
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
-	text, err := r.get(ctx, pod.Name, "/metrics?"+url.Values{"namespace": {environment}}.Encode())
+	// It listens on its own loopback.
+	text, err := kube.PodGet(ctx, r.Client.CoreV1().RESTClient(), r.REST, kube.PodAddress{
+		Namespace: namespace, Pod: pod.Name, Port: port,
+	}, "/metrics?"+url.Values{"namespace": {environment}}.Encode())
 	if err != nil {
 		return err
 	}
 	parser := expfmt.NewTextParser(model.LegacyValidation)
-	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(text))
 	if err != nil {
 		return err
 	}
@@ -196,73 +195,4 @@ func label(metric *dto.Metric, name string) string {
 		}
 	}
 	return ""
-}
-
-// get sends a request to a pod of the ingress, which listens on its own loopback.
-func (r Reader) get(ctx context.Context, pod, path string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://ingress"+path, nil)
-	if err != nil {
-		return "", err
-	}
-	request.Close = true
-	streams, err := r.dial(ctx, pod)
-	if err != nil {
-		return "", err
-	}
-	defer streams.Close()
-	defer context.AfterFunc(ctx, func() { streams.Close() })()
-	data, problem, err := kube.PodPort(streams, port, 0)
-	if err != nil {
-		return "", err
-	}
-	said := make(chan error, 1)
-	go func() {
-		if text, err := io.ReadAll(problem); err == nil && len(text) > 0 {
-			said <- errors.New(string(text))
-		}
-		close(said)
-	}()
-	if err := request.Write(data); err != nil {
-		return "", err
-	}
-	response, err := http.ReadResponse(bufio.NewReader(data), request)
-	if err != nil {
-		select {
-		case problem := <-said:
-			err = errors.Join(err, problem)
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
-		return "", err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", response.Status, strings.TrimSpace(string(body)))
-	}
-	return string(body), err
-}
-
-// dial connects to a pod, and gives up when ctx ends, which [kube.PodPorts] cannot.
-func (r Reader) dial(ctx context.Context, pod string) (httpstream.Connection, error) {
-	type dialed struct {
-		streams httpstream.Connection
-		err     error
-	}
-	done := make(chan dialed, 1)
-	go func() {
-		streams, err := kube.PodPorts(r.Client.CoreV1().RESTClient(), r.REST, namespace, pod)
-		done <- dialed{streams, err}
-	}()
-	select {
-	case d := <-done:
-		return d.streams, d.err
-	case <-ctx.Done():
-		go func() {
-			if late := <-done; late.err == nil {
-				late.streams.Close()
-			}
-		}()
-		return nil, ctx.Err()
-	}
 }

@@ -31,6 +31,10 @@ func unprocessable(format string, arguments ...any) *apiError {
 	return &apiError{http.StatusUnprocessableEntity, "unprocessable_entity", fmt.Sprintf(format, arguments...)}
 }
 
+func badRequest(format string, arguments ...any) *apiError {
+	return &apiError{http.StatusBadRequest, "bad_request", fmt.Sprintf(format, arguments...)}
+}
+
 func asAPIError(err error) *apiError {
 	var e *apiError
 	if errors.As(err, &e) {
@@ -48,7 +52,7 @@ func (e *apiError) write(w http.ResponseWriter, requestID string) {
 // decode reads the body of a request.
 func decode(r *http.Request, into any) error {
 	if err := json.NewDecoder(r.Body).Decode(into); err != nil {
-		return &apiError{http.StatusBadRequest, "bad_request", "Unable to parse JSON: " + err.Error()}
+		return badRequest("Unable to parse JSON: %v", err)
 	}
 	return nil
 }
@@ -99,7 +103,7 @@ func pageNumber(query url.Values, name string, standard int) (int, error) {
 	}
 	number, err := strconv.Atoi(text)
 	if err != nil || number < 1 {
-		return 0, &apiError{http.StatusBadRequest, "bad_request", name + " must be a positive number"}
+		return 0, badRequest("%s must be a positive number", name)
 	}
 	return number, nil
 }

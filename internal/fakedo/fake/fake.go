@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -56,6 +57,7 @@ type Fake struct {
 	options Options
 	api     *http.ServeMux
 	admin   *http.ServeMux
+	routes  []string
 
 	mu       sync.Mutex
 	account  *Account
@@ -109,6 +111,10 @@ func New(o Options) (*Fake, error) {
 	f.routeAdmin()
 	return f, nil
 }
+
+// Routes returns what the fake has of the API, each as a pattern of http.ServeMux:
+// "GET /v2/vpcs/{vpc}".
+func (f *Fake) Routes() []string { return slices.Clone(f.routes) }
 
 // Server is a fake that listens.
 type Server struct {
@@ -230,6 +236,7 @@ type endpoint func(r *http.Request) (status int, body any, err error)
 
 // handle routes a pattern of http.ServeMux to an endpoint.
 func (f *Fake) handle(pattern string, e endpoint) {
+	f.routes = append(f.routes, pattern)
 	f.api.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		defer f.mu.Unlock()

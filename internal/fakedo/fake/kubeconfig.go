@@ -26,7 +26,7 @@ func (f *Fake) credentials(r *http.Request, c *Cluster) (int, any, error) {
 	if text := r.URL.Query().Get("expiry_seconds"); text != "" {
 		seconds, err := strconv.Atoi(text)
 		if err != nil || seconds < 0 {
-			return 0, nil, &apiError{http.StatusBadRequest, "bad_request", "expiry_seconds must be a number"}
+			return 0, nil, badRequest("expiry_seconds must be a number")
 		}
 		if seconds > 0 {
 			expires = time.Duration(seconds) * time.Second

@@ -32,6 +32,8 @@ func (f *Fake) routeRegistry() {
 		}
 		tier := orElse(request.SubscriptionTierSlug, "basic")
 		switch {
+		case request.Name == "":
+			return 0, nil, unprocessable("name is required")
 		case registryTiers[tier] == nil:
 			return 0, nil, unprocessable("invalid subscription tier")
 		case len(f.account.Registries) > 0 && tier != "professional":

@@ -38,7 +38,7 @@ func (f *Fake) routeSpacesKeys() {
 	f.handle("GET "+keys+"/{key}", f.withKey(func(_ *http.Request, key *godo.SpacesKey) (int, any, error) {
 		return http.StatusOK, map[string]any{"key": withoutSecret(key)}, nil
 	}))
-	f.handle("PUT "+keys+"/{key}", f.withKey(func(r *http.Request, key *godo.SpacesKey) (int, any, error) {
+	update := f.withKey(func(r *http.Request, key *godo.SpacesKey) (int, any, error) {
 		var request godo.SpacesKeyUpdateRequest
 		if err := decode(r, &request); err != nil {
 			return 0, nil, err
@@ -48,7 +48,9 @@ func (f *Fake) routeSpacesKeys() {
 		}
 		key.Name, key.Grants = request.Name, request.Grants
 		return http.StatusOK, map[string]any{"key": withoutSecret(key)}, nil
-	}))
+	})
+	f.handle("PUT "+keys+"/{key}", update)
+	f.handle("PATCH "+keys+"/{key}", update)
 	f.handle("DELETE "+keys+"/{key}", f.withKey(func(_ *http.Request, key *godo.SpacesKey) (int, any, error) {
 		f.account.SpacesKeys = slices.DeleteFunc(f.account.SpacesKeys, func(o *godo.SpacesKey) bool { return o.AccessKey == key.AccessKey })
 		return http.StatusNoContent, nil, nil
@@ -71,24 +73,24 @@ func withoutSecret(key *godo.SpacesKey) *godo.SpacesKey {
 	return &told
 }
 
-// checkGrants refuses keys that can do nothing, and grants on Spaces that are not
-// there.
+// checkGrants refuses keys without a name, and grants on Spaces that are not there.
+// A key may have no grants.
 func (f *Fake) checkGrants(name string, grants []*godo.Grant) error {
-	if name == "" || len(grants) == 0 {
-		return unprocessable("validation error: name and grants are required")
+	if name == "" {
+		return badRequest("a name is required")
 	}
 	for _, grant := range grants {
 		switch grant.Permission {
 		case godo.SpacesKeyFullAccess:
 			if grant.Bucket != "" {
-				return unprocessable("validation error: fullaccess is for all buckets")
+				return badRequest("fullaccess is for all buckets")
 			}
 		case godo.SpacesKeyRead, godo.SpacesKeyReadWrite:
 			if !slices.ContainsFunc(f.account.Buckets, func(b *Bucket) bool { return b.Name == grant.Bucket }) {
-				return unprocessable("bucket %q does not exist", grant.Bucket)
+				return badRequest("bucket %q does not exist", grant.Bucket)
 			}
 		default:
-			return unprocessable("validation error: unknown permission %q", grant.Permission)
+			return badRequest("unknown permission %q", grant.Permission)
 		}
 	}
 	return nil

@@ -81,9 +81,9 @@ func (f *Fake) createVolume(r *http.Request) (int, any, error) {
 	}
 	switch {
 	case !knownRegion(request.Region):
-		return 0, nil, unprocessable("validation error: region %q is not available", request.Region)
+		return 0, nil, badRequest("region %q is not available", request.Region)
 	case request.SizeGigaBytes < 1:
-		return 0, nil, unprocessable("validation error: size_gigabytes is invalid")
+		return 0, nil, badRequest("size_gigabytes is invalid")
 	case slices.ContainsFunc(f.account.Volumes, func(v *Volume) bool { return v.Name == request.Name && v.Region.Slug == request.Region }):
 		return 0, nil, &apiError{http.StatusConflict, "conflict", "a volume with this name already exists in the region"}
 	}

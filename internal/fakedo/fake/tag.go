@@ -3,7 +3,6 @@ package fake
 import (
 	"net/http"
 	"slices"
-	"strconv"
 
 	"github.com/digitalocean/godo"
 )
@@ -23,7 +22,7 @@ func (f *Fake) routeTags() {
 			return 0, nil, err
 		}
 		if request.Name == "" {
-			return 0, nil, unprocessable("Name can't be blank")
+			return 0, nil, badRequest("Name can't be blank")
 		}
 		f.account.tagged([]string{request.Name})
 		return http.StatusCreated, map[string]any{"tag": f.tag(request.Name)}, nil
@@ -42,14 +41,6 @@ func (f *Fake) routeTags() {
 	f.handle("DELETE /v2/tags/{tag}/resources", f.withTag(f.tagResources(false)))
 
 	f.handle("GET /v2/actions", list("actions", func(*http.Request) []*godo.Action { return f.account.Actions }))
-	f.handle("GET /v2/actions/{action}", func(r *http.Request) (int, any, error) {
-		id, err := strconv.Atoi(r.PathValue("action"))
-		if err != nil {
-			return 0, nil, errNotFound
-		}
-		action, err := find(f.account.Actions, func(a *godo.Action) bool { return a.ID == id })
-		return http.StatusOK, map[string]any{"action": action}, err
-	})
 }
 
 func (f *Fake) withTag(work func(*http.Request, string) (int, any, error)) endpoint {

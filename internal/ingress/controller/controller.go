@@ -73,6 +73,7 @@ type Reconciler struct {
 
 	reported map[report]bool
 	statuses statuses
+	pods     podNames
 }
 
 // report is a problem that its Ingress's author has been told of.
@@ -93,6 +94,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	r.pods.learn(objects.EndpointSlices, objects.Now)
 	problems, wait, err := r.serve(ctx, objects)
 	if err != nil {
 		reloads.WithLabelValues("failed").Inc()

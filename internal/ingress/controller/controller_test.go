@@ -225,7 +225,7 @@ func TestRefusedByNGINX(t *testing.T) {
 
 func TestStatusEndpoints(t *testing.T) {
 	h := newHarness(t)
-	handler := statusHandler(h.Ready, h.server.Get)
+	handler := statusHandler(h.Ready, h.server.Get, h.pods.of)
 	ask := func(path string) *httptest.ResponseRecorder {
 		recorder := httptest.NewRecorder()
 		handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, path, nil))

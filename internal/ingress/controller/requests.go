@@ -16,16 +16,18 @@ import (
 // requests collects what endpoints.lua has counted: how each endpoint answers.
 type requests struct {
 	get func(ctx context.Context, path string) ([]byte, error)
+	// pod returns the name of the pod at an endpoint's address; "" for none.
+	pod func(namespace, address string) string
 	// namespace whose endpoints are meant; empty for all.
 	namespace string
 }
 
 // What labels an endpoint, in this order.
-var endpointLabels = []string{"namespace", "service", "port", "endpoint"}
+var endpointLabels = []string{"namespace", "service", "port", "endpoint", "pod"}
 
 var (
 	requestsTotal = prometheus.NewDesc("berth_ingress_requests_total",
-		"Requests that were sent to an endpoint, by the class of the response: 1xx to 5xx.", append(endpointLabels[:4:4], "class"), nil)
+		"Requests that were sent to an endpoint, by the class of the response: 1xx to 5xx.", append(endpointLabels[:5:5], "class"), nil)
 	requestSeconds = prometheus.NewDesc("berth_ingress_request_seconds",
 		"Time from the sending of a request to an endpoint to the head of its response.", endpointLabels, nil)
 )
@@ -53,10 +55,10 @@ func (r requests) Collect(samples chan<- prometheus.Metric) {
 		return
 	}
 	for e, a := range counted {
-		labels := []string{e.namespace, e.service, e.port, e.address}
+		labels := []string{e.namespace, e.service, e.port, e.address, r.pod(e.namespace, e.address)}
 		for class, n := range a.classes {
 			if n > 0 {
-				samples <- prometheus.MustNewConstMetric(requestsTotal, prometheus.CounterValue, float64(n), append(labels[:4:4], strconv.Itoa(class)+"xx")...)
+				samples <- prometheus.MustNewConstMetric(requestsTotal, prometheus.CounterValue, float64(n), append(labels[:5:5], strconv.Itoa(class)+"xx")...)
 			}
 		}
 		cumulative, below := map[float64]uint64{}, uint64(0)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // counted returns how many requests /metrics says that a namespace had, sorted, with names
@@ -19,7 +23,7 @@ import (
 func (h *harness) counted(namespace string, names map[string]string) string {
 	h.t.Helper()
 	recorder := httptest.NewRecorder()
-	statusHandler(h.Ready, h.server.Get).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics?namespace="+namespace, nil))
+	statusHandler(h.Ready, h.server.Get, h.pods.of).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics?namespace="+namespace, nil))
 	if recorder.Code != http.StatusOK {
 		h.t.Fatalf("metrics: %d %s", recorder.Code, recorder.Body)
 	}
@@ -53,6 +57,8 @@ func TestRequestsAreCounted(t *testing.T) {
 	}
 	good, bad := answering(200), answering(500)
 	h.reconcile()
+	pods := map[string]string{"good": "web-1"} // the other is no pod
+	h.pods.learn([]*discoveryv1.EndpointSlice{podAt(t, "shop", good, pods["good"])}, time.Now())
 	serve := func(endpoints ...string) {
 		t.Helper()
 		if err := h.server.ServeEndpoints(t.Context(), map[string][]string{"shop.web.80": endpoints}); err != nil {
@@ -93,10 +99,10 @@ func TestRequestsAreCounted(t *testing.T) {
 		t.Errorf("%s:\n%s", what, diff)
 	}
 	total := func(endpoint, class string, n int) string {
-		return fmt.Sprintf("berth_ingress_requests_total{class=%q,endpoint=%q,namespace=\"shop\",port=\"80\",service=\"web\"} %d\n", class, endpoint, n)
+		return fmt.Sprintf("berth_ingress_requests_total{class=%q,endpoint=%q,namespace=\"shop\",pod=%q,port=\"80\",service=\"web\"} %d\n", class, endpoint, pods[endpoint], n)
 	}
 	count := func(endpoint string, n int) string {
-		return fmt.Sprintf("berth_ingress_request_seconds_count{endpoint=%q,namespace=\"shop\",port=\"80\",service=\"web\"} %d\n", endpoint, n)
+		return fmt.Sprintf("berth_ingress_request_seconds_count{endpoint=%q,namespace=\"shop\",pod=%q,port=\"80\",service=\"web\"} %d\n", endpoint, pods[endpoint], n)
 	}
 
 	serve(good)
@@ -138,11 +144,25 @@ func TestRequestsAreCounted(t *testing.T) {
 	}
 }
 
+// podAt is the EndpointSlice of a pod.
+func podAt(t *testing.T, namespace, address, pod string) *discoveryv1.EndpointSlice {
+	t.Helper()
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := int32(at.Port())
+	return &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace}, Ports: []discoveryv1.EndpointPort{{Port: &port}},
+		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{at.Addr().String()}, TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: pod}}},
+	}
+}
+
 // histogram returns the cumulative buckets of an endpoint.
 func (h *harness) histogram(t *testing.T, address string) map[float64]uint64 {
 	t.Helper()
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(requests{get: h.server.Get})
+	registry.MustRegister(requests{get: h.server.Get, pod: h.pods.of})
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)

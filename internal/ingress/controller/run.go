@@ -43,7 +43,11 @@ type Options struct {
 	Settings   ingress.Settings
 	Binary     string         // of nginx
 	Status     netip.AddrPort // /healthz, /readyz, /metrics
-	Publish    []netip.Addr   // written to the status of Ingresses
+	// Metrics is where /metrics is served to others than this machine: to the
+	// service account Reader alone, as NAMESPACE/NAME. The zero value is nowhere.
+	Metrics netip.AddrPort
+	Reader  string
+	Publish []netip.Addr // written to the status of Ingresses
 	// Certificates is the ConfigMap to publish in when certificates end, as
 	// NAMESPACE/NAME; empty for none.
 	Certificates string
@@ -85,16 +89,23 @@ func Run(ctx context.Context, options Options) error {
 		return fmt.Errorf("set up the controller: %w", err)
 	}
 	go server.WatchDisk(ctx)
-	for _, collector := range []prometheus.Collector{stubStatus{server.Get}, requests{get: server.Get}} {
+	for _, collector := range []prometheus.Collector{stubStatus{server.Get}, requests{get: server.Get, pod: reconciler.pods.of}} {
 		if err := metrics.Registry.Register(collector); err != nil {
 			return fmt.Errorf("register metrics: %w", err)
 		}
 	}
-	stopStatus, err := serveStatus(options, statusHandler(reconciler.Ready, server.Get))
+	stopStatus, err := serveStatus(options.Status, statusHandler(reconciler.Ready, server.Get, reconciler.pods.of), options.Log)
 	if err != nil {
 		return err
 	}
 	defer stopStatus()
+	if options.Metrics.IsValid() {
+		stopMetrics, err := serveStatus(options.Metrics, newReaders(manager.GetClient(), options.Reader).protect(metricsHandler()), options.Log)
+		if err != nil {
+			return err
+		}
+		defer stopMetrics()
+	}
 
 	runErr := manager.Start(ctx)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
@@ -163,7 +174,7 @@ func watch(manager ctrl.Manager, reconciler reconcile.Reconciler) error {
 // statusHandler answers /healthz while NGINX answers or has not been started
 // yet, /readyz while it serves a configuration, and /metrics: with a namespace,
 // the requests to that one alone.
-func statusHandler(ready func() bool, get func(context.Context, string) ([]byte, error)) http.Handler {
+func statusHandler(ready func() bool, get func(context.Context, string) ([]byte, error), pod func(namespace, address string) string) http.Handler {
 	check := func(need func() bool) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			if !ready() {
@@ -180,7 +191,7 @@ func statusHandler(ready func() bool, get func(context.Context, string) ([]byte,
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", check(func() bool { return false }))
 	mux.HandleFunc("GET /readyz", check(func() bool { return true }))
-	all := promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{})
+	all := metricsHandler()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
 		namespace := r.URL.Query().Get("namespace")
 		if namespace == "" {
@@ -188,26 +199,30 @@ func statusHandler(ready func() bool, get func(context.Context, string) ([]byte,
 			return
 		}
 		one := prometheus.NewRegistry()
-		one.MustRegister(requests{get, namespace})
+		one.MustRegister(requests{get, pod, namespace})
 		promhttp.HandlerFor(one, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 	})
 	return mux
 }
 
-func serveStatus(options Options, handler http.Handler) (stop func(), err error) {
-	listener, err := net.Listen("tcp", options.Status.String())
+func metricsHandler() http.Handler {
+	return promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{})
+}
+
+func serveStatus(address netip.AddrPort, handler http.Handler, log *slog.Logger) (stop func(), err error) {
+	listener, err := net.Listen("tcp", address.String())
 	if err != nil {
 		return nil, fmt.Errorf("listen for status: %w", err)
 	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			options.Log.Error("status is no longer served", "error", err)
+			log.Error("status is no longer served", "error", err)
 		}
 	}()
 	return func() {
 		if err := server.Close(); err != nil {
-			options.Log.Warn("close the status server", "error", err)
+			log.Warn("close the status server", "error", err)
 		}
 	}, nil
 }

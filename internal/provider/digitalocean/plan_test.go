@@ -5,12 +5,15 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	tfjson "github.com/hashicorp/terraform-json"
 
+	"berth/internal/config"
 	"berth/internal/fault"
 	"berth/internal/provider"
 )
@@ -100,4 +103,18 @@ func FuzzReadingAPlan(f *testing.F) {
 		refuse(plan)
 		warnings(plan)
 	})
+}
+
+// What metrics are kept on is a volume, which costs; without them there is none.
+func TestMetricsAreOnTheBill(t *testing.T) {
+	w := start(t)
+	w.config.Metrics = config.Metrics(15 * 24 * time.Hour)
+	plan, err := w.Plan(t.Context(), w.said)
+	if err != nil {
+		t.Fatalf("plan: %v\n%s", err, w.said)
+	}
+	i := slices.IndexFunc(plan.Costs, func(c provider.Cost) bool { return strings.HasPrefix(c.What, "volume of metrics") })
+	if i < 0 || plan.Costs[i].Dollars != 0.2 {
+		t.Errorf("the costs are %+v", plan.Costs)
+	}
 }

@@ -75,7 +75,7 @@ func (p *Provider) needsVolumes() bool {
 			return true
 		}
 	}
-	return len(p.config.Volumes)+len(p.config.Services) > 0
+	return len(p.config.Volumes)+len(p.config.Services) > 0 || p.config.Metrics.Kept()
 }
 
 func (c *connection) checkIngressClass(ctx context.Context, name string) error {

@@ -81,6 +81,14 @@ var forAlerts = []permission{
 	{"rbac.authorization.k8s.io", "rolebindings", managed},
 }
 
+// forMetrics is what keeping metrics needs besides, for the same reason.
+var forMetrics = []permission{
+	{"", "nodes", "watch"},
+	{"", "nodes/metrics", "get"},
+	{"rbac.authorization.k8s.io", "clusterroles", managed},
+	{"rbac.authorization.k8s.io", "clusterrolebindings", managed},
+}
+
 var forCertificates = []permission{{"cert-manager.io", "clusterissuers", "get"}}
 
 // needed is all that berth does in the cluster for an application.
@@ -94,6 +102,9 @@ func needed(c *config.Config) []permission {
 	}
 	if c.DotEnv[config.AlertsURL] != "" {
 		all = append(all, forAlerts...)
+	}
+	if c.Metrics.Kept() {
+		all = append(all, forMetrics...)
 	}
 	return all
 }

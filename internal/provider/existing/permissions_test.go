@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	rbac "k8s.io/api/rbac/v1"
 
@@ -37,6 +38,15 @@ func TestTheDocumentedClusterRole(t *testing.T) {
 	if !strings.Contains(string(page), "```yaml\n"+want.String()+"```\n") {
 		t.Errorf("docs/existing.md does not have, for alerts,\n%s", want.String())
 	}
+	without = len(Rules(c))
+	c.Metrics = config.Metrics(15 * 24 * time.Hour)
+	want.Reset()
+	for _, rule := range Rules(c)[without:] {
+		want.WriteString(line(rule))
+	}
+	if !strings.Contains(string(page), "```yaml\n"+want.String()+"```\n") {
+		t.Errorf("docs/existing.md does not have, for metrics,\n%s", want.String())
+	}
 }
 
 func line(r rbac.PolicyRule) string {
@@ -56,6 +66,8 @@ func TestRightsFollowWhatIsUsed(t *testing.T) {
 		{"an issuer", config.Config{Existing: config.Existing{Issuer: "i"}}, "clusterissuers", true},
 		{"alerts", config.Config{DotEnv: map[string]string{config.AlertsURL: "ntfy://ntfy.sh/topic"}}, "nodes/stats", true},
 		{"no alerts", config.Config{}, "nodes/stats", false},
+		{"metrics", config.Config{Metrics: config.Metrics(24 * time.Hour)}, "nodes/metrics", true},
+		{"no metrics", config.Config{Metrics: -1}, "nodes/metrics", false},
 		{"no issuer", config.Config{}, "clusterissuers", false},
 		{"release commands", config.Config{}, "jobs", true},
 	} {

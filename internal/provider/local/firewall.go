@@ -29,8 +29,9 @@ const (
 )
 
 // letIn are the ports of the machine's and nodes' addresses that pods may ask
-// for: those of DNS, the API server, the bucket, kubelets and the registry.
-var letIn = []int{dnsPort, apiPort, bucketPort, kubeletPort, registryPort}
+// for: those of DNS, the API server, the bucket, kubelets, the ingress' metrics and
+// the registry.
+var letIn = []int{dnsPort, apiPort, bucketPort, kubeletPort, ingressStatus, registryPort}
 
 // accepts are the matches of what passes at a hook, for nftables and for iptables.
 func (n network) accepts(hook string) (nft []string, iptables [][]string) {

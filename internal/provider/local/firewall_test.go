@@ -99,6 +99,7 @@ func TestPodsPassFirewalls(t *testing.T) {
 				{w.pod, "tcp", "10.118.0.1:6443"},
 				{w.pod, "tcp", "10.118.0.1:20500"},
 				{w.pod, "tcp", "10.118.0.11:10250"},
+				{w.pod, "tcp", "10.118.0.11:10254"},
 				{w.pod, "tcp", "10.118.0.2:53"},
 				{w.pod, "udp", "10.118.0.2:53"},
 				{w.pod, "tcp", "10.118.1.6:8000"},
@@ -143,7 +144,7 @@ END`)
 	if !w.other.reaches(t, "tcp", "10.118.128.9:80") {
 		t.Error("a pod does not reach the Service")
 	}
-	for _, address := range []string{"10.118.0.1:9000", "10.118.0.1:6443", "10.118.0.11:10250", "10.118.1.5:8000", "10.118.128.9:80"} {
+	for _, address := range []string{"10.118.0.1:9000", "10.118.0.1:6443", "10.118.0.11:10250", "10.118.0.11:10254", "10.118.1.5:8000", "10.118.128.9:80"} {
 		if w.neighbour.reaches(t, "tcp", address) {
 			t.Errorf("a neighbour reaches %s", address)
 		}

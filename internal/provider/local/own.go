@@ -3,6 +3,7 @@ package local
 import (
 	"path/filepath"
 
+	"berth/internal/compile"
 	"berth/internal/prebuilt"
 	"berth/internal/provider"
 	"berth/internal/source"
@@ -28,6 +29,7 @@ var ownPrograms = []program{
 	{image: "backup", source: "./cmd/backup", path: "out/backup", runs: true},
 	{image: "watch", source: "./cmd/watch", path: "out/watch"},
 	{image: "collector", module: "collector", source: ".", path: "collector"},
+	{image: "metrics", module: "metrics", source: compile.VictoriaMetrics("").Package, path: "out/victoria-metrics"},
 }
 
 // ownProgram returns the program of an image of berth's own.
