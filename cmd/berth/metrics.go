@@ -132,7 +132,7 @@ func (a *app) metrics(ctx context.Context, o metricsOptions) error {
 		a.printRequests(revisions)
 		a.console.Print("")
 	case c.HasWeb():
-		a.console.Reporter().Note("requests are not counted: the cluster's ingress controller is not berth's, which alone counts them")
+		a.console.Reporter().Note("requests are not counted: " + release.ErrForeignIngress.Error())
 	}
 	a.printPictures(e, counted)
 	return nil
@@ -144,7 +144,7 @@ func withMetricsHint(c *config.Config, err error) error {
 		return err
 	}
 	if !c.Metrics.Kept() {
-		return fault.WithHint(err, "say in berth.yaml how long to keep them, metrics: 15d, and deploy")
+		return fault.WithHint(err, "set metrics: 15d in berth.yaml and deploy")
 	}
 	return fault.WithHint(err, "berth deploy %s", c.EnvironmentNames()[0])
 }

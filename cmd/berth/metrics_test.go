@@ -93,10 +93,10 @@ func TestMetricsThatCannotBeShown(t *testing.T) {
 	}{
 		{"", []string{"--for", "1ms"}, misused, "--for must be a second or more"},
 		{"", []string{"--for", "0s"}, misused, "--for must be a second or more"},
-		{"", []string{"--for", "10s", "--since", "1h"}, misused, "are of metrics that are kept"},
+		{"", []string{"--for", "10s", "--since", "1h"}, misused, "need metrics that are kept"},
 		{"", []string{"--since", "1s"}, misused, "a minute or more"},
-		{"", []string{"--since", "1h"}, failed, "metrics: 15d, and deploy"},
-		{"", []string{"--query", "up"}, failed, "metrics: 15d, and deploy"},
+		{"", []string{"--since", "1h"}, failed, "set metrics: 15d"},
+		{"", []string{"--query", "up"}, failed, "set metrics: 15d"},
 		{"metrics: 15d\n", []string{"--since", "1h"}, failed, "berth deploy staging"},
 	} {
 		w := newWorld()

@@ -1,5 +1,5 @@
-// Package metrics asks what a cluster keeps of its metrics: a VictoriaMetrics, which
-// charts/metrics installs, in PromQL.
+// Package metrics queries the metrics that a cluster keeps, in PromQL. They are in a
+// VictoriaMetrics that charts/metrics installs.
 package metrics
 
 import (

@@ -41,7 +41,7 @@ func (c *Client) judging(ctx context.Context, environment string, past []*helmre
 		return nil
 	}
 	if c.cluster.Ingress == nil {
-		r.Note(fmt.Sprintf("the answers of the new revision are not judged: %v", errForeignIngress))
+		r.Note(fmt.Sprintf("the answers of the new revision are not judged: %v", ErrForeignIngress))
 		return nil
 	}
 	j := &judging{

@@ -38,7 +38,7 @@ func (c *Client) Requests(ctx context.Context, environment string, during time.D
 		return nil, err
 	}
 	if c.cluster.Ingress == nil {
-		return nil, fault.WithHint(errForeignIngress, "ask the controller itself: most have metrics for Prometheus")
+		return nil, fault.WithHint(ErrForeignIngress, "ask the controller itself: most have metrics for Prometheus")
 	}
 	h, err := c.release(environment)
 	if err != nil {

@@ -30,7 +30,7 @@ func TestRequests(t *testing.T) {
 		t.Error(diff)
 	}
 	c.cluster.Ingress = nil
-	if _, err := c.Requests(t.Context(), "production", time.Millisecond, progress.Discard); !errors.Is(err, errForeignIngress) {
+	if _, err := c.Requests(t.Context(), "production", time.Millisecond, progress.Discard); !errors.Is(err, ErrForeignIngress) {
 		t.Errorf("another's ingress: %v", err)
 	}
 }

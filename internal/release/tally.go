@@ -13,8 +13,8 @@ import (
 	"berth/internal/traffic"
 )
 
-// errForeignIngress means that nobody counts the requests of the cluster.
-var errForeignIngress = errors.New("the cluster's ingress controller is not berth's, and only berth's counts requests")
+// ErrForeignIngress means that nobody counts the requests of the cluster.
+var ErrForeignIngress = errors.New("the cluster's ingress controller is not berth's, and only berth's counts requests")
 
 // webPods returns the pods that answer requests: those of the present template, and
 // those of earlier ones.
