@@ -2,7 +2,6 @@ package rehearsal
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -430,15 +429,15 @@ var (
 	dumpOfShop string
 )
 
-// copyOf is the database of a copy that needs no cluster.
+// copyOf is the database of a copy that needs no cluster. It has no namespace that
+// could be sealed.
 type copyOf struct {
+	store
 	t          *testing.T
 	url        string
 	connection *pgx.Conn
 	seen       *watch
 }
-
-func (c *copyOf) sealed(context.Context) error { return errors.New("it is no namespace") }
 
 func (c *copyOf) read(ctx context.Context, before *contents, _ progress.Step) (*contents, error) {
 	connection := c.connection
