@@ -122,6 +122,9 @@ func files(t *testing.T, contents map[string]string) provider.Build {
 			t.Fatal(err)
 		}
 	}
+	if err := prepareBuilder(); err != nil { // which fetches the shell
+		t.Fatal(err, fault.Hint(err))
+	}
 	busybox := layout{cache: testCache}.program("bin/busybox")
 	if !exists(busybox) { // Debian 13 has no /bin of its own
 		busybox = layout{cache: testCache}.program("usr/bin/busybox")
