@@ -7,9 +7,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,15 +47,32 @@ func testMoment(t *testing.T) {
 	for round := range *moments {
 		streamReaches(t, time.Now())
 		written := beginNotes(writer, unique("lost"))
+		if round > 0 && round == *moments-1 {
+			bucketIsAway(t, time.Minute)
+			streamReaches(t, time.Now())
+		}
 		time.Sleep(promised + time.Duration(rand.IntN(5000))*time.Millisecond)
 		c.destroyDatabase(t)
 		written.end(t)
 		c.awaitEmptyDatabase(t)
 		restore := mustBerth(t, "backup", "restore", "--yes", "--no-safety-backup", "--at", "latest")
 		youngest := written.judge(t, promised)
-		t.Logf("round %d: of %d acknowledged writes, the youngest that is there was %s old when the last one was acknowledged; restored in %s",
-			round+1, len(written.acknowledged), youngest.Round(time.Millisecond), restore.took.Round(100*time.Millisecond))
+		t.Logf("round %d: of %d acknowledged writes (%.0f a second), the youngest that is there was %s old when the last one was acknowledged; restored in %s",
+			round+1, len(written.acknowledged), written.rate(), youngest.Round(time.Millisecond), restore.took.Round(100*time.Millisecond))
 	}
+}
+
+// bucketIsAway has the bucket answer nobody for a time.
+func bucketIsAway(t *testing.T, during time.Duration) {
+	t.Helper()
+	gateway, err := partPID("s3-gateway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signal(t, gateway, syscall.SIGSTOP)
+	defer signal(t, gateway, syscall.SIGCONT)
+	t.Logf("the bucket is away for %s", during)
+	time.Sleep(during)
 }
 
 // streamReaches waits until berth status says that the log up to a moment is in the
@@ -92,10 +112,15 @@ type notes struct {
 	acknowledged map[string]time.Time // by title
 }
 
-// beginNotes writes articles from several clients until end.
+// beginNotes writes articles from several clients until end, and from more where Moment
+// takes its time.
 func beginNotes(as *site, prefix string) *notes {
 	n := &notes{prefix: prefix, stop: make(chan struct{}), acknowledged: map[string]time.Time{}}
-	for client := range 4 {
+	clients := 4
+	if *moments > 1 {
+		clients = 16
+	}
+	for client := range clients {
 		n.done.Go(func() {
 			for i := 0; ; i++ {
 				select {
@@ -113,6 +138,12 @@ func beginNotes(as *site, prefix string) *notes {
 		})
 	}
 	return n
+}
+
+// rate is how many writes a second were acknowledged.
+func (n *notes) rate() float64 {
+	at := slices.SortedFunc(maps.Values(n.acknowledged), time.Time.Compare)
+	return float64(len(at)) / at[len(at)-1].Sub(at[0]).Seconds()
 }
 
 func (n *notes) end(t *testing.T) {

@@ -151,6 +151,7 @@ func testRehearse(t *testing.T) {
 	c := running(t)
 	folder := flask(t)
 	edit(t, folder, func(config object) {
+		set(config, "postgres", "environments", "production", "database")
 		set(config, object{}, "processes")
 		set(config, "gunicorn --bind 0.0.0.0:$PORT --workers 2 --access-logfile - app:app", "command")
 		set(config, "0 3 * * *", "environments", "production", "backup", "schedule")
