@@ -55,7 +55,8 @@ func testTogether(t *testing.T) {
 	}
 	use.end(t)
 
-	waitFor(t, "the worker to finish", time.Minute, func() error {
+	// Deploys kept it from working at times, so that it has some catching up to do.
+	waitFor(t, "the worker to finish", time.Minute+time.Duration(use.jobs)*100*time.Millisecond, func() error {
 		var jobs struct{ Total, Done, Twice int }
 		site.call(t, "GET", "/jobs", nil, &jobs)
 		if jobs.Done < jobs.Total || jobs.Total < use.jobs || jobs.Twice > 0 {
