@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -195,8 +196,12 @@ func (r aRelease) try(t *testing.T, c *cluster, of string) {
 		edit(t, folder, r.config)
 	}
 	if len(r.migration) > 0 {
-		write(t, filepath.Join(folder, "migrations", "versions", "3_rehearsed.py"), fmt.Sprintf(
+		file := filepath.Join(folder, "migrations", "versions", "3_rehearsed.py")
+		write(t, file, fmt.Sprintf(
 			"import sqlalchemy as sa\nfrom alembic import op\n\nrevision = \"3\"\ndown_revision = \"2\"\n\n\ndef upgrade():\n    %s\n", strings.Join(r.migration, "\n    ")))
+		if err := os.Chmod(file, 0o644); err != nil { // the image's user is another
+			t.Fatal(err)
+		}
 	}
 	for file, changes := range map[string][]string{"app.py": r.app, "models.py": r.models} {
 		path := filepath.Join(folder, file)

@@ -245,9 +245,11 @@ func (c *Client) change(ctx, held context.Context, h *helm.Release, past []*helm
 		if ch.releaseCommand {
 			how.Steps.Between = func(first, apart engine.ResourceList, revision int) error {
 				job, err := jobOf(apart)
-				if err != nil || job == nil && c.stages.Ready == nil {
+				if err != nil {
 					return err
 				}
+				// What starts beside its database may be given up before the database
+				// serves for the first time, on a small machine.
 				wait := c.rollout(ch.environment, workloads(first), c.timeouts.deploy, step)
 				if err := wait.Wait(ctx); err != nil {
 					return explain(wait, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,6 +124,36 @@ func (d *databaseWorld) update(original, target engine.ResourceList) {
 			}
 			d.pod(info.Name, false)
 		}
+	}
+}
+
+// A database that starts for the first time may take longer than its application is
+// waited for.
+func TestTheApplicationComesAfterItsDatabase(t *testing.T) {
+	w, c := newDatabaseWorld(t)
+	var serves atomic.Bool
+	applied := false
+	w.onUpdate = func(original, target engine.ResourceList) {
+		for _, info := range target {
+			switch info.Mapping.GroupVersionKind.Kind {
+			case "StatefulSet":
+				set := &apps.StatefulSet{}
+				w.try(runtime.DefaultUnstructuredConverter.FromUnstructured(info.Object.(*unstructured.Unstructured).Object, set))
+				set.Namespace = "production"
+				w.put(apps.SchemeGroupVersion.WithResource("statefulsets"), set)
+				time.AfterFunc(200*time.Millisecond, func() {
+					serves.Store(true)
+					w.run(set)
+				})
+			case "Deployment":
+				if applied = true; !serves.Load() {
+					t.Error("the application is applied, and its database does not serve yet")
+				}
+			}
+		}
+	}
+	if _, err := c.Deploy(t.Context(), "production", "good:1", progress.Discard); err != nil || !applied {
+		t.Errorf("applied: %t, %v", applied, err)
 	}
 }
 
