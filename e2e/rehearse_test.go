@@ -4,8 +4,8 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
