@@ -123,7 +123,7 @@ func (n network) closeFirewalls(ctx context.Context) error {
 		return err
 	}
 	for _, hook := range hooks {
-		if !chains[strings.ToUpper(hook)].ours {
+		if !chains.ours(strings.ToUpper(hook)) {
 			continue
 		}
 		_, rules := n.accepts(hook)
@@ -212,6 +212,9 @@ func (c chains) drops(name string) bool {
 	}
 	return visit(name)
 }
+
+// ours reports whether a chain has rules of berth's.
+func (c chains) ours(name string) bool { return c[name] != nil && c[name].ours }
 
 func iptables(ctx context.Context, action, hook string, rule []string) error {
 	arguments := append([]string{"-w", action, strings.ToUpper(hook)}, rule...)

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -124,6 +125,28 @@ func TestPodsPassFirewalls(t *testing.T) {
 				t.Errorf("the rules were\n%s\nand are after down\n%s", before, after)
 			}
 		})
+	}
+}
+
+// Many machines have no iptables; berth needs none.
+func TestDownWithoutIptables(t *testing.T) {
+	nft, err := exec.LookPath("nft")
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs := t.TempDir()
+	if err := os.Symlink(nft, filepath.Join(programs, "nft")); err != nil {
+		t.Fatal(err)
+	}
+	w := newTestNetwork(t)
+	before := w.rules(t)
+	usual := os.Getenv("PATH")
+	t.Setenv("PATH", programs)
+	w.up(t)
+	w.machine.in(t, func() error { return w.network.down(t.Context()) })
+	t.Setenv("PATH", usual)
+	if after := w.rules(t); after != before {
+		t.Errorf("the rules were\n%s\nand are after down\n%s", before, after)
 	}
 }
 
