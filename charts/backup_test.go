@@ -2,11 +2,8 @@ package charts
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -25,19 +22,7 @@ func TestRenderBackup(t *testing.T) {
 
 func testRenderBackup(t *testing.T, name string) {
 	got := render(t, "backup", "backup", "production", readValues(t, name))
-	golden := filepath.Join("testdata", name+".golden.yaml")
-	if *update {
-		if err := os.WriteFile(golden, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("rendered manifests changed (-want +got); go test ./charts -update, when that is meant:\n%s", diff)
-	}
+	wantGolden(t, name+".golden.yaml", got)
 }
 
 // The job's pods can do nothing but reach the database and the bucket.

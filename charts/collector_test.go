@@ -2,8 +2,6 @@ package charts
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -19,19 +17,7 @@ import (
 // collector/agent_test.go.
 func TestRenderCollector(t *testing.T) {
 	got := render(t, "collector", "collector", "logging", readValues(t, "collector"))
-	golden := filepath.Join("testdata", "collector.golden.yaml")
-	if *update {
-		if err := os.WriteFile(golden, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("rendered manifests changed (-want +got); go test ./charts -update, when that is meant:\n%s", diff)
-	}
+	wantGolden(t, "collector.golden.yaml", got)
 }
 
 // An agent reads the logs of its node and has no power beyond that.

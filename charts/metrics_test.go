@@ -1,63 +1,99 @@
 package charts
 
 import (
-	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	podsecurity "k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
-	"sigs.k8s.io/yaml"
 )
 
-// The API server finds metrics-server by its Service, and Pod Security lets its
-// pod into a namespace of the strictest kind.
-func TestMetricsServer(t *testing.T) {
-	var apis [][]byte
-	var others []byte
-	for _, document := range bytes.Split(render(t, "metrics-server", "metrics-server", "metrics-server", map[string]any{}), []byte("---\n")) {
-		if bytes.Contains(document, []byte("kind: APIService")) { // client-go has no type for it
-			apis = append(apis, document)
-			continue
+func TestRenderMetrics(t *testing.T) {
+	got := render(t, "metrics", "metrics", "metrics", readValues(t, "metrics"))
+	wantGolden(t, "metrics.golden.yaml", got)
+}
+
+// It looks for nodes and for pods of the ingress, and at nothing else.
+func TestMetricsMayOnlyLook(t *testing.T) {
+	all := decode(t, render(t, "metrics", "metrics", "metrics", readValues(t, "metrics")))
+	rules := slices.Concat(get[*rbacv1.ClusterRole](t, all, "metrics-metrics").Rules, get[*rbacv1.Role](t, all, "metrics-ingress").Rules)
+	for _, rule := range rules {
+		for _, verb := range rule.Verbs {
+			if !slices.Contains([]string{"get", "list", "watch"}, verb) {
+				t.Errorf("it may %s %v", verb, rule.Resources)
+			}
 		}
-		others = append(append(others, "---\n"...), document...)
-	}
-	all := decode(t, others)
-	var api struct {
-		Metadata struct{ Name string }
-		Spec     struct {
-			Group, Version string
-			Service        struct{ Name, Namespace string }
-		}
-	}
-	if len(apis) != 1 {
-		t.Fatalf("there are %d APIServices", len(apis))
-	}
-	if err := yaml.Unmarshal(apis[0], &api); err != nil {
-		t.Fatal(err)
-	}
-	if api.Metadata.Name != "v1beta1.metrics.k8s.io" || api.Spec.Group != "metrics.k8s.io" || api.Spec.Version != "v1beta1" {
-		t.Errorf("the APIService is %+v", api)
-	}
-	service := get[*corev1.Service](t, all, api.Spec.Service.Name)
-	if service.Namespace != api.Spec.Service.Namespace {
-		t.Errorf("the APIService looks in %s, the Service is in %s", api.Spec.Service.Namespace, service.Namespace)
-	}
-	pod := get[*appsv1.Deployment](t, all, "metrics-server").Spec.Template
-	for label, value := range service.Spec.Selector {
-		if pod.Labels[label] != value {
-			t.Errorf("the Service selects %s=%s, which its pod is not", label, value)
+		for _, resource := range rule.Resources {
+			if !slices.Contains([]string{"nodes", "nodes/metrics", "pods"}, resource) {
+				t.Errorf("it may look at %s", resource)
+			}
 		}
 	}
-	judge, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	if get[*rbacv1.Role](t, all, "metrics-ingress").Namespace != "ingress" {
+		t.Error("it may look at pods elsewhere")
+	}
+	if has[*corev1.Secret](all) || has[*corev1.Service](all) {
+		t.Error("there is a Secret, or a Service by which it could be reached")
+	}
+}
+
+// Nobody reaches it but by pods/portforward: it listens on its loopback, and its policy
+// lets nothing in.
+func TestMetricsPod(t *testing.T) {
+	all := decode(t, render(t, "metrics", "metrics", "metrics", readValues(t, "metrics")))
+	deployment := get[*appsv1.Deployment](t, all, "metrics")
+	if *deployment.Spec.Replicas != 1 || deployment.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType {
+		t.Error("two may run at a time, on one volume")
+	}
+	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	template := deployment.Spec.Template
 	restricted := podsecurity.LevelVersion{Level: podsecurity.LevelRestricted, Version: podsecurity.LatestVersion()}
-	for _, result := range judge.EvaluatePod(restricted, &pod.ObjectMeta, &pod.Spec) {
+	for _, result := range evaluator.EvaluatePod(restricted, &metav1.ObjectMeta{Labels: template.Labels}, &template.Spec) {
 		if !result.Allowed {
-			t.Errorf("%s: %s", result.ForbiddenReason, result.ForbiddenDetail)
+			t.Errorf("the pod is above the standard restricted: %s: %s", result.ForbiddenReason, result.ForbiddenDetail)
 		}
 	}
+	container := template.Spec.Containers[0]
+	if container.Resources.Limits.Memory().IsZero() {
+		t.Error("memory is not bounded")
+	}
+	for _, want := range []string{"-httpListenAddr=127.0.0.1:8428", "-retentionPeriod=30d", "-memory.allowedBytes=64MiB"} {
+		if !slices.Contains(container.Args, want) {
+			t.Errorf("%[2]s is not among the arguments %[1]q", container.Args, want)
+		}
+	}
+	network := get[*networkingv1.NetworkPolicy](t, all, "metrics")
+	if !selects(t, &network.Spec.PodSelector, template.Labels) || !slices.Contains(network.Spec.PolicyTypes, networkingv1.PolicyTypeIngress) || len(network.Spec.Ingress) > 0 {
+		t.Errorf("the network lets somebody in: %+v", network.Spec)
+	}
+}
+
+// Where another's ingress controller serves, it has nothing to do with any.
+func TestMetricsWithoutAnIngress(t *testing.T) {
+	rendered := string(render(t, "metrics", "metrics", "metrics", map[string]any{}))
+	if strings.Contains(rendered, "ingress/token") || strings.Contains(rendered, "10254") || strings.Contains(rendered, "kind: Role\n") {
+		t.Errorf("it looks for an ingress:\n%s", rendered)
+	}
+}
+
+func TestMetricsSchemaDescribesValues(t *testing.T) {
+	c, err := Load("metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var top schema
+	if err := json.Unmarshal(c.Schema, &top); err != nil {
+		t.Fatal(err)
+	}
+	top.compare(t, "metrics", c.Values)
 }

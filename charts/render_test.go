@@ -36,20 +36,26 @@ func TestRender(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			got := render(t, "realworld", c.release, c.namespace, readValues(t, c.name))
-			golden := filepath.Join("testdata", c.name+".golden.yaml")
-			if *update {
-				if err := os.WriteFile(golden, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Errorf("rendered manifests changed (-want +got); go test ./charts -update, when that is meant:\n%s", diff)
-			}
+			wantGolden(t, c.name+".golden.yaml", got)
 		})
+	}
+}
+
+// wantGolden compares manifests with a file of testdata; -update writes it.
+func wantGolden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	golden := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("rendered manifests changed (-want +got); go test ./charts -update, when that is meant:\n%s", diff)
 	}
 }
 

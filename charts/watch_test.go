@@ -2,13 +2,10 @@ package charts
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -20,19 +17,7 @@ import (
 
 func TestRenderWatch(t *testing.T) {
 	got := render(t, "watch", "watch", "watch", readValues(t, "watch"))
-	golden := filepath.Join("testdata", "watch.golden.yaml")
-	if *update {
-		if err := os.WriteFile(golden, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("rendered manifests changed (-want +got); go test ./charts -update, when that is meant:\n%s", diff)
-	}
+	wantGolden(t, "watch.golden.yaml", got)
 }
 
 // The watch looks and does nothing. What it may not even look at are Secrets, and
