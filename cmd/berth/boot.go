@@ -13,7 +13,9 @@ func (a *app) bootCommand() *cobra.Command {
 		Use:    "boot",
 		Hidden: true,
 		Args:   arguments(0),
-		RunE:   func(command *cobra.Command, _ []string) error { return local.Boot(command.Context()) },
+		RunE: func(command *cobra.Command, _ []string) error {
+			return local.Boot(command.Context(), a.console.Reporter())
+		},
 	}
 }
 

@@ -14,9 +14,9 @@ import (
 )
 
 // Boot starts the cluster again after the machine has booted: its settings, its
-// network and its processes. It builds nothing and waits for nothing. If the
-// cluster runs, or there is none, it does nothing.
-func Boot(ctx context.Context) error {
+// network and its processes. It builds nothing, and waits for the API server only.
+// If the cluster runs, or there is none, it does nothing.
+func Boot(ctx context.Context, r progress.Reporter) error {
 	p, s, err := reopen()
 	if p == nil || err != nil {
 		return err
@@ -43,7 +43,21 @@ func Boot(ctx context.Context) error {
 	if err := p.network.up(ctx, s.Nodes); err != nil {
 		return err
 	}
-	return p.supervise(plane, s, authority)
+	// The control plane comes alone at first, as it does in berth up. With every
+	// pod starting beside it, the API server of a small machine takes so long that
+	// it gives up and begins again.
+	err = progress.Run(r, "Start the control plane", func(step progress.Step) error {
+		if err := p.superviseControlPlane(plane); err != nil {
+			return err
+		}
+		_, err := p.waitForAPI(ctx, step)
+		return err
+	})
+	if ctx.Err() != nil {
+		return err
+	}
+	// Nodes wait for an API server that is late, however long it takes.
+	return errors.Join(err, p.supervise(plane, s, authority))
 }
 
 // Halt stops the cluster as the machine stops: as [Provider.Stop] does, but the

@@ -227,12 +227,14 @@ func (p *Provider) superviseControlPlane(plane controlPlane) error {
 	if err != nil {
 		return err
 	}
-	running, err := supervisor.Parts(p.layout.supervisor())
+	before, err := supervisor.Parts(p.layout.supervisor())
 	if err != nil {
 		return fmt.Errorf("read supervisor spec: %w", err)
 	}
-	for _, part := range running {
-		if strings.HasPrefix(part.Name, containerdPrefix) || strings.HasPrefix(part.Name, kubeletPrefix) {
+	for _, part := range before {
+		ofNode := strings.HasPrefix(part.Name, containerdPrefix) || strings.HasPrefix(part.Name, kubeletPrefix)
+		// After a power cut they are named but gone.
+		if ofNode && supervisor.Running(p.layout.supervisor(), part.Name) {
 			parts = append(parts, part)
 		}
 	}
