@@ -95,7 +95,31 @@ func explain(err error) error {
 	return explainStatus(err, failed.Response.StatusCode, request.Method, request.URL)
 }
 
+// refusals are what DigitalOcean says about a request that is right in its form, and
+// what can be done about it. Its document names the status alone (422 mostly), so these
+// are words that its customers report.
+var refusals = []struct {
+	words *regexp.Regexp
+	hint  string
+}{
+	{regexp.MustCompile(`(?i)droplet limit`),
+		"each node counts as a Droplet: lower digitalocean.nodes and maxNodes in berth.yaml, remove Droplets that you do not need, or ask for more at https://cloud.digitalocean.com/account/team/droplet_limit_increase"},
+	{regexp.MustCompile(`(?i)(load ?balancer|volume|database|registry|registries|vpc|cluster)s? limit`),
+		"the account has as many as it may have: remove one that you do not need, or ask for more at https://cloudsupport.digitalocean.com"},
+	{regexp.MustCompile(`(?i)\bsize\b.*(restricted|unavailable|not (currently )?available)|invalid (droplet )?size`),
+		"the region has no such nodes at the moment, or your account may not have them: set another digitalocean.size or digitalocean.region in berth.yaml"},
+	{regexp.MustCompile(`(?i)\bregion\b.*(unavailable|not (currently )?available)`),
+		"set another digitalocean.region in berth.yaml, or try again later"},
+	{regexp.MustCompile(`(?i)invalid version`),
+		"DigitalOcean does not offer it any more: berth doctor lists the versions for digitalocean.version"},
+}
+
 func explainStatus(err error, status int, method string, address *url.URL) error {
+	for _, known := range refusals {
+		if status < http.StatusInternalServerError && known.words.MatchString(err.Error()) {
+			return fault.WithHint(err, "%s", known.hint)
+		}
+	}
 	switch status {
 	case http.StatusUnauthorized:
 		return fault.WithHint(fmt.Errorf("DigitalOcean does not accept the token: %w", err),
@@ -106,6 +130,8 @@ func explainStatus(err error, status int, method string, address *url.URL) error
 		}
 	case http.StatusTooManyRequests:
 		return fault.WithHint(err, "the account's limit of requests is used up for this hour; run the command again later")
+	case http.StatusPaymentRequired:
+		return fault.WithHint(err, "see https://cloud.digitalocean.com/account/billing")
 	}
 	return err
 }

@@ -94,6 +94,31 @@ func TestTerraformsWordsAreExplained(t *testing.T) {
 	}
 }
 
+// The words are those that customers of DigitalOcean report.
+func TestRefusalsSayWhatToDo(t *testing.T) {
+	for _, c := range []struct{ said, hint string }{
+		{"422 (request \"1\") validation error: autoscale desired max nodes exceed limits, 24 additional nodes but not enough available droplet limit", "digitalocean.nodes"},
+		{"422 creating this/these droplet(s) will exceed your droplet limit.", "droplet_limit_increase"},
+		{"422 (request \"1\") Size is not available in this region.", "digitalocean.size"},
+		{"422 size is unavailable", "digitalocean.size"},
+		{"422 validation error: invalid droplet size", "digitalocean.size"},
+		{"422 This size is currently restricted, please open a ticket", "digitalocean.size"},
+		{"422 Region is not available", "digitalocean.region"},
+		{"422 validation error: invalid version slug", "berth doctor"},
+		{"422 load balancer limit reached", "ask for more"},
+		{"403 (request \"1\") You have reached the volume limit for your account", "cloudsupport"},
+		{"402 Payment Required", "billing"},
+		{"403 (request \"1\") You are not allowed to perform this operation", "unpaid or locked"},
+	} {
+		text := "Error creating Kubernetes cluster: POST https://api.digitalocean.com/v2/kubernetes/clusters: " + c.said
+		wantError(t, explainText(errors.New(text), text), c.said, c.hint)
+	}
+	text := "GET https://api.digitalocean.com/v2/kubernetes/clusters: 502 the region is not available"
+	if failed := errors.New(text); explainText(failed, text) != failed {
+		t.Error("a failure of DigitalOcean's own was explained by berth.yaml")
+	}
+}
+
 func TestEveryPageIsRead(t *testing.T) {
 	w := start(t)
 	for range 230 {

@@ -24,7 +24,7 @@ func scopesMissing(scopes string, err error) error {
 		what = "some of the scopes "
 	}
 	return fault.WithHint(fmt.Errorf("the token is missing %s%s: %w", what, strings.ReplaceAll(scopes, " ", ", "), err),
-		"add it to the token at https://cloud.digitalocean.com/account/api/tokens; docs/digitalocean.md lists all that berth needs")
+		"add it to the token at https://cloud.digitalocean.com/account/api/tokens; docs/digitalocean.md lists all that berth needs. If it has them, look at https://cloud.digitalocean.com/account/billing: an unpaid or locked account is refused like this too")
 }
 
 // purposes are what berth.yaml needs a token for.
