@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,7 +38,7 @@ func testPreview(t *testing.T) {
 		set(config, object{}, "processes")
 		set(config, "postgres", "environments", "production", "database")
 		set(config, "0 3 * * *", "environments", "production", "backup", "schedule")
-		set(config, object{"from": "production", "data": "copy", "limit": 2, "mask": object{"jobs.payload": "a job"}}, "previews")
+		set(config, object{"from": "production", "data": "copy", "limit": 5, "mask": object{"jobs.payload": "a job"}}, "previews")
 	})
 	mustBerth(t, "-C", folder, "deploy", "production")
 	notes := newSite(t, "flask.localhost")
@@ -65,16 +66,22 @@ func testPreview(t *testing.T) {
 	if found := previewsOf(t, folder); len(found) != 1 || found[0].Data != "" {
 		t.Errorf("a killed one is %+v", found)
 	}
-	for _, branch := range []string{"one", "feature/Two"} {
-		o := mustBerth(t, "-C", folder, "preview", branch)
-		t.Logf("it took %s and says:\n%s", o.took.Round(100*time.Millisecond), o.said)
+	// Five side by side, of which one is begun already.
+	var made []*ongoing
+	for _, branch := range []string{"one", "feature/Two", "three", "four", "five"} {
+		made = append(made, begin(t, "-C", folder, "preview", branch))
 	}
-	berth(t, "-C", folder, "preview", "three").wants(t, 1, "there are 2 previews already", "that of one", "berth preview remove one")
+	for _, o := range made {
+		o.end().wants(t, 0)
+	}
+	t.Logf("one of five says:\n%s", made[0].said.String())
+	berth(t, "-C", folder, "preview", "six").wants(t, 1, "there are 5 previews already", "that of one", "berth preview remove one")
 
 	found := previewsOf(t, folder)
-	if len(found) != 2 {
+	if len(found) != 5 {
 		t.Fatalf("there are %+v", found)
 	}
+	two := found[slices.IndexFunc(found, func(p aPreview) bool { return p.Branch == "feature/Two" })]
 	keys, err := c.CoreV1().Secrets("production").Get(t.Context(), "flask-backup-bucket", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -111,15 +118,19 @@ func testPreview(t *testing.T) {
 	mustBerth(t, "-C", folder, "psql", "one", "-c", "SELECT count(*) FROM notes")
 	mustBerth(t, "-C", folder, "logs", "feature/Two")
 
-	o := mustBerth(t, "-C", folder, "preview", "remove", "one")
-	t.Logf("one is gone in %s", o.took.Round(100*time.Millisecond))
-	c.isGone(t, found[0].Environment)
+	for _, p := range found {
+		if p.Branch != two.Branch {
+			o := mustBerth(t, "-C", folder, "preview", "remove", p.Branch)
+			t.Logf("%s is gone in %s", p.Branch, o.took.Round(100*time.Millisecond))
+			c.isGone(t, p.Environment)
+		}
+	}
 
 	// The data stays, and the cluster alone removes it.
 	edit(t, folder, func(config object) { set(config, "2m", "previews", "expire") })
 	mustBerth(t, "-C", folder, "preview", "feature/Two")
 	left := previewsOf(t, folder)
-	if len(left) != 1 || left[0].Data != found[1].Data {
+	if len(left) != 1 || left[0].Data != two.Data {
 		t.Fatalf("there are %+v", left)
 	}
 	waitFor(t, "the preview to expire", 5*time.Minute, func() error {
