@@ -79,6 +79,9 @@ func (w waiting) watch(ctx context.Context, step progress.Step) error {
 			return &rollout.Error{Reasons: reasons}
 		}
 		missing := unready(pods.Items)
+		if w.pulling(ctx, pods.Items) {
+			missing, changed = append(missing, "an image is being pulled"), now
+		}
 		if len(missing) > 0 {
 			step.Detail(strings.Join(missing, ", "))
 		}
@@ -87,6 +90,13 @@ func (w waiting) watch(ctx context.Context, step progress.Step) error {
 		}
 	}
 	return nil
+}
+
+// pulling reports whether an image is being fetched for one of the pods. Who may not
+// read events does not learn of it.
+func (w waiting) pulling(ctx context.Context, pods []core.Pod) bool {
+	events, err := w.client.CoreV1().Events(w.namespace).List(ctx, metav1.ListOptions{})
+	return err == nil && slices.ContainsFunc(pods, func(pod core.Pod) bool { return rollout.Pulling(&pod, events.Items) })
 }
 
 // lasting are the reasons, of pods that were made since the wait began, which

@@ -87,6 +87,26 @@ func TestWhatGetsOnIsWaitedFor(t *testing.T) {
 	if err := w.during(t.Context(), progress.Discard.Step(""), slowly); err != nil {
 		t.Error(err)
 	}
+	// Nothing of a pod changes while its image is fetched.
+	fetched := fake.NewClientset(&core.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "logging", Name: "collector-x", UID: "x", Labels: map[string]string{"app.kubernetes.io/instance": "collector"}},
+		Status: core.PodStatus{ContainerStatuses: []core.ContainerStatus{{
+			Name: "collector", State: core.ContainerState{Waiting: &core.ContainerStateWaiting{Reason: "ContainerCreating"}}}}},
+	}, &core.Event{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "logging", Name: "pulling"}, Reason: "Pulling", LastTimestamp: metav1.Now(),
+		InvolvedObject: core.ObjectReference{UID: "x", FieldPath: "spec.containers{collector}"},
+	})
+	fetching := waiting{fetched, "logging", "collector", 5 * time.Millisecond, 100 * time.Millisecond}
+	if err := fetching.during(t.Context(), progress.Discard.Step(""), func(ctx context.Context) error {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(400 * time.Millisecond):
+			return nil
+		}
+	}); err != nil {
+		t.Error(err)
+	}
 	refused := errors.New("the API server refused it")
 	if err := w.during(t.Context(), progress.Discard.Step(""), func(context.Context) error { return refused }); !errors.Is(err, refused) {
 		t.Errorf("got %v", err)

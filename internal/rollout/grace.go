@@ -41,6 +41,8 @@ type grace struct {
 	// databaseReady is when all StatefulSets were first ready. An application
 	// that starts along with its database may crash until then.
 	databaseReady time.Time
+	// pulled is when an image was last seen to be fetched, by workload.
+	pulled map[string]time.Time
 }
 
 // lost returns why the present pods of workloads will not serve; nothing while
@@ -57,7 +59,10 @@ func (p *grace) lost(s *Snapshot, ws []Workload, now time.Time) []Reason {
 	var reasons []Reason
 	seen := map[string]bool{}
 	for _, w := range ws {
-		if s.exceeded(w) && !waiting && (p.together() || now.Sub(p.databaseReady) > afterDatabase) {
+		if s.pulling(w) {
+			p.pulled[w.Name] = now
+		}
+		if s.exceeded(w, now.Sub(p.pulled[w.Name])) && !waiting && (p.together() || now.Sub(p.databaseReady) > afterDatabase) {
 			reasons = append(reasons, s.late(w)...)
 			continue
 		}
@@ -104,7 +109,7 @@ func (p *grace) remember(s *Snapshot) {
 	if p.restarts != nil {
 		return
 	}
-	p.restarts = map[string]int32{}
+	p.restarts, p.pulled = map[string]int32{}, map[string]time.Time{}
 	for i := range s.Pods {
 		pod := &s.Pods[i]
 		if !pod.CreationTimestamp.Time.Before(p.started.Truncate(time.Second)) {

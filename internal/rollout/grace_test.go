@@ -238,6 +238,16 @@ func TestGrace(t *testing.T) {
 			Status: core.ConditionFalse, Reason: "ProgressDeadlineExceeded"}}
 		return s
 	}
+	slow := func(fetching bool) *Snapshot {
+		s := exceeded(scene())
+		limit := int32(300)
+		s.Deployments["shop"].Spec.ProgressDeadlineSeconds = &limit
+		if fetching {
+			s.fail("shop-r2-a", "ContainerCreating", 0, began)
+			s.events = []core.Event{pullEvent("shop-r2-a", "Pulling", began)}
+		}
+		return s
+	}
 	refused := func() *Snapshot {
 		s := scene()
 		s.Deployments["shop"].Status.Conditions = []apps.DeploymentCondition{{Type: apps.DeploymentReplicaFailure,
@@ -278,6 +288,8 @@ func TestGrace(t *testing.T) {
 			{0, scene().withDatabase(false), ""}, {5 * minute, exceeded(scene().withDatabase(false)), ""},
 			{6 * minute, exceeded(scene().withDatabase(true)), ""},
 			{7*minute + time.Second, exceeded(scene().withDatabase(true)), "NotReady"}},
+		"time that an image takes to come is not the application's": {
+			{0, slow(true), ""}, {20 * minute, slow(true), ""}, {24 * minute, slow(false), ""}, {26 * minute, slow(false), "NotReady"}},
 	}
 	for name, looks := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -51,10 +51,15 @@ func (s *Snapshot) podReasons(pod *core.Pod, now time.Time) []Reason {
 	return reasons
 }
 
-// exceeded reports whether Kubernetes has given up on a Deployment.
-func (s *Snapshot) exceeded(w Workload) bool {
+// exceeded reports whether Kubernetes has given up on a Deployment, and whether that
+// had its time since its image was last seen to be fetched, which Kubernetes counts in.
+func (s *Snapshot) exceeded(w Workload, pulled time.Duration) bool {
 	c := s.condition(w, apps.DeploymentProgressing)
-	return c != nil && c.Status == core.ConditionFalse && c.Reason == "ProgressDeadlineExceeded"
+	if c == nil || c.Status != core.ConditionFalse || c.Reason != "ProgressDeadlineExceeded" {
+		return false
+	}
+	limit := s.Deployments[w.Name].Spec.ProgressDeadlineSeconds
+	return limit == nil || pulled > time.Duration(*limit)*time.Second
 }
 
 // condition returns a Deployment's condition of its present template, or nil.

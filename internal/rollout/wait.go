@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +21,8 @@ type Rollout struct {
 	Client    kubernetes.Interface
 	Namespace string
 	Workloads []Workload
-	// Poll is the time between two looks, Deadline bounds the wait.
+	// Poll is the time between two looks. Deadline bounds the wait, without the time
+	// in which images are fetched.
 	Poll, Deadline time.Duration
 	// Detail is told how far it is.
 	Detail func(string)
@@ -49,9 +51,13 @@ func (e *Error) Error() string {
 func (r *Rollout) Wait(ctx context.Context) error {
 	r.grace = grace{started: time.Now(), first: map[string]time.Time{}}
 	r.stuck, r.asked = map[string]time.Time{}, map[string]time.Time{}
-	end := time.Now().Add(r.Deadline)
+	looked := time.Now()
+	end := looked.Add(r.Deadline)
 	return kube.Poll(ctx, r.Poll, func(ctx context.Context) (bool, error) {
 		s, err := Take(ctx, r.Client, r.Namespace)
+		now := time.Now()
+		since := now.Sub(looked)
+		looked = now
 		if err != nil {
 			if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || time.Now().After(end) {
 				return false, fmt.Errorf("look at the pods: %w", err)
@@ -64,15 +70,19 @@ func (r *Rollout) Wait(ctx context.Context) error {
 		if len(missing) == 0 {
 			return true, nil
 		}
+		if slices.ContainsFunc(r.Workloads, s.pulling) {
+			missing = append(missing, "an image is being pulled")
+			end = end.Add(since)
+		}
 		r.Detail(strings.Join(missing, ", "))
-		reasons := r.grace.lost(s, r.Workloads, time.Now())
+		reasons := r.grace.lost(s, r.Workloads, now)
 		if len(reasons) > 0 && !r.growing(ctx, reasons) {
 			return false, &Error{reasons}
 		}
 		if reasons := r.misplaced(ctx, s); len(reasons) > 0 {
 			return false, &Error{reasons}
 		}
-		if time.Now().After(end) {
+		if now.After(end) {
 			return false, &Error{late(s, r.Workloads, missing, r.Deadline)}
 		}
 		return false, r.unstick(ctx, s)
