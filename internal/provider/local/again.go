@@ -30,20 +30,11 @@ type lastBuild struct {
 // image's last build if that was made of the same and the registry has it: then
 // nothing is built. The hash is empty where the same files may make another image.
 func (s imageStore) again(ctx context.Context, b provider.Build, bases []image.Base, r progress.Reporter) (inputs, digest string, err error) {
-	if _, own := ownProgram(b); own {
-		return "", "", nil // its program is compiled first, from more than its context
-	}
-	if inputs, err = image.Inputs(b); inputs == "" || err != nil {
-		return "", "", err
-	}
-	last, err := s.recall(b.Name)
-	if err != nil || last.Inputs != inputs {
+	inputs, last, err := s.before(ctx, b, bases)
+	if last == "" || err != nil {
 		return inputs, "", err
 	}
-	if begins := s.begins(ctx, b, bases); begins == "" || begins != last.Begins {
-		return inputs, "", nil
-	}
-	digest, err = s.registry.find(ctx, b.Name, last.Digest)
+	digest, err = s.registry.find(ctx, b.Name, last)
 	if digest == "" || err != nil {
 		return inputs, "", err
 	}
@@ -53,13 +44,50 @@ func (s imageStore) again(ctx context.Context, b provider.Build, bases []image.B
 	})
 }
 
+// before returns the hash that again does, and the digest of the last build if that
+// was made of the same.
+func (s imageStore) before(ctx context.Context, b provider.Build, bases []image.Base) (inputs, digest string, err error) {
+	if inputs, err = inputsOf(ctx, b); inputs == "" || err != nil {
+		return "", "", err
+	}
+	last, err := s.recall(b.Name)
+	if err != nil || last.Inputs != inputs {
+		return inputs, "", err
+	}
+	if begins := s.begins(ctx, b, bases); begins == "" || begins != last.Begins {
+		return inputs, "", nil
+	}
+	return inputs, last.Digest, nil
+}
+
+// inputsOf is a hash of the files that a build is made of. Of berth's own images
+// those are the sources that the Dockerfile copies, and Go: the program is compiled
+// outside of the build.
+func inputsOf(ctx context.Context, b provider.Build) (string, error) {
+	own, ok := ownProgram(b)
+	if !ok {
+		return image.Inputs(b)
+	}
+	inputs, err := image.Sources(b)
+	if own.path == "" || err != nil {
+		return inputs, err
+	}
+	version, err := goEnvironment(ctx, "GOVERSION")
+	if err != nil {
+		return "", nil // compiling says what is wrong
+	}
+	return inputs + " " + version, nil
+}
+
 // begins names the images that a build begins with. It is empty where they cannot
 // be known: a tag of a registry that can be reached may name another image by now.
 func (s imageStore) begins(ctx context.Context, b provider.Build, bases []image.Base) string {
-	unreachable := s.reach.unreachable(ctx, bases)
-	for _, base := range bases {
-		if base.Tag != "" && unreachable[base.Registry] == nil {
-			return ""
+	if _, own := ownProgram(b); !own {
+		unreachable := s.reach.unreachable(ctx, bases)
+		for _, base := range bases {
+			if base.Tag != "" && unreachable[base.Registry] == nil {
+				return ""
+			}
 		}
 	}
 	s.asItIs = true

@@ -2,6 +2,7 @@ package local
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -11,10 +12,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"berth/internal/image"
 	"berth/internal/progress"
+	"berth/internal/provider"
 	"berth/internal/registrytest"
 )
 
@@ -150,6 +153,55 @@ func TestNothingIsBuiltOfWhatHasNotChanged(t *testing.T) {
 	}
 	if back, built := push(); !built || back != first {
 		t.Errorf("with a memory that is cut: built %v, %s in place of %s", built, back, first)
+	}
+}
+
+// So it is with berth's own images: neither is the program compiled, nor is the
+// builder started, also before the registry is there.
+func TestNothingIsCompiledOfWhatHasNotChanged(t *testing.T) {
+	s := storeWithRegistry(t)
+	root := t.TempDir()
+	for name, content := range map[string]string{
+		"go.mod": "module berth\n\ngo 1.26\n", "kube/go.mod": "module kube\n\ngo 1.26\n", "collector/go.mod": "module collector\n\ngo 1.26\n",
+		"images/pause/Dockerfile": "FROM golang:1.26 AS build\nCOPY kube/pause /pause\nRUN go build\nFROM scratch\nCOPY --from=build /pause /pause\n",
+		"kube/pause/main.go":      "package main\n\nfunc main() {}\n",
+	} {
+		file := filepath.Join(root, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(root)
+	b := ownBuild(root, "pause")
+	program := filepath.Join(s.registry.layout.cached("programs", "pause", runtime.GOARCH), "pause")
+	up := func() (digest string, built, compiled bool) {
+		t.Helper()
+		os.Remove(s.builder().log())
+		os.Remove(program)
+		err := s.use(t.Context(), []provider.Build{b}, progress.Discard, func() error {
+			err := s.build(t.Context(), b, progress.Discard)
+			if err == nil {
+				digest, err = s.push(t.Context(), b, progress.Discard)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return digest, exists(s.builder().log()), exists(program)
+	}
+	first, built, compiled := up()
+	if !built || !compiled {
+		t.Fatalf("at first: built %v, compiled %v", built, compiled)
+	}
+	if again, built, compiled := up(); again != first || built || compiled {
+		t.Errorf("of the same source: built %v, compiled %v, %s in place of %s", built, compiled, again, first)
+	}
+	if err := os.WriteFile(filepath.Join(root, "kube/pause/main.go"), []byte("package main\n\nfunc main() { println() }\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if other, built, compiled := up(); other == first || !built || !compiled {
+		t.Errorf("of another source: built %v, compiled %v, %s", built, compiled, other)
 	}
 }
 

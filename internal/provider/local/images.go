@@ -23,7 +23,8 @@ type imageStore struct {
 	reach    *reach
 	// leaves says that images are for other machines.
 	leaves bool
-	// asItIs has no stand-in made: one that is not there is [errNoStandIn].
+	// asItIs has no stand-in made and no program compiled: a stand-in that is not
+	// there is [errNoStandIn].
 	asItIs bool
 }
 
@@ -40,11 +41,29 @@ func (s imageStore) prepare(ctx context.Context, source string, release *prebuil
 
 // build makes an image in the builder's cache, for push to take it from there.
 func (s imageStore) build(ctx context.Context, b provider.Build, r progress.Reporter) error {
-	if layout, err := s.prebuilt(ctx, b, r); layout != "" || err != nil {
+	missing, err := s.toBuild(ctx, b, r)
+	if !missing || err != nil {
 		return err
 	}
-	_, err := s.solve(ctx, b, image.Result{}, r)
+	_, err = s.solve(ctx, b, image.Result{}, r)
 	return err
+}
+
+// toBuild reports whether an image has to be built: a release of berth may have it,
+// and one of berth's own was built from the same before.
+func (s imageStore) toBuild(ctx context.Context, b provider.Build, r progress.Reporter) (bool, error) {
+	if layout, err := s.prebuilt(ctx, b, r); layout != "" || err != nil {
+		return false, err
+	}
+	if _, own := ownProgram(b); !own {
+		return true, nil // push looks at an application's files, which may be many
+	}
+	bases, err := image.Bases(b)
+	if err != nil {
+		return false, err
+	}
+	_, digest, err := s.before(ctx, b, bases)
+	return digest == "", err
 }
 
 // push makes an image, takes the layers that are missing there to the registry,
@@ -133,13 +152,13 @@ func (s imageStore) prebuilt(ctx context.Context, b provider.Build, r progress.R
 	return layout, err
 }
 
-// use calls work, with the builder running throughout if one of the images has
-// to be built.
+// use calls work, with the builder running throughout if one of the images has to be
+// built. Who finds that the registry has lost an image starts the builder for it.
 func (s imageStore) use(ctx context.Context, builds []provider.Build, r progress.Reporter, work func() error) error {
 	for _, b := range builds {
-		if layout, err := s.prebuilt(ctx, b, r); err != nil {
+		if missing, err := s.toBuild(ctx, b, r); err != nil {
 			return err
-		} else if layout == "" {
+		} else if missing {
 			return s.builder().use(ctx, work)
 		}
 	}

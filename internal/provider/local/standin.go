@@ -256,7 +256,7 @@ func (s imageStore) ownContexts(ctx context.Context, own program, platform strin
 	for _, base := range bases {
 		contexts[base.Name] = debian
 	}
-	if own.path == "" {
+	if own.path == "" || s.asItIs {
 		return contexts, nil
 	}
 	folder := s.registry.layout.cached("programs", own.image, architecture(platform))
