@@ -43,14 +43,8 @@ func Boot(ctx context.Context, r progress.Reporter) error {
 	if err := p.network.up(ctx, s.Nodes); err != nil {
 		return err
 	}
-	// The control plane comes alone at first, as it does in berth up. With every
-	// pod starting beside it, the API server of a small machine takes so long that
-	// it gives up and begins again.
 	err = progress.Run(r, "Start the control plane", func(step progress.Step) error {
-		if err := p.superviseControlPlane(plane); err != nil {
-			return err
-		}
-		_, err := p.waitForAPI(ctx, step)
+		_, err := p.startControlPlane(ctx, plane, step)
 		return err
 	})
 	if ctx.Err() != nil {

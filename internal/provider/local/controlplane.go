@@ -47,6 +47,12 @@ const (
 	kubeletClientUser = "kube-apiserver-kubelet-client"
 )
 
+// The two that everything else needs.
+const (
+	etcdPart      = "etcd"
+	apiServerPart = "kube-apiserver"
+)
+
 // controlPlane is everything of a cluster that is not a node.
 type controlPlane struct {
 	layout     layout
@@ -217,7 +223,7 @@ func (c controlPlane) parts() ([]supervisor.Part, error) {
 	}
 	return []supervisor.Part{
 		{
-			Name: "etcd",
+			Name: etcdPart,
 			Args: []string{l.program("usr/bin/etcd"), "--name", "local", "--data-dir", l.etcd(),
 				"--listen-client-urls", etcd, "--advertise-client-urls", etcd,
 				"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "local=" + peer,
@@ -233,7 +239,7 @@ func (c controlPlane) parts() ([]supervisor.Part, error) {
 			},
 			Env: environment,
 		},
-		component("kube-apiserver",
+		component(apiServerPart,
 			"--bind-address", api, "--advertise-address", api, "--secure-port", fmt.Sprint(apiPort),
 			"--etcd-servers", etcd, "--etcd-cafile", l.pki("etcd-ca.crt"),
 			"--etcd-certfile", l.pki("etcd-client.crt"), "--etcd-keyfile", l.pki("etcd-client.key"),

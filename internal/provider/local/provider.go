@@ -156,10 +156,7 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 		if err := p.network.up(ctx, s.Nodes); err != nil {
 			return err
 		}
-		if err := p.superviseControlPlane(plane); err != nil {
-			return err
-		}
-		if client, err = p.waitForAPI(ctx, step); err != nil {
+		if client, err = p.startControlPlane(ctx, plane, step); err != nil {
 			return err
 		}
 		if err := grant(ctx, client); err != nil {
@@ -220,25 +217,40 @@ func (p *Provider) fillRegistry(ctx context.Context, s *state, own []provider.Bu
 	return p.saveState(*s)
 }
 
-// superviseControlPlane hands the processes of the control plane to the
-// supervisor. Nodes that run go on as they are.
-func (p *Provider) superviseControlPlane(plane controlPlane) error {
+// startControlPlane starts the processes of the control plane, and returns when the
+// API server is ready. That comes first, with its etcd: whatever else needs it would
+// end and begin again until then, and keep it from getting ready on a small machine.
+// What runs already goes on, nodes too.
+func (p *Provider) startControlPlane(ctx context.Context, plane controlPlane, step progress.Step) (*kubernetes.Clientset, error) {
 	parts, err := plane.parts()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	before, err := supervisor.Parts(p.layout.supervisor())
 	if err != nil {
-		return fmt.Errorf("read supervisor spec: %w", err)
+		return nil, fmt.Errorf("read supervisor spec: %w", err)
 	}
+	// After a power cut they are named but gone.
+	running := func(part supervisor.Part) bool { return supervisor.Running(p.layout.supervisor(), part.Name) }
 	for _, part := range before {
-		ofNode := strings.HasPrefix(part.Name, containerdPrefix) || strings.HasPrefix(part.Name, kubeletPrefix)
-		// After a power cut they are named but gone.
-		if ofNode && supervisor.Running(p.layout.supervisor(), part.Name) {
+		if (strings.HasPrefix(part.Name, containerdPrefix) || strings.HasPrefix(part.Name, kubeletPrefix)) && running(part) {
 			parts = append(parts, part)
 		}
 	}
-	return p.applyParts(parts)
+	var first []supervisor.Part
+	for _, part := range parts {
+		if part.Name == etcdPart || part.Name == apiServerPart || running(part) {
+			first = append(first, part)
+		}
+	}
+	if err := p.applyParts(first); err != nil {
+		return nil, err
+	}
+	client, err := p.waitForAPI(ctx, step)
+	if err != nil {
+		return nil, err
+	}
+	return client, p.applyParts(parts)
 }
 
 // supervise hands the processes of the control plane and of all nodes to the
@@ -296,7 +308,7 @@ func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
 	}
 	// Nobody is asked when nobody is there: somewhere else on the way another
 	// machine might answer to the address.
-	if !supervisor.Running(p.layout.supervisor(), "kube-apiserver") && !supervisor.Running(p.layout.supervisor(), "supervisor") {
+	if !supervisor.Running(p.layout.supervisor(), apiServerPart) && !supervisor.Running(p.layout.supervisor(), "supervisor") {
 		return nil, fault.WithHint(provider.ErrNotUp, "bring it up with: berth up")
 	}
 	// A killed API server is back within seconds.

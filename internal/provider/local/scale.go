@@ -156,7 +156,7 @@ func (p *Provider) apply(ctx context.Context, s state) error {
 	if err != nil {
 		return fmt.Errorf("read supervisor spec: %w", err)
 	}
-	apiserver := slices.IndexFunc(running, func(part supervisor.Part) bool { return part.Name == "kube-apiserver" })
+	apiserver := slices.IndexFunc(running, func(part supervisor.Part) bool { return part.Name == apiServerPart })
 	if apiserver < 0 {
 		return fault.WithHint(provider.ErrNotUp, "bring it up with: berth up")
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"berth/internal/progress"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -136,10 +138,10 @@ func TestWithoutSystemdNothingIsInstalled(t *testing.T) {
 func TestBootAndHaltWithoutACluster(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	if err := Boot(t.Context()); err != nil {
+	if err := Boot(t.Context(), progress.Discard); err != nil {
 		t.Error(err)
 	}
-	if err := Halt(t.Context(), nil); err != nil {
+	if err := Halt(t.Context(), progress.Discard); err != nil {
 		t.Error(err)
 	}
 	l, err := defaultLayout()
@@ -153,10 +155,10 @@ func TestBootAndHaltWithoutACluster(t *testing.T) {
 	if err := os.WriteFile(l.cluster(), []byte(`{"nodes":[1],"network":"10.118.0.0/16","kubernetes":"/nonexistent"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Boot(t.Context()); err == nil || !strings.Contains(err.Error(), "compiled Kubernetes is gone") {
+	if err := Boot(t.Context(), progress.Discard); err == nil || !strings.Contains(err.Error(), "compiled Kubernetes is gone") {
 		t.Errorf("got %v", err)
 	}
-	if err := Halt(t.Context(), nil); err != nil {
+	if err := Halt(t.Context(), progress.Discard); err != nil {
 		t.Error(err)
 	}
 }

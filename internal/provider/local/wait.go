@@ -154,14 +154,14 @@ func (p *Provider) waitForAPI(ctx context.Context, step progress.Step) (*kuberne
 	})
 	if err != nil {
 		return nil, fault.WithHint(fmt.Errorf("the API server does not become ready: %w", err),
-			"see its log: %s", p.layout.supervisor().Log("kube-apiserver"))
+			"see its log: %s", p.layout.supervisor().Log(apiServerPart))
 	}
 	return client, nil
 }
 
 // pollAPI waits for the API server, and reports its trouble meanwhile.
 func (p *Provider) pollAPI(ctx context.Context, client kubernetes.Interface, limit time.Duration, trouble func(error)) error {
-	return poll(ctx, p.patience(limit, "etcd", "kube-apiserver"), func(ctx context.Context) error {
+	return poll(ctx, p.patience(limit, etcdPart, apiServerPart), func(ctx context.Context) error {
 		err := client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
 		if err != nil {
 			trouble(err)
