@@ -156,17 +156,17 @@ local bounds = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
 local classes = 5 -- 1xx to 5xx
 local remembered = 600 -- seconds that the counters of an endpoint outlive it
 
+-- last returns the last number of a list of times, "0.002, 0.010". Most have one,
+-- which needs no pattern: LuaJIT compiles none.
+local function last(times)
+  return times and (tonumber(times) or tonumber(times:match("[%d.]+$")))
+end
+
 -- seconds returns how long the endpoint that was tried last took to begin its
 -- answer, or to fail. How long the answer itself takes is the client's affair, or
 -- a stream's.
 local function seconds()
-  local began = ngx.var.upstream_header_time
-  local took = began and began:match("[%d.]+$")
-  if not took then
-    local ended = ngx.var.upstream_response_time
-    took = ended and ended:match("[%d.]+$")
-  end
-  return tonumber(took) or 0
+  return last(ngx.var.upstream_header_time) or last(ngx.var.upstream_response_time) or 0
 end
 
 local function counter_of(peer, class, bucket)

@@ -31,6 +31,7 @@ func (r *renderer) main() {
 	w.directive("error_log", "stderr", "warn")
 	w.directive("worker_processes", strconv.Itoa(s.Workers))
 	w.directive("worker_rlimit_nofile", "20000")
+	w.directive("pcre_jit", "on")
 	w.directive("worker_shutdown_timeout", strconv.Itoa(int(s.ShutdownTimeout.Seconds()))+"s")
 	w.block("events", nil, func() { w.directive("worker_connections", "8192") })
 	w.block("http", nil, r.http)
