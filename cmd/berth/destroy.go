@@ -22,7 +22,7 @@ type destroyOptions struct{ deleteBackups, noBackup bool }
 func (a *app) destroyCommand() *cobra.Command {
 	var o destroyOptions
 	command := &cobra.Command{
-		Use:   "destroy",
+		Use:   "destroy [--delete-backups] [--no-backup]",
 		Short: "Remove what berth made on the provider, and nothing else",
 		Long: `Remove every environment with its data, everything else that berth installed, and
 the cluster if berth made it. Lists what goes and what stays, and asks for the
@@ -105,9 +105,12 @@ func (a *app) destroy(ctx context.Context, o destroyOptions) error {
 		return err
 	}
 	if o.deleteBackups {
-		if kept, err = remover.RemoveBucket(ctx, r); err != nil {
+		still, err := remover.RemoveBucket(ctx, r)
+		if err != nil {
+			a.printKept(kept) // nobody names it again once the cluster is gone
 			return err
 		}
+		kept = still
 	}
 	a.printKept(kept)
 	return nil

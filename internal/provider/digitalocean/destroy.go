@@ -83,15 +83,18 @@ func (p *Provider) Destroy(ctx context.Context, r progress.Reporter) (kept []str
 	if err := os.RemoveAll(p.folder()); err != nil {
 		return nil, fmt.Errorf("remove berth's folder: %w", err)
 	}
-	return p.kept(in, orphans), nil
+	p.keptBeside = p.kept(in, orphans)
+	if !in.found.bucket {
+		return p.keptBeside, nil
+	}
+	space := fmt.Sprintf("Space %s in %s with the backups and logs in it; berth destroy --delete-backups removes it",
+		in.variables.Bucket, bucketRegion(in.variables.Region))
+	return append([]string{space}, p.keptBeside...), nil
 }
 
+// kept names what stays besides the Space.
 func (p *Provider) kept(in *intent, o *orphans) []string {
 	var kept []string
-	if in.found.bucket {
-		kept = append(kept, fmt.Sprintf("Space %s in %s with the backups and logs in it; berth destroy --delete-backups removes it",
-			in.variables.Bucket, bucketRegion(in.variables.Region)))
-	}
 	if state := p.config.DigitalOcean.State; state != "" {
 		kept = append(kept, fmt.Sprintf("Space %s with Terraform's state, which says that there is nothing", state))
 	}
@@ -275,5 +278,5 @@ func (p *Provider) RemoveBucket(ctx context.Context, r progress.Reporter) (kept 
 	err = progress.Run(r, "Remove the Space with the backups", func(step progress.Step) error {
 		return p.removeBucket(ctx, func(removed int) { step.Detail(fmt.Sprintf("%d objects removed", removed)) })
 	})
-	return nil, err
+	return p.keptBeside, err
 }

@@ -48,6 +48,8 @@ type Provider struct {
 	// workspace is Terraform's since it was opened first: a command plans, makes
 	// and names one after the other, and each start of Terraform takes a second.
 	workspace *workspace
+	// keptBeside is what Destroy has kept besides the Space.
+	keptBeside []string
 }
 
 // New returns the provider for the settings under digitalocean in berth.yaml.
