@@ -51,11 +51,11 @@ restored into a separate server and compared.`,
 	var o backupOptions
 	for _, sub := range []*cobra.Command{
 		{
-			Use: "now", Short: "Make a backup at once, and verify it", Args: arguments(0),
+			Use: "now [--json]", Short: "Make a backup at once, and verify it", Args: arguments(0),
 			RunE: func(command *cobra.Command, _ []string) error { return a.backupNow(command.Context(), o) },
 		},
 		{
-			Use: "list", Short: "List the backups, newest first", Args: arguments(0),
+			Use: "list [--json]", Short: "List the backups, newest first", Args: arguments(0),
 			RunE: func(command *cobra.Command, _ []string) error { return a.backupList(command.Context(), o) },
 		},
 		{
@@ -65,7 +65,7 @@ restored into a separate server and compared.`,
 			},
 		},
 		{
-			Use: "restore [ID]", Short: "Replace the environment's database by a backup",
+			Use: "restore [ID | --at TIME | --before REVISION] [--no-safety-backup] [--from NAME]", Short: "Replace the environment's database by a backup",
 			Long: `Replace the environment's database by backup ID, or by the newest one. First the
 present database is backed up. Then the application is stopped, so that nobody
 writes, until the restored database serves. The old database is kept beside it
@@ -81,7 +81,7 @@ deployed. --list shows which moments there are.`,
 			},
 		},
 		{
-			Use: "get [ID]", Short: "Download a backup as SQL", Args: arguments(1, "ID"),
+			Use: "get [ID | --at TIME] [-o FILE]", Short: "Download a backup as SQL", Args: arguments(1, "ID"),
 			RunE: func(command *cobra.Command, args []string) error {
 				return a.backupGet(command.Context(), o.of(args))
 			},

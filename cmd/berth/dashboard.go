@@ -33,8 +33,8 @@ func (a *app) dashboardCommand() *cobra.Command {
 		Use:   "dashboard [--port N] [--no-browser]",
 		Short: "Show environments, logs, backups, nodes and alerts in the browser",
 		Long: `Serve pages on 127.0.0.1 that show environments, revisions, logs, backups, nodes
-and alerts, and open them in the browser, until interrupted. They use your rights, and install
-nothing in the cluster. They can roll back and restart, and ask first.
+and alerts, and open them in the browser, until interrupted. They use your rights, and
+install nothing in the cluster. They can roll back and restart, and ask first.
 
 The printed address contains a token: anybody who has it has your rights while the
 command runs.`,

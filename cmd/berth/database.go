@@ -39,7 +39,7 @@ func (a *app) databaseCommand() *cobra.Command {
 	}
 	var o upgradeOptions
 	upgrade := &cobra.Command{
-		Use:   "upgrade ENV --to VERSION | --back | --forget",
+		Use:   "upgrade ENV --to VERSION | --back | --forget [--image REF]",
 		Short: "Upgrade PostgreSQL to another major version, or return to the old one",
 		Long: `Upgrade the PostgreSQL of an environment to another major version.
 

@@ -14,7 +14,7 @@ import (
 func (a *app) initCommand() *cobra.Command {
 	var o planOptions
 	command := &cobra.Command{
-		Use:   "init [--plan] [--from-source]",
+		Use:   "init [--plan [--json]] [--from-source]",
 		Short: "Prepare the provider's cluster: nodes, bucket, ingress",
 		Long: `Prepare the cluster of berth.yaml's provider: make it or check that it is there,
 and install what every environment needs. Deploys nothing.`,

@@ -31,7 +31,7 @@ type logsOptions struct {
 func (a *app) logsCommand() *cobra.Command {
 	var o logsOptions
 	command := &cobra.Command{
-		Use:   "logs ENV [-f] [--since 1h] [--until 10m] [--grep PATTERN] [--level LEVEL]",
+		Use:   "logs ENV [-f] [--since 1h] [--until 10m] [--grep PATTERN] [--level LEVEL] [--json]",
 		Short: "Print the logs of an environment's pods",
 		Long: `Print the log lines of an environment's pods in order of time. JSON lines are
 shown in a short form; --json prints every line in full, as one object.

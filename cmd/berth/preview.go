@@ -39,7 +39,7 @@ this folder's image, and its own host, secrets and database with the data that
 previews.data names. previews in berth.yaml describes it. After previews.expire the
 cluster removes it, whether or not berth runs again.
 
-Other commands take BRANCH as ENV: berth status, logs, run, exec, psql,
+Other commands take BRANCH as ENV: berth status, metrics, logs, run, exec, psql,
 forward, restart, history, rollback and config.`,
 		Args:              arguments(1, "BRANCH"),
 		ValidArgsFunction: cobra.NoFileCompletions,

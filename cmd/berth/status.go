@@ -31,7 +31,7 @@ const watchPause = 2 * time.Second
 func (a *app) statusCommand() *cobra.Command {
 	var o statusOptions
 	command := &cobra.Command{
-		Use:   "status [ENV] [--watch]",
+		Use:   "status [ENV] [--watch] [--json]",
 		Short: "Show cluster, nodes, environments, backups and logs at a glance",
 		Long: `Show the cluster and its nodes; the address, revision, pods and last good backup of
 every environment; whether log lines arrive; current alerts; and whether metrics are

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// docs/commands.md has every command by its usage line, and says something of each of
+// its flags.
+func TestThePageOfCommandsHasTheirUsage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/commands.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Some commands stand in a list below their parent.
+	usage := regexp.MustCompile("(?m)^(?:###|-) `(berth [^`]+)`")
+	sections := map[string]string{}
+	found := usage.FindAllSubmatchIndex(page, -1)
+	for i, at := range found {
+		end := len(page)
+		if i+1 < len(found) {
+			end = found[i+1][0]
+		}
+		sections[string(page[at[2]:at[3]])] = string(page[at[0]:end])
+	}
+	for _, command := range commands((&app{}).rootCommand()) {
+		section, ok := sections[command.UseLine()]
+		if !ok {
+			t.Errorf("docs/commands.md has no line for %s", command.UseLine())
+			continue
+		}
+		delete(sections, command.UseLine())
+		command.Flags().VisitAll(func(f *pflag.Flag) {
+			// Those of all subcommands of backup are said once.
+			if f.Name == "help" || f.Name == "env" || command.InheritedFlags().Lookup(f.Name) != nil {
+				return
+			}
+			if !said(section, f) {
+				t.Errorf("docs/commands.md does not say what --%s of %s does", f.Name, command.CommandPath())
+			}
+		})
+	}
+	for line := range sections {
+		t.Errorf("docs/commands.md has %s, which no command says of itself", line)
+	}
+}
+
+// said reports whether a text has a flag, by its name or its letter.
+func said(text string, f *pflag.Flag) bool {
+	forms := "--" + f.Name
+	if f.Shorthand != "" {
+		forms += "|-" + f.Shorthand
+	}
+	return regexp.MustCompile(`[^\w-](` + forms + `)\b`).MatchString(text)
+}
+
+// commands are those below one that people run.
+func commands(of *cobra.Command) []*cobra.Command {
+	var all []*cobra.Command
+	for _, one := range of.Commands() {
+		if one.Hidden {
+			continue
+		}
+		// What only holds others is backup and database.
+		if one.Name() != "backup" && one.Name() != "database" {
+			all = append(all, one)
+		}
+		all = append(all, commands(one)...)
+	}
+	return all
+}
