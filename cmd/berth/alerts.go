@@ -73,15 +73,6 @@ func (a *app) installWatch(ctx context.Context, c *config.Config, cluster *provi
 	return watch.Install(ctx, reference, to, secrets, r)
 }
 
-// destinations reads where messages go; none where nothing is to be told.
-func destinations(c *config.Config) ([]alert.Destination, error) {
-	found, err := alert.Parse(c.DotEnv[config.AlertsURL])
-	if err != nil {
-		return nil, fault.Usage("%s in .env: %w", config.AlertsURL, err)
-	}
-	return found, nil
-}
-
 func (a *app) alerts(ctx context.Context, o alertsOptions) error {
 	c, _, watch, err := a.openWatch(ctx)
 	if err != nil {

@@ -88,6 +88,14 @@ type board struct {
 // fresh is for how long a cluster is taken for the same one.
 const fresh = 30 * time.Second
 
+func (b *board) Environments(ctx context.Context, names ...string) ([]overview.Environment, error) {
+	look, _, err := b.reach(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return look.Environments(ctx, names...)
+}
+
 func (b *board) reach(ctx context.Context) (*overview.Looker, releases, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -99,14 +107,6 @@ func (b *board) reach(ctx context.Context) (*overview.Looker, releases, error) {
 		b.looker, b.found, b.since = b.app.looker(b.config, b.provider, cluster, found), found, time.Now()
 	}
 	return b.looker, b.found, nil
-}
-
-func (b *board) Environments(ctx context.Context, names ...string) ([]overview.Environment, error) {
-	look, _, err := b.reach(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return look.Environments(ctx, names...)
 }
 
 func (b *board) History(ctx context.Context, environment string) ([]release.Revision, error) {

@@ -173,13 +173,6 @@ func (a *app) printReport(seen *overview.Report, now time.Time) {
 	}
 }
 
-func mark(good bool) string {
-	if good {
-		return console.Good
-	}
-	return console.Bad
-}
-
 func (a *app) printBackups(all []overview.Backup, now time.Time) {
 	if len(all) == 0 {
 		return
