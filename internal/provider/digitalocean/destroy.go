@@ -117,18 +117,6 @@ func (p *Provider) kept(in *intent, o *orphans) []string {
 	return kept
 }
 
-// keeps reports whether a destroy leaves what is at one of Terraform's
-// addresses: what holds data, and the network that a database is in.
-func (in *intent) keeps(address string) bool {
-	switch kind, _, _ := strings.Cut(address, "."); kind {
-	case bucketType, registryType, databaseType, databaseSchemaType, firewallType:
-		return true
-	case vpcType:
-		return in.found.database != nil
-	}
-	return false
-}
-
 // ownsDatabase reports whether a database of the right name is the cluster's: in
 // its network, or made by its Terraform.
 func (in *intent) ownsDatabase() bool {
@@ -181,6 +169,18 @@ func (p *Provider) takeOver(ctx context.Context, w *workspace, in *intent, r pro
 		}
 	}
 	return nil
+}
+
+// keeps reports whether a destroy leaves what is at one of Terraform's
+// addresses: what holds data, and the network that a database is in.
+func (in *intent) keeps(address string) bool {
+	switch kind, _, _ := strings.Cut(address, "."); kind {
+	case bucketType, registryType, databaseType, databaseSchemaType, firewallType:
+		return true
+	case vpcType:
+		return in.found.database != nil
+	}
+	return false
 }
 
 // removeAll removes what Terraform knows: only the targets and what depends on

@@ -2,7 +2,6 @@ package digitalocean
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -175,36 +174,6 @@ func (p *Provider) surveyDatabase(ctx context.Context, v variables, found *estat
 	return wrap("look for databases", err)
 }
 
-// findCluster returns the cluster by its name, or nil. It refuses one that
-// berth did not make.
-func (p *Provider) findCluster(ctx context.Context) (*godo.KubernetesCluster, error) {
-	name := p.config.DigitalOcean.Cluster
-	clusters, err := all(func(o *godo.ListOptions) ([]*godo.KubernetesCluster, *godo.Response, error) {
-		return p.listClusters(ctx, o)
-	})
-	if err != nil {
-		return nil, wrap("look for the Kubernetes cluster", err)
-	}
-	var cluster *godo.KubernetesCluster
-	for _, one := range clusters {
-		switch {
-		case one.Name != name:
-		case isGoing(one) && !slices.Contains(one.Tags, mark): // somebody else's, and soon nobody's
-		case cluster == nil || isGoing(cluster):
-			cluster = one
-		}
-	}
-	switch {
-	case cluster == nil || slices.Contains(cluster.Tags, mark):
-		return cluster, nil
-	case len(cluster.Tags) == 0: // every cluster has tags of DigitalOcean's own
-		return nil, scopesMissing("tag:read", fmt.Errorf("the tags of the Kubernetes cluster %s cannot be seen, so berth cannot tell whether it made it", name))
-	default:
-		return nil, fault.WithHint(fmt.Errorf("berth did not make the Kubernetes cluster %s (%s): it has no tag %q", name, cluster.ID, mark),
-			"set another name under digitalocean.cluster in berth.yaml; or give the cluster the tag %s, which makes it berth's, to be destroyed too", mark)
-	}
-}
-
 // findIngress returns the load balancer of the ingress controller, or nil.
 func (p *Provider) findIngress(ctx context.Context, clusterID string) (*godo.LoadBalancer, error) {
 	balancers, err := all(func(o *godo.ListOptions) ([]godo.LoadBalancer, *godo.Response, error) {
@@ -221,9 +190,6 @@ func (p *Provider) findIngress(ctx context.Context, clusterID string) (*godo.Loa
 // clusterTag is what DigitalOcean's controllers put on the load balancers and
 // volumes that they make for a cluster.
 func clusterTag(id string) string { return "k8s:" + id }
-
-// ingressName is the name that the load balancer is given.
-func (p *Provider) ingressName() string { return p.config.DigitalOcean.Cluster + "-ingress" }
 
 // found is one thing that exists, with the identifier that Terraform imports
 // it by.
@@ -312,11 +278,4 @@ func find[T any](list func(*godo.ListOptions) ([]*T, *godo.Response, error), wan
 		return found[i], nil
 	}
 	return nil, nil
-}
-
-func wrap(what string, err error) error {
-	if err == nil || errors.Is(err, context.Canceled) {
-		return err
-	}
-	return fmt.Errorf("%s: %w", what, err)
 }

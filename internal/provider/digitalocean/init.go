@@ -5,19 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	tfjson "github.com/hashicorp/terraform-json"
 
 	"berth/internal/progress"
 	"berth/internal/provider"
-)
-
-const (
-	// createTime bounds how long a cluster may take to come up.
-	createTime = 60 * time.Minute
-	// nodesTime bounds how long nodes may take to be ready.
-	nodesTime = 30 * time.Minute
 )
 
 // intent is what Terraform is to do: to what there is, by which variables.
@@ -255,4 +247,18 @@ func (p *Provider) oddities(in *intent) []string {
 		}
 	}
 	return lines
+}
+
+// nameServers are DigitalOcean's,
+// https://docs.digitalocean.com/products/networking/dns/getting-started/dns-registrars.
+const nameServers = "ns1.digitalocean.com, ns2.digitalocean.com and ns3.digitalocean.com"
+
+// delegation says what makes a domain that is new here known to everybody; "" for
+// one that was there.
+func (in *intent) delegation() string {
+	if in.variables.Domain == nil || in.found.domain != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s resolves only once it is delegated: enter %s as its name servers at the registrar where you bought it; "+
+		"until that is known everywhere, which takes up to two days, no host answers and no certificate is issued", *in.variables.Domain, nameServers)
 }

@@ -27,8 +27,6 @@ type orphans struct {
 	Snapshots []*godo.AssociatedResource `json:"volume_snapshots"`
 }
 
-func (p *Provider) orphansFile() string { return filepath.Join(p.folder(), "orphans.json") }
-
 // recordOrphans writes down what belongs to the cluster, or reads what was
 // written down when there is no cluster any more.
 func (p *Provider) recordOrphans(ctx context.Context, in *intent) (*orphans, error) {
@@ -65,6 +63,8 @@ func (p *Provider) recordOrphans(ctx context.Context, in *intent) (*orphans, err
 	}
 	return o, writePrivate(p.orphansFile(), append(text, '\n'))
 }
+
+func (p *Provider) orphansFile() string { return filepath.Join(p.folder(), "orphans.json") }
 
 func merge(before, more []*godo.AssociatedResource) []*godo.AssociatedResource {
 	for _, one := range more {
