@@ -18,9 +18,6 @@ type Database struct {
 	Changed time.Time `json:"fake_changed"`
 }
 
-// URN is of another kind than the other ones.
-func databaseURN(id string) string { return godo.ToURN("dbaas", id) }
-
 func (f *Fake) routeDatabases() {
 	const databases = "/v2/databases"
 	const single = databases + "/{database}"

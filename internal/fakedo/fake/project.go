@@ -189,3 +189,6 @@ func (f *Fake) assignBesideCluster(urn string, tags []string) {
 	}
 	f.assignToDefault(urn)
 }
+
+// databaseURN names a database as the API does, which calls it dbaas there.
+func databaseURN(id string) string { return godo.ToURN("dbaas", id) }
