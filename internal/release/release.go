@@ -5,7 +5,7 @@
 // The package adds what Helm does not do: it allows only one deploy at a time, writes
 // the Secrets that the chart expects (secrets.go), waits until the new revision really
 // serves or says why it does not (package rollout), and rolls back to the last one that
-// served (rollback.go).
+// served (change.go).
 //
 // It uses only the [provider.Cluster] that New gets. The caller's kubeconfig and HELM_
 // variables are ignored.
@@ -21,6 +21,7 @@ import (
 	"time"
 
 	chart "helm.sh/helm/v4/pkg/chart/v2"
+	core "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"berth/internal/config"
@@ -183,3 +184,14 @@ const (
 	StateRolledBack State = "rolled back"
 	StatePending    State = "pending"
 )
+
+func (c *Client) applySecret(ctx context.Context, namespace, name string, kind core.SecretType, data map[string][]byte, salt string) error {
+	secret := kube.Secret{
+		Namespace: namespace, Name: name, Type: kind, Data: data,
+		Labels: map[string]string{"app.kubernetes.io/instance": c.config.Name},
+	}
+	if salt != "" {
+		secret.Annotations = map[string]string{saltAnnotation: salt}
+	}
+	return secret.Apply(ctx, c.kube)
+}
