@@ -40,11 +40,11 @@ func (a *app) doctor(ctx context.Context, o doctorOptions) error {
 	if err := a.findRelease(c, p); err != nil {
 		return err
 	}
-	patient, ok := p.(provider.Checker)
+	checker, ok := p.(provider.Checker)
 	if !ok {
 		return fmt.Errorf("provider %T has no checks", p)
 	}
-	checks := patient.Check(ctx)
+	checks := checker.Check(ctx)
 	if err := ctx.Err(); err != nil {
 		return err
 	}

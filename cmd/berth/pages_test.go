@@ -1,12 +1,20 @@
 package main
 
 import (
+	"iter"
 	"os"
+	"reflect"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"berth/internal/kube"
+	"berth/internal/overview"
+	"berth/internal/platform"
+	"berth/internal/release"
 )
 
 // docs/commands.md has every command by its usage line, and says something of each of
@@ -46,6 +54,35 @@ func TestThePageOfCommandsHasTheirUsage(t *testing.T) {
 	}
 	for line := range sections {
 		t.Errorf("docs/commands.md has %s, which no command says of itself", line)
+	}
+}
+
+// docs/commands.md has every key of berth status --json.
+func TestThePageOfCommandsHasTheKeysOfStatus(t *testing.T) {
+	page, err := os.ReadFile("../../docs/commands.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "### `berth status")
+	section, _, _ = strings.Cut(section, "\n### ")
+	for _, of := range []any{overview.Report{}, overview.Node{}, overview.Backup{}, overview.LastBackup{}, overview.Stream{}, overview.Logs{}, overview.Metrics{}, overview.Alerts{},
+		overview.Environment{}, release.Status{}, platform.AgentStatus{}, platform.SinkStatus{}, platform.MetricsStatus{}, kube.Usage{}} {
+		for field := range fields(reflect.TypeOf(of)) {
+			if !regexp.MustCompile("`" + field + `(\[\]|\{\})?` + "`").MatchString(section) {
+				t.Errorf("docs/commands.md does not have %s of %T", field, of)
+			}
+		}
+	}
+}
+
+// fields are the keys of a struct as JSON, without those of embedded ones.
+func fields(of reflect.Type) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range of.NumField() {
+			if name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ","); name != "" && name != "-" && !yield(name) {
+				return
+			}
+		}
 	}
 }
 

@@ -125,8 +125,8 @@ func (a *app) watchOver(ctx context.Context, c *config.Config, p provider.Provid
 
 // fit reports whether the provider finds all that it needs.
 func fit(ctx context.Context, p provider.Provider) bool {
-	if patient, ok := p.(provider.Checker); ok {
-		for _, check := range patient.Check(ctx) {
+	if checker, ok := p.(provider.Checker); ok {
+		for _, check := range checker.Check(ctx) {
 			if check.Problem != "" {
 				return false
 			}
