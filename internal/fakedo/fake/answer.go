@@ -123,3 +123,14 @@ func orElse(value, standard string) string {
 	}
 	return value
 }
+
+// with returns an endpoint that works on what a request is about.
+func with[T any](about func(*http.Request) (T, error), work func(*http.Request, T) (int, any, error)) endpoint {
+	return func(r *http.Request) (int, any, error) {
+		thing, err := about(r)
+		if err != nil {
+			return 0, nil, err
+		}
+		return work(r, thing)
+	}
+}

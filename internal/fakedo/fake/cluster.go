@@ -42,13 +42,7 @@ func (c *Cluster) advance(now time.Time, delay time.Duration) {
 
 // withCluster makes an endpoint out of one that works on a cluster.
 func (f *Fake) withCluster(work func(*http.Request, *Cluster) (int, any, error)) endpoint {
-	return func(r *http.Request) (int, any, error) {
-		c, err := f.cluster(r)
-		if err != nil {
-			return 0, nil, err
-		}
-		return work(r, c)
-	}
+	return with(f.cluster, work)
 }
 
 // cluster finds the cluster of the request's path.

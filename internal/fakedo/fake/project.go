@@ -79,14 +79,10 @@ func (f *Fake) routeProjects() {
 }
 
 func (f *Fake) withProject(work func(*http.Request, *Project) (int, any, error)) endpoint {
-	return func(r *http.Request) (int, any, error) {
+	return with(func(r *http.Request) (*Project, error) {
 		id := r.PathValue("project")
-		p, err := find(f.account.Projects, func(p *Project) bool { return p.ID == id || id == godo.DefaultProject && p.IsDefault })
-		if err != nil {
-			return 0, nil, err
-		}
-		return work(r, p)
-	}
+		return find(f.account.Projects, func(p *Project) bool { return p.ID == id || id == godo.DefaultProject && p.IsDefault })
+	}, work)
 }
 
 func (f *Fake) updateProject(r *http.Request, p *Project) (int, any, error) {
