@@ -85,7 +85,7 @@ func run(ctx context.Context, arguments []string, log *slog.Logger) error {
 			return fmt.Errorf("masks.json: %w", err)
 		}
 	}
-	if o.Kubernetes, err = reach(*kubeconfig); err != nil {
+	if o.Kubernetes, err = restConfig(*kubeconfig); err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
 	return watch.Run(ctx, o)

@@ -124,8 +124,8 @@ func (in *intent) ownsDatabase() bool {
 	return database != nil && (in.known.has(databaseAddress) || vpc != nil && database.PrivateNetworkUUID == vpc.ID)
 }
 
-// fence leaves a database that stays open to its own network alone. Its rule
-// names the cluster, and a database without any rule is open to everybody.
+// fence lets only its own network reach a database that stays. Its present rule names
+// the cluster, which goes, and without any rule everybody could reach it.
 func (p *Provider) fence(ctx context.Context, in *intent, r progress.Reporter) error {
 	database, vpc := in.found.database, in.found.vpc
 	if database == nil || vpc == nil {
@@ -139,8 +139,8 @@ func (p *Provider) fence(ctx context.Context, in *intent, r progress.Reporter) e
 	})
 }
 
-// takeOver has Terraform know exactly what it is to remove: also what a dead
-// run has left behind, and nothing that is to stay.
+// takeOver makes Terraform's state hold exactly what is to be removed: also what a
+// killed run has left, and nothing that stays.
 func (p *Provider) takeOver(ctx context.Context, w *workspace, in *intent, r progress.Reporter) error {
 	in.going = map[string]bool{}
 	// A destroy takes no notice of import blocks.
@@ -171,8 +171,8 @@ func (p *Provider) takeOver(ctx context.Context, w *workspace, in *intent, r pro
 	return nil
 }
 
-// keeps reports whether a destroy leaves what is at one of Terraform's
-// addresses: what holds data, and the network that a database is in.
+// keeps reports whether a destroy leaves the resource at one of Terraform's addresses:
+// whatever holds data, and the network that a database is in.
 func (in *intent) keeps(address string) bool {
 	switch kind, _, _ := strings.Cut(address, "."); kind {
 	case bucketType, registryType, databaseType, databaseSchemaType, firewallType:
@@ -205,8 +205,8 @@ func (p *Provider) removeAll(ctx context.Context, w *workspace, in *intent, r pr
 	return w.apply(ctx, r)
 }
 
-// letGo has Kubernetes give back load balancers and volumes, as far as the
-// cluster answers: its own controllers do it most cleanly.
+// letGo has Kubernetes remove its load balancers and volumes, if the cluster answers:
+// its own controllers do that most cleanly.
 func (p *Provider) letGo(ctx context.Context, r progress.Reporter) error {
 	return progress.Run(r, "Give back load balancers and volumes", func(step progress.Step) error {
 		err := p.release(ctx, step)

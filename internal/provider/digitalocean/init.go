@@ -12,9 +12,10 @@ import (
 	"berth/internal/provider"
 )
 
-// intent is what Terraform is to do: to what there is, by which variables.
+// intent is what a run of Terraform goes by: what exists, what its state knows, and the
+// variables that say what is wanted.
 type intent struct {
-	found     *estate
+	found     *inventory
 	known     state
 	variables variables
 	// going are the addresses that a destroy has Terraform remove.
@@ -35,8 +36,8 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 	return p.converge(ctx, w, r, func(*variables) {})
 }
 
-// converge brings what there is to what the variables say, after change has had
-// its say in them, and waits until every node is ready.
+// converge makes the account match the variables, which change may edit first, and
+// waits until every node is ready.
 func (p *Provider) converge(ctx context.Context, w *workspace, r progress.Reporter, change func(*variables)) error {
 	if err := p.awaitSettled(ctx, r); err != nil {
 		return err
@@ -76,7 +77,7 @@ func (p *Provider) converge(ctx context.Context, w *workspace, r progress.Report
 	return storeKey(ctx, cluster, after.text("bucket_access_key"), after.text("bucket_secret_key"))
 }
 
-// prepare looks at what there is and tells Terraform: the variables, and what
+// prepare looks at what exists and writes what Terraform reads: the variables, and what
 // to import. It changes nothing at DigitalOcean.
 func (p *Provider) prepare(ctx context.Context, w *workspace, r progress.Reporter, change func(*variables)) (in *intent, err error) {
 	err = progress.Run(r, "Look at what is there", func(progress.Step) error {
@@ -105,7 +106,7 @@ func (p *Provider) prepare(ctx context.Context, w *workspace, r progress.Reporte
 	return in, err
 }
 
-// look gathers what there is and what is wanted, and changes nothing.
+// look collects what exists and what is wanted, and changes nothing.
 func (p *Provider) look(ctx context.Context, w *workspace, change func(*variables)) (*intent, error) {
 	v := newVariables(p.config)
 	found, err := p.survey(ctx, v)

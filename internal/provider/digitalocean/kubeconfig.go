@@ -33,12 +33,12 @@ func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
 	if err := notUsable(cluster); err != nil {
 		return nil, err
 	}
-	reach, err := p.fetchKubeconfig(ctx, cluster.ID)
+	config, err := p.fetchKubeconfig(ctx, cluster.ID)
 	if err != nil {
 		return nil, err
 	}
 	found := &provider.Cluster{
-		Name: d.Cluster, REST: reach, Kubeconfig: p.kubeconfig(),
+		Name: d.Cluster, REST: config, Kubeconfig: p.kubeconfig(),
 		StorageClass: d.StorageClass, IngressClass: d.IngressClass, Issuer: p.issuer(),
 		Metrics:    true, // DOKS has none: it is a 1-Click App of its marketplace
 		PullLogins: p.pullLogins,
@@ -80,14 +80,14 @@ func (p *Provider) fetchKubeconfig(ctx context.Context, id string) (*rest.Config
 	if err := writePrivate(p.kubeconfig(), text); err != nil {
 		return nil, fmt.Errorf("write the kubeconfig: %w", err)
 	}
-	reach, err := clientcmd.NewDefaultClientConfig(*own, nil).ClientConfig()
+	config, err := clientcmd.NewDefaultClientConfig(*own, nil).ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("read the kubeconfig that DigitalOcean gave: %w", err)
 	}
 	// A drain and the platform's checks ask many small questions; client-go's
 	// default of five a second would make them slow.
-	reach.QPS, reach.Burst = 50, 100
-	return reach, nil
+	config.QPS, config.Burst = 50, 100
+	return config, nil
 }
 
 // ownContext takes a file's current context alone, under a name of berth's.

@@ -29,7 +29,7 @@ var databasePrices = map[string]float64{
 }
 
 // price returns what everything that v describes costs a month.
-func (p *Provider) price(ctx context.Context, v variables, found *estate) ([]provider.Cost, []string, error) {
+func (p *Provider) price(ctx context.Context, v variables, found *inventory) ([]provider.Cost, []string, error) {
 	sizes, err := all(func(o *godo.ListOptions) ([]godo.Size, *godo.Response, error) { return p.api.Sizes.List(ctx, o) })
 	if err != nil {
 		return nil, nil, wrap("read the prices of nodes", err)

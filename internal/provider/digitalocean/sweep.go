@@ -76,7 +76,7 @@ func merge(before, more []*godo.AssociatedResource) []*godo.AssociatedResource {
 }
 
 // sweep waits until the cluster is gone and removes what it has left: what was
-// written down, and what bears its tag.
+// written down, and what has its tag.
 func (p *Provider) sweep(ctx context.Context, o *orphans, r progress.Reporter) error {
 	if o.ClusterID == "" {
 		return nil

@@ -42,16 +42,16 @@ func (p *Provider) connect() (*connection, error) {
 	if err := clientcmd.ResolveLocalPaths(file); err != nil {
 		return nil, fmt.Errorf("read kubeconfig %s: %w", e.Kubeconfig, err)
 	}
-	reach, err := clientcmd.NewNonInteractiveClientConfig(*file, e.Context, &clientcmd.ConfigOverrides{}, nil).ClientConfig()
+	config, err := clientcmd.NewNonInteractiveClientConfig(*file, e.Context, &clientcmd.ConfigOverrides{}, nil).ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("context %s of %s: %w", e.Context, e.Kubeconfig, err)
 	}
 	// The checks ask many small questions; client-go's default of five a
 	// second would make them slow.
-	reach.QPS, reach.Burst = 50, 100
-	client, err := kubernetes.NewForConfig(reach)
+	config.QPS, config.Burst = 50, 100
+	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("context %s of %s: %w", e.Context, e.Kubeconfig, err)
 	}
-	return &connection{e.Context, reach, client}, nil
+	return &connection{e.Context, config, client}, nil
 }
