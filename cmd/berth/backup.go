@@ -226,6 +226,6 @@ func (a *app) installBackups(ctx context.Context, c *config.Config, p provider.P
 	if err != nil || checked {
 		return err
 	}
-	// They are new here, or were amiss: what would keep them from being made is said now.
+	// They are new here, or failed: what would keep them from being made is said now.
 	return job.Check(ctx, r)
 }

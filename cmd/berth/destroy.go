@@ -54,9 +54,8 @@ func (a *app) destroy(ctx context.Context, o destroyOptions) error {
 		return fault.Usage("--delete-backups is for the provider digitalocean: local has no bucket of its own to keep, and existing's is yours")
 	}
 	cluster, found, err := a.connect(ctx, c, p)
-	// A cluster of berth's own may be stopped or half gone and goes as a whole;
-	// one that is not must be there, or what is in it would be left behind
-	// unsaid.
+	// A cluster of berth's own goes as a whole, even if it is stopped or half gone.
+	// Any other must be there, or what is in it would be left without a word.
 	if err != nil && (!traits.Owned || !errors.Is(err, provider.ErrNotUp)) {
 		return err
 	}

@@ -219,7 +219,7 @@ func (a *app) printLine(line logs.Line) error {
 	}, time.Now())
 }
 
-// printLineJSON escapes what a terminal acts upon besides what JSON does.
+// printLineJSON escapes what a terminal acts on, besides what JSON escapes.
 func (a *app) printLineJSON(line logs.Line) error {
 	var text, b strings.Builder
 	encoder := json.NewEncoder(&text)

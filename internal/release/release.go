@@ -37,7 +37,7 @@ import (
 var ErrNotDeployed = errors.New("nothing is deployed")
 
 // Client knows the releases of one application on one cluster. It is safe for
-// concurrent use; that two deploys do not meet is the lock's affair.
+// concurrent use; the lock keeps two deploys apart.
 type Client struct {
 	cluster *provider.Cluster
 	config  *config.Config
