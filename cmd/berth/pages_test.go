@@ -3,8 +3,10 @@ package main
 import (
 	"iter"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,6 +85,57 @@ func fields(of reflect.Type) iter.Seq[string] {
 				return
 			}
 		}
+	}
+}
+
+// What the pages show as a command line is one: the command exists, and takes the flags.
+func TestThePagesCallCommandsThatExist(t *testing.T) {
+	files, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoted := regexp.MustCompile("`berth ([^`\n]+)`")
+	typed := regexp.MustCompile(`(?m)^ *(?:sudo )?(?:bin/)?berth (.+)`)
+	prompted := regexp.MustCompile(`(?m)^ *\$ (?:sudo )?(?:bin/)?berth (.+)`)
+	values := strings.NewReplacer("--at TIME", "--at 5m", "--nodes N", "--nodes 3", "COMMAND --help", "version")
+	found := 0
+	for _, file := range append(files, "../../README.md", "../../CONTRIBUTING.md", "../../SECURITY.md") {
+		page, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lines [][]string
+		for i, part := range strings.Split(string(page), "```") {
+			switch {
+			case i%2 == 0:
+				lines = append(lines, quoted.FindAllStringSubmatch(part, -1)...)
+			case strings.Contains(part, "$ "):
+				lines = append(lines, prompted.FindAllStringSubmatch(part, -1)...)
+			default:
+				lines = append(lines, typed.FindAllStringSubmatch(part, -1)...)
+			}
+		}
+		for _, line := range lines {
+			args := strings.Fields(values.Replace(line[1]))
+			// What comes behind is the shell's, a comment, or another program's.
+			if end := slices.IndexFunc(args, func(arg string) bool { return strings.ContainsAny(arg[:1], "#|<>&") || arg == "--" }); end >= 0 {
+				args = args[:end]
+			}
+			if len(args) == 0 || strings.ContainsAny(line[1], "[…") || strings.Contains(line[1], " | ") {
+				continue // a usage line, which has a test of its own, or one that is cut
+			}
+			found++
+			command, rest, err := (&app{}).rootCommand().Find(args)
+			if err == nil {
+				err = command.ParseFlags(rest)
+			}
+			if err != nil {
+				t.Errorf("%s: berth %s: %v", filepath.Base(file), line[1], err)
+			}
+		}
+	}
+	if found < 100 {
+		t.Errorf("there are only %d calls", found)
 	}
 }
 
