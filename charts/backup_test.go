@@ -1,7 +1,6 @@
 package charts
 
 import (
-	"encoding/json"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -11,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	podsecurity "k8s.io/pod-security-admission/api"
-	"k8s.io/pod-security-admission/policy"
 )
 
 func TestRenderBackup(t *testing.T) {
@@ -27,11 +25,6 @@ func testRenderBackup(t *testing.T, name string) {
 
 // The job's pods can do nothing but reach the database and the bucket.
 func TestBackupPods(t *testing.T) {
-	judge, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	restricted := podsecurity.LevelVersion{Level: podsecurity.LevelRestricted, Version: podsecurity.LatestVersion()}
 	all := decode(t, render(t, "backup", "backup", "production", readValues(t, "backup")))
 	cron := get[*batchv1.CronJob](t, all, "backup")
 	if cron.Spec.ConcurrencyPolicy != batchv1.ForbidConcurrent || cron.Spec.JobTemplate.Spec.ActiveDeadlineSeconds == nil {
@@ -42,11 +35,7 @@ func TestBackupPods(t *testing.T) {
 	database := get[*networkingv1.NetworkPolicy](t, release(t, "production"), "realworld-postgresql")
 	stream := get[*appsv1.StatefulSet](t, decode(t, render(t, "backup", "backup", "production", readValues(t, "continuous"))), "backup-stream")
 	for name, pod := range map[string]corev1.PodTemplateSpec{"cron": cron.Spec.JobTemplate.Spec.Template, "grant": grant.Spec.Template, "stream": stream.Spec.Template} {
-		for _, result := range judge.EvaluatePod(restricted, &pod.ObjectMeta, &pod.Spec) {
-			if !result.Allowed {
-				t.Errorf("%s: %s: %s", name, result.ForbiddenReason, result.ForbiddenDetail)
-			}
-		}
+		wantStandard(t, podsecurity.LevelRestricted, name, pod)
 		if token := pod.Spec.AutomountServiceAccountToken; token == nil || *token {
 			t.Errorf("%s: the pod gets a token of the API server", name)
 		}
@@ -83,16 +72,4 @@ func selects(t *testing.T, selector *metav1.LabelSelector, pod map[string]string
 		t.Fatal(err)
 	}
 	return s.Matches(labels.Set(pod))
-}
-
-func TestBackupSchemaDescribesValues(t *testing.T) {
-	c, err := Load("backup")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var top schema
-	if err := json.Unmarshal(c.Schema, &top); err != nil {
-		t.Fatal(err)
-	}
-	top.compare(t, "backup", c.Values)
 }

@@ -1,7 +1,6 @@
 package charts
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 
@@ -128,16 +127,4 @@ func TestCollectorRefusedValues(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestCollectorSchemaDescribesValues(t *testing.T) {
-	c, err := Load("collector")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var top schema
-	if err := json.Unmarshal(c.Schema, &top); err != nil {
-		t.Fatal(err)
-	}
-	top.compare(t, "collector", c.Values)
 }

@@ -1,7 +1,6 @@
 package charts
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -10,9 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	podsecurity "k8s.io/pod-security-admission/api"
-	"k8s.io/pod-security-admission/policy"
 )
 
 func TestRenderMetrics(t *testing.T) {
@@ -24,18 +21,7 @@ func TestRenderMetrics(t *testing.T) {
 func TestMetricsMayOnlyLook(t *testing.T) {
 	all := decode(t, render(t, "metrics", "metrics", "metrics", readValues(t, "metrics")))
 	rules := slices.Concat(get[*rbacv1.ClusterRole](t, all, "metrics-metrics").Rules, get[*rbacv1.Role](t, all, "metrics-ingress").Rules)
-	for _, rule := range rules {
-		for _, verb := range rule.Verbs {
-			if !slices.Contains([]string{"get", "list", "watch"}, verb) {
-				t.Errorf("it may %s %v", verb, rule.Resources)
-			}
-		}
-		for _, resource := range rule.Resources {
-			if !slices.Contains([]string{"nodes", "nodes/metrics", "pods"}, resource) {
-				t.Errorf("it may look at %s", resource)
-			}
-		}
-	}
+	wantOnlyLooks(t, rules, "nodes", "nodes/metrics", "pods")
 	if get[*rbacv1.Role](t, all, "metrics-ingress").Namespace != "ingress" {
 		t.Error("it may look at pods elsewhere")
 	}
@@ -52,17 +38,8 @@ func TestMetricsPod(t *testing.T) {
 	if *deployment.Spec.Replicas != 1 || deployment.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType {
 		t.Error("two may run at a time, on one volume")
 	}
-	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	template := deployment.Spec.Template
-	restricted := podsecurity.LevelVersion{Level: podsecurity.LevelRestricted, Version: podsecurity.LatestVersion()}
-	for _, result := range evaluator.EvaluatePod(restricted, &metav1.ObjectMeta{Labels: template.Labels}, &template.Spec) {
-		if !result.Allowed {
-			t.Errorf("the pod is above the standard restricted: %s: %s", result.ForbiddenReason, result.ForbiddenDetail)
-		}
-	}
+	wantStandard(t, podsecurity.LevelRestricted, "the pod", template)
 	container := template.Spec.Containers[0]
 	if container.Resources.Limits.Memory().IsZero() {
 		t.Error("memory is not bounded")
@@ -84,16 +61,4 @@ func TestMetricsWithoutAnIngress(t *testing.T) {
 	if strings.Contains(rendered, "ingress/token") || strings.Contains(rendered, "10254") || strings.Contains(rendered, "kind: Role\n") {
 		t.Errorf("it looks for an ingress:\n%s", rendered)
 	}
-}
-
-func TestMetricsSchemaDescribesValues(t *testing.T) {
-	c, err := Load("metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var top schema
-	if err := json.Unmarshal(c.Schema, &top); err != nil {
-		t.Fatal(err)
-	}
-	top.compare(t, "metrics", c.Values)
 }

@@ -7,7 +7,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	podsecurity "k8s.io/pod-security-admission/api"
-	"k8s.io/pod-security-admission/policy"
 	"sigs.k8s.io/yaml"
 )
 
@@ -50,14 +49,5 @@ func TestMetricsServer(t *testing.T) {
 			t.Errorf("the Service selects %s=%s, which its pod is not", label, value)
 		}
 	}
-	judge, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	restricted := podsecurity.LevelVersion{Level: podsecurity.LevelRestricted, Version: podsecurity.LatestVersion()}
-	for _, result := range judge.EvaluatePod(restricted, &pod.ObjectMeta, &pod.Spec) {
-		if !result.Allowed {
-			t.Errorf("%s: %s", result.ForbiddenReason, result.ForbiddenDetail)
-		}
-	}
+	wantStandard(t, podsecurity.LevelRestricted, "the pod", pod)
 }

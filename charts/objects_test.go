@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -108,25 +110,49 @@ func templates(all objects) map[string]corev1.PodTemplateSpec {
 	return found
 }
 
-// Kubernetes' own judge of Pod Security finds nothing against "restricted" when
-// the user is given, and nothing against "baseline" when it is the image's own.
-func TestPodSecurity(t *testing.T) {
+// wantStandard has Kubernetes' own judge of Pod Security find nothing against a pod.
+func wantStandard(t *testing.T, level podsecurity.Level, name string, pod corev1.PodTemplateSpec) {
+	t.Helper()
 	judge, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	standard := podsecurity.LevelVersion{Level: level, Version: podsecurity.LatestVersion()}
+	for _, result := range judge.EvaluatePod(standard, &pod.ObjectMeta, &pod.Spec) {
+		if !result.Allowed {
+			t.Errorf("%s is above the standard %s: %s: %s", name, level, result.ForbiddenReason, result.ForbiddenDetail)
+		}
+	}
+}
+
+// wantOnlyLooks has rules allow to look, at these resources and at nothing else.
+func wantOnlyLooks(t *testing.T, rules []rbacv1.PolicyRule, resources ...string) {
+	t.Helper()
+	for _, rule := range rules {
+		for _, verb := range rule.Verbs {
+			if !slices.Contains([]string{"get", "list", "watch"}, verb) {
+				t.Errorf("it may %s %v", verb, rule.Resources)
+			}
+		}
+		for _, resource := range rule.Resources {
+			if !slices.Contains(resources, resource) {
+				t.Errorf("it may look at %s", resource)
+			}
+		}
+	}
+}
+
+// A pod is "restricted" when the user is given, and "baseline" when it is the image's
+// own.
+func TestPodSecurity(t *testing.T) {
 	for _, c := range cases {
-		level := podsecurity.LevelVersion{Level: podsecurity.LevelRestricted, Version: podsecurity.LatestVersion()}
+		level := podsecurity.LevelRestricted
 		values := readValues(t, c.name)
 		if values["runAsUser"] == nil {
-			level.Level = podsecurity.LevelBaseline
+			level = podsecurity.LevelBaseline
 		}
 		for name, pod := range templates(release(t, c.name)) {
-			for _, result := range judge.EvaluatePod(level, &pod.ObjectMeta, &pod.Spec) {
-				if !result.Allowed {
-					t.Errorf("%s, %s: %s: %s", c.name, name, result.ForbiddenReason, result.ForbiddenDetail)
-				}
-			}
+			wantStandard(t, level, c.name+", "+name, pod)
 			// What "restricted" leaves open.
 			if pod.Spec.AutomountServiceAccountToken == nil || *pod.Spec.AutomountServiceAccountToken {
 				t.Errorf("%s, %s: the pod gets a token of the API server", c.name, name)

@@ -150,7 +150,7 @@ func TestIngressTLS(t *testing.T) {
 // values.yaml and the schema name the same values, and the schema says of each
 // what it means.
 func TestSchemaDescribesValues(t *testing.T) {
-	for _, name := range []string{"realworld", "postgres", "service"} {
+	for _, name := range names(t) {
 		c, err := Load(name)
 		if err != nil {
 			t.Fatal(err)

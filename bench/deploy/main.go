@@ -13,17 +13,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -157,20 +154,4 @@ func (m machine) measure(ctx context.Context, name, line string, rounds int) (re
 		}
 	}
 	return results, nil
-}
-
-// command runs a program; an error holds what it said.
-func command(ctx context.Context, name string, arguments ...string) (string, error) {
-	c := exec.CommandContext(ctx, name, arguments...)
-	var out, said bytes.Buffer
-	c.Stdout, c.Stderr = &out, &said
-	if err := c.Run(); err != nil {
-		return "", fmt.Errorf("%s %s: %w: %s", filepath.Base(name), arguments[0], err, lastLines(said.String(), 8))
-	}
-	return strings.TrimSpace(out.String()), nil
-}
-
-func lastLines(text string, n int) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"embed"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -264,4 +266,20 @@ func (s *subject) remove() error {
 		return nil
 	}
 	return err
+}
+
+// command runs a program; an error holds what it said.
+func command(ctx context.Context, name string, arguments ...string) (string, error) {
+	c := exec.CommandContext(ctx, name, arguments...)
+	var out, said bytes.Buffer
+	c.Stdout, c.Stderr = &out, &said
+	if err := c.Run(); err != nil {
+		return "", fmt.Errorf("%s %s: %w: %s", filepath.Base(name), arguments[0], err, lastLines(said.String(), 8))
+	}
+	return strings.TrimSpace(out.String()), nil
+}
+
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }

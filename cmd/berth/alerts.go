@@ -21,7 +21,7 @@ type alertsOptions struct{ json bool }
 func (a *app) alertsCommand() *cobra.Command {
 	var o alertsOptions
 	command := &cobra.Command{
-		Use:   "alerts [test]",
+		Use:   "alerts [--json]",
 		Short: "Show what is broken now, or send a test alert",
 		Long: `Show the problems that the cluster's watch has reported and that still exist. The
 exit status is 1 when something is broken. ALERTS_URL in .env says where alerts go.`,
@@ -29,7 +29,7 @@ exit status is 1 when something is broken. ALERTS_URL in .env says where alerts 
 		RunE: func(command *cobra.Command, _ []string) error { return a.alerts(command.Context(), o) },
 	}
 	test := &cobra.Command{
-		Use:   "test",
+		Use:   "test [--json]",
 		Short: "Send a test message, in the same way as real alerts",
 		Long: `Send a test message to every service in ALERTS_URL: from the cluster, as for real
 alerts, or from this machine if the cluster has no watch yet.`,
@@ -71,15 +71,6 @@ func (a *app) installWatch(ctx context.Context, c *config.Config, cluster *provi
 		secrets = append(secrets, found.Secrets(ctx, environment)...)
 	}
 	return watch.Install(ctx, reference, to, secrets, r)
-}
-
-// destinations reads where messages go; none where nothing is to be told.
-func destinations(c *config.Config) ([]alert.Destination, error) {
-	found, err := alert.Parse(c.DotEnv[config.AlertsURL])
-	if err != nil {
-		return nil, fault.Usage("%s in .env: %w", config.AlertsURL, err)
-	}
-	return found, nil
 }
 
 func (a *app) alerts(ctx context.Context, o alertsOptions) error {

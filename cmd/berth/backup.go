@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -15,9 +13,7 @@ import (
 	"berth/internal/backup"
 	"berth/internal/config"
 	"berth/internal/fault"
-	"berth/internal/overview"
 	"berth/internal/provider"
-	"berth/internal/source"
 )
 
 type backupOptions struct {
@@ -51,11 +47,11 @@ restored into a separate server and compared.`,
 	var o backupOptions
 	for _, sub := range []*cobra.Command{
 		{
-			Use: "now", Short: "Make a backup at once, and verify it", Args: arguments(0),
+			Use: "now [--json]", Short: "Make a backup at once, and verify it", Args: arguments(0),
 			RunE: func(command *cobra.Command, _ []string) error { return a.backupNow(command.Context(), o) },
 		},
 		{
-			Use: "list", Short: "List the backups, newest first", Args: arguments(0),
+			Use: "list [--json]", Short: "List the backups, newest first", Args: arguments(0),
 			RunE: func(command *cobra.Command, _ []string) error { return a.backupList(command.Context(), o) },
 		},
 		{
@@ -65,7 +61,7 @@ restored into a separate server and compared.`,
 			},
 		},
 		{
-			Use: "restore [ID]", Short: "Replace the environment's database by a backup",
+			Use: "restore [ID | --at TIME | --before REVISION] [--no-safety-backup] [--from NAME]", Short: "Replace the environment's database by a backup",
 			Long: `Replace the environment's database by backup ID, or by the newest one. First the
 present database is backed up. Then the application is stopped, so that nobody
 writes, until the restored database serves. The old database is kept beside it
@@ -81,7 +77,7 @@ deployed. --list shows which moments there are.`,
 			},
 		},
 		{
-			Use: "get [ID]", Short: "Download a backup as SQL", Args: arguments(1, "ID"),
+			Use: "get [ID | --at TIME] [-o FILE]", Short: "Download a backup as SQL", Args: arguments(1, "ID"),
 			RunE: func(command *cobra.Command, args []string) error {
 				return a.backupGet(command.Context(), o.of(args))
 			},
@@ -139,75 +135,6 @@ func (a *app) backupNow(ctx context.Context, o backupOptions) error {
 		return err
 	}
 	return a.printWarnings(entry)
-}
-
-// backedUp is an environment with backups, and the way to the bucket they are
-// in. Reading them takes no cluster.
-type backedUp struct {
-	config      *config.Config
-	provider    provider.Provider
-	environment string
-	archive     archive
-}
-
-// openBackups finds the environment that is meant.
-func (a *app) openBackups(ctx context.Context, environment string) (*backedUp, error) {
-	var named []string
-	if environment != "" {
-		named = []string{environment}
-	}
-	c, p, err := a.open("", named...)
-	if err != nil {
-		return nil, err
-	}
-	candidates := overview.Scheduled(c)
-	switch {
-	case environment != "" && !c.Environments[environment].Backup.Enabled():
-		return nil, fault.WithHint(fault.Usage("%s has no backups", environment),
-			"give environments.%s.backup a schedule in berth.yaml", environment)
-	case environment != "":
-	case len(candidates) == 0:
-		return nil, fault.WithHint(fault.Usage("no environment has backups"),
-			"give one a database of postgres, or a backup.schedule, in berth.yaml")
-	case len(candidates) > 1:
-		return nil, fault.WithHint(fault.Usage("several environments have backups: %s", strings.Join(candidates, ", ")),
-			"say which: --env %s", candidates[len(candidates)-1])
-	default:
-		environment = candidates[0]
-	}
-	found, err := a.archiveOf(ctx, c, p, environment)
-	if err != nil {
-		return nil, err
-	}
-	return &backedUp{c, p, environment, found}, nil
-}
-
-func (a *app) archiveOf(ctx context.Context, c *config.Config, p provider.Provider, environment string) (archive, error) {
-	bucket, err := p.Bucket(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return a.parts.archive(bucket, c, environment)
-}
-
-// printWarnings says what a backup does not hold.
-func (a *app) printWarnings(entry *backup.Entry) error {
-	for _, warning := range entry.Warnings {
-		if err := a.console.Print("Note: %s", warning); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// connectBackups opens the cluster that the backups are of.
-func (a *app) connectBackups(ctx context.Context, b *backedUp) (*provider.Cluster, releases, backups, error) {
-	cluster, found, err := a.connect(ctx, b.config, b.provider)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	job, err := a.parts.backups(cluster, b.config, b.environment)
-	return cluster, found, job, err
 }
 
 func (a *app) backupList(ctx context.Context, o backupOptions) error {
@@ -299,21 +226,6 @@ func (a *app) installBackups(ctx context.Context, c *config.Config, p provider.P
 	if err != nil || checked {
 		return err
 	}
-	// They are new here, or were amiss: what would keep them from being made is said now.
+	// They are new here, or failed: what would keep them from being made is said now.
 	return job.Check(ctx, r)
-}
-
-// platformImage returns one of the platform's images: the one that berth.yaml
-// names, or one built from berth's source.
-func (a *app) platformImage(ctx context.Context, c *config.Config, p provider.Provider, name string) (string, error) {
-	if reference := c.Images[name]; reference != "" {
-		return reference, nil
-	}
-	root, err := source.Root()
-	if err != nil {
-		return "", fault.WithHint(err, "compile berth with make bin/berth, which includes the source, or name a built image in berth.yaml: images.%s", name)
-	}
-	return p.Publish(ctx, provider.Build{
-		Name: name, Dockerfile: filepath.Join(root, "images", name, "Dockerfile"), Context: root, Prebuilt: a.release,
-	}, a.console.Reporter())
 }

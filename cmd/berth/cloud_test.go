@@ -146,7 +146,12 @@ func TestDestroyMayRemoveTheBackups(t *testing.T) {
 	got := w.inCloud(t, nil, "destroy", "--yes", "--delete-backups")
 	got.wants(t, succeeded, "with ALL BACKUPS")
 	w.wantCalls(t, "remove staging", "remove production", "remove log agent", "remove platform", "destroy", "remove bucket")
+	got.wants(t, succeeded, "Kept:\n  the registry\n")
 	newWorld().berth(t, "destroy", "--yes", "--delete-backups").wants(t, misused, "is for the provider digitalocean")
+
+	w = newWorld()
+	w.fail["remove bucket"] = errors.New("Spaces are away")
+	w.inCloud(t, nil, "destroy", "--yes", "--delete-backups").wants(t, failed, "Kept:", "Spaces are away")
 }
 
 func TestDestroyGoesOnWithAClusterThatIsHalfGone(t *testing.T) {

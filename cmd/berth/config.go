@@ -16,7 +16,7 @@ type configOptions struct {
 func (a *app) configCommand() *cobra.Command {
 	var o configOptions
 	command := &cobra.Command{
-		Use:   "config ENV [--process NAME]",
+		Use:   "config ENV [--process NAME] [--json]",
 		Short: "Show the application's environment variables, and what the next deploy changes",
 		Long: `Show every environment variable of the deployed application, where it comes from,
 and whether berth.yaml and .env have changed since. For a secret it shows a

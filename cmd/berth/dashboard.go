@@ -33,8 +33,8 @@ func (a *app) dashboardCommand() *cobra.Command {
 		Use:   "dashboard [--port N] [--no-browser]",
 		Short: "Show environments, logs, backups, nodes and alerts in the browser",
 		Long: `Serve pages on 127.0.0.1 that show environments, revisions, logs, backups, nodes
-and alerts, and open them in the browser, until interrupted. They use your rights, and install
-nothing in the cluster. They can roll back and restart, and ask first.
+and alerts, and open them in the browser, until interrupted. They use your rights, and
+install nothing in the cluster. They can roll back and restart, and ask first.
 
 The printed address contains a token: anybody who has it has your rights while the
 command runs.`,
@@ -88,6 +88,14 @@ type board struct {
 // fresh is for how long a cluster is taken for the same one.
 const fresh = 30 * time.Second
 
+func (b *board) Environments(ctx context.Context, names ...string) ([]overview.Environment, error) {
+	look, _, err := b.reach(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return look.Environments(ctx, names...)
+}
+
 func (b *board) reach(ctx context.Context) (*overview.Looker, releases, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -99,14 +107,6 @@ func (b *board) reach(ctx context.Context) (*overview.Looker, releases, error) {
 		b.looker, b.found, b.since = b.app.looker(b.config, b.provider, cluster, found), found, time.Now()
 	}
 	return b.looker, b.found, nil
-}
-
-func (b *board) Environments(ctx context.Context, names ...string) ([]overview.Environment, error) {
-	look, _, err := b.reach(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return look.Environments(ctx, names...)
 }
 
 func (b *board) History(ctx context.Context, environment string) ([]release.Revision, error) {

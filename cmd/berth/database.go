@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,7 +15,6 @@ import (
 	"berth/internal/platform"
 	"berth/internal/provider"
 	"berth/internal/release"
-	"berth/internal/source"
 )
 
 type upgradeOptions struct {
@@ -39,7 +35,7 @@ func (a *app) databaseCommand() *cobra.Command {
 	}
 	var o upgradeOptions
 	upgrade := &cobra.Command{
-		Use:   "upgrade ENV --to VERSION | --back | --forget",
+		Use:   "upgrade ENV --to VERSION | --back | --forget [--image REF]",
 		Short: "Upgrade PostgreSQL to another major version, or return to the old one",
 		Long: `Upgrade the PostgreSQL of an environment to another major version.
 
@@ -210,14 +206,6 @@ func (u *upgrading) confirm(ctx context.Context, format string, arguments ...any
 	return err
 }
 
-// ownDatabaseImage is the one that berth.yaml names for an environment's database.
-func ownDatabaseImage(e config.Environment) string {
-	settings, _ := e.Values["postgresql"].(map[string]any)
-	image, _ := settings["image"].(map[string]any)
-	reference, _ := image["reference"].(string)
-	return reference
-}
-
 // sayVersion says what berth.yaml has to name, or the next deploy refuses.
 func (u *upgrading) sayVersion(version int) {
 	lines := fmt.Sprintf("environments.%s.databaseVersion: %d", u.environment, version)
@@ -303,62 +291,4 @@ func (u *upgrading) forgetKept(ctx context.Context) error {
 		return err
 	}
 	return u.console.Print("%s has one server of PostgreSQL now: %d were removed", u.environment, len(forgotten))
-}
-
-// suites are Debian's with the versions of PostgreSQL that images are built of.
-var suites = map[int]string{15: "bookworm", 17: "trixie", 18: "forky"}
-
-// databaseImages finds the images of other versions of PostgreSQL than the usual one that
-// environments have, where they are built.
-func (a *app) databaseImages(ctx context.Context, c *config.Config, p provider.Provider, cluster *provider.Cluster, environments ...string) error {
-	for _, environment := range environments {
-		e := c.Environments[environment]
-		if e.Database != config.Postgres || e.DatabaseVersion == config.PostgresVersion || !cluster.BuildsServices || ownDatabaseImage(e) != "" {
-			continue
-		}
-		reference, err := a.postgresImage(ctx, c, p, "postgres", e.DatabaseVersion)
-		if err != nil {
-			return err
-		}
-		if cluster.PostgresOf == nil {
-			cluster.PostgresOf = map[int]string{}
-		}
-		cluster.PostgresOf[e.DatabaseVersion] = reference
-	}
-	return nil
-}
-
-// backupImage is the image of an environment's backups, with the programs of its
-// database's version.
-func (a *app) backupImage(ctx context.Context, c *config.Config, p provider.Provider, environment string) (string, error) {
-	version := c.Environments[environment].DatabaseVersion
-	if version == 0 || version == config.PostgresVersion || c.Images["backup"] != "" {
-		return a.platformImage(ctx, c, p, "backup")
-	}
-	return a.postgresImage(ctx, c, p, "backup", version)
-}
-
-// postgresImage builds one of the platform's images for a version of PostgreSQL.
-func (a *app) postgresImage(ctx context.Context, c *config.Config, p provider.Provider, name string, version int) (string, error) {
-	suite, known := suites[version]
-	if !known {
-		var versions []string
-		for _, v := range slices.Sorted(maps.Keys(suites)) {
-			versions = append(versions, strconv.Itoa(v))
-		}
-		return "", fault.WithHint(fault.Usage("the image %s is built from Debian packages, which have PostgreSQL %s, not %d", name, strings.Join(versions, ", "), version),
-			"name a prebuilt one: images.%s in berth.yaml", name)
-	}
-	root, err := source.Root()
-	if err != nil {
-		return "", fault.WithHint(err, "compile berth with make bin/berth, which includes the source")
-	}
-	build := provider.Build{
-		Name: name, Dockerfile: filepath.Join(root, "images", name, "Dockerfile"), Context: root,
-		Args: map[string]string{"POSTGRES": strconv.Itoa(version), "SUITE": suite},
-	}
-	if name == "postgres" { // it takes nothing of berth's source
-		build.Context = filepath.Dir(build.Dockerfile)
-	}
-	return p.Publish(ctx, build, a.console.Reporter())
 }

@@ -24,7 +24,7 @@ type deployOptions struct {
 func (a *app) deployCommand() *cobra.Command {
 	var o deployOptions
 	command := &cobra.Command{
-		Use:   "deploy ENV [--image REF | --from ENV]",
+		Use:   "deploy ENV [--image REF | --from ENV] [--forward] [--anyway] [--skip-unconfigured] [--json]",
 		Short: "Release the application to an environment",
 		Long: `Build the application's image, or take the given one, and release it to an
 environment. Wait until the new revision serves. If it does not come to serve, roll

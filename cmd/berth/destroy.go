@@ -22,7 +22,7 @@ type destroyOptions struct{ deleteBackups, noBackup bool }
 func (a *app) destroyCommand() *cobra.Command {
 	var o destroyOptions
 	command := &cobra.Command{
-		Use:   "destroy",
+		Use:   "destroy [--delete-backups] [--no-backup]",
 		Short: "Remove what berth made on the provider, and nothing else",
 		Long: `Remove every environment with its data, everything else that berth installed, and
 the cluster if berth made it. Lists what goes and what stays, and asks for the
@@ -54,9 +54,8 @@ func (a *app) destroy(ctx context.Context, o destroyOptions) error {
 		return fault.Usage("--delete-backups is for the provider digitalocean: local has no bucket of its own to keep, and existing's is yours")
 	}
 	cluster, found, err := a.connect(ctx, c, p)
-	// A cluster of berth's own may be stopped or half gone and goes as a whole;
-	// one that is not must be there, or what is in it would be left behind
-	// unsaid.
+	// A cluster of berth's own goes as a whole, even if it is stopped or half gone.
+	// Any other must be there, or what is in it would be left without a word.
 	if err != nil && (!traits.Owned || !errors.Is(err, provider.ErrNotUp)) {
 		return err
 	}
@@ -105,9 +104,12 @@ func (a *app) destroy(ctx context.Context, o destroyOptions) error {
 		return err
 	}
 	if o.deleteBackups {
-		if kept, err = remover.RemoveBucket(ctx, r); err != nil {
+		still, err := remover.RemoveBucket(ctx, r)
+		if err != nil {
+			a.printKept(kept) // nobody names it again once the cluster is gone
 			return err
 		}
+		kept = still
 	}
 	a.printKept(kept)
 	return nil

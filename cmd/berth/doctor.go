@@ -15,7 +15,7 @@ type doctorOptions struct{ json bool }
 func (a *app) doctorCommand() *cobra.Command {
 	var o doctorOptions
 	command := &cobra.Command{
-		Use:   "doctor",
+		Use:   "doctor [--json]",
 		Short: "List what is missing on this machine or cluster, and how to fix it",
 		Long: `Check what the provider needs and change nothing. Each failed check comes with
 the command that fixes it, and the exit status is then 1.`,
@@ -40,11 +40,11 @@ func (a *app) doctor(ctx context.Context, o doctorOptions) error {
 	if err := a.findRelease(c, p); err != nil {
 		return err
 	}
-	patient, ok := p.(provider.Checker)
+	checker, ok := p.(provider.Checker)
 	if !ok {
 		return fmt.Errorf("provider %T has no checks", p)
 	}
-	checks := patient.Check(ctx)
+	checks := checker.Check(ctx)
 	if err := ctx.Err(); err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ type historyOptions struct {
 func (a *app) historyCommand() *cobra.Command {
 	var o historyOptions
 	command := &cobra.Command{
-		Use:               "history ENV",
+		Use:               "history ENV [--json]",
 		Short:             "List an environment's revisions",
 		Args:              arguments(0, "ENV"),
 		ValidArgsFunction: a.environmentNames,

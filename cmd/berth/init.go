@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"berth/internal/config"
 	"berth/internal/fault"
 	"berth/internal/provider"
 )
@@ -14,7 +15,7 @@ import (
 func (a *app) initCommand() *cobra.Command {
 	var o planOptions
 	command := &cobra.Command{
-		Use:   "init [--plan] [--from-source]",
+		Use:   "init [--plan [--json]] [--from-source]",
 		Short: "Prepare the provider's cluster: nodes, bucket, ingress",
 		Long: `Prepare the cluster of berth.yaml's provider: make it or check that it is there,
 and install what every environment needs. Deploys nothing.`,
@@ -61,6 +62,19 @@ func (a *app) init(ctx context.Context) error {
 	a.console.Print("Cluster %s is ready. Look at it with:\n  kubectl --kubeconfig %s --context %s get nodes",
 		cluster.Name, cluster.Kubeconfig, cluster.Name)
 	return nil
+}
+
+// prepare makes the cluster and installs what every environment needs.
+func (a *app) prepare(ctx context.Context, c *config.Config, p provider.Provider) (*provider.Cluster, error) {
+	r := a.console.Reporter()
+	if err := p.Init(ctx, r); err != nil {
+		return nil, err
+	}
+	cluster, err := p.Cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return cluster, a.parts.install(ctx, cluster, c, r)
 }
 
 // askForPackages asks a person before packages are installed on the machine. A

@@ -31,7 +31,7 @@ type logsOptions struct {
 func (a *app) logsCommand() *cobra.Command {
 	var o logsOptions
 	command := &cobra.Command{
-		Use:   "logs ENV [-f] [--since 1h] [--until 10m] [--grep PATTERN] [--level LEVEL]",
+		Use:   "logs ENV [-f] [--since 1h] [--until 10m] [--grep PATTERN] [--level LEVEL] [--json]",
 		Short: "Print the logs of an environment's pods",
 		Long: `Print the log lines of an environment's pods in order of time. JSON lines are
 shown in a short form; --json prints every line in full, as one object.
@@ -219,7 +219,7 @@ func (a *app) printLine(line logs.Line) error {
 	}, time.Now())
 }
 
-// printLineJSON escapes what a terminal acts upon besides what JSON does.
+// printLineJSON escapes what a terminal acts on, besides what JSON escapes.
 func (a *app) printLineJSON(line logs.Line) error {
 	var text, b strings.Builder
 	encoder := json.NewEncoder(&text)
@@ -236,21 +236,4 @@ func (a *app) printLineJSON(line logs.Line) error {
 	}
 	_, err := fmt.Fprintln(a.streams.Out, b.String())
 	return err
-}
-
-// since is a time as its distance from now.
-func since(at, now time.Time) string {
-	if at.IsZero() {
-		return ""
-	}
-	switch age := now.Sub(at); {
-	case age < time.Minute:
-		return fmt.Sprintf("%ds", max(0, int(age.Seconds())))
-	case age < time.Hour:
-		return fmt.Sprintf("%dm", int(age.Minutes()))
-	case age < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(age.Hours()))
-	default:
-		return fmt.Sprintf("%dd", int(age.Hours()/24))
-	}
 }

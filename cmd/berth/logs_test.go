@@ -73,7 +73,7 @@ func TestLogsThatCannotBeWritten(t *testing.T) {
 }
 
 // TestLogsInJSONAreOneObjectEach looks at the shape, and that nothing gets to a
-// terminal that it would act upon.
+// terminal that it would act on.
 func TestLogsInJSONAreOneObjectEach(t *testing.T) {
 	w := newWorld()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC)

@@ -32,7 +32,7 @@ type metricsOptions struct {
 func (a *app) metricsCommand() *cobra.Command {
 	var o metricsOptions
 	command := &cobra.Command{
-		Use:   "metrics ENV [--since 1h] [--query PROMQL] [--for 10s]",
+		Use:   "metrics ENV [--since 1h] [--query PROMQL] [--for 10s] [--json]",
 		Short: "Show the requests that an environment answers, by status and time",
 		Long: `Show the answers of an environment in the last hour, by revision: how many, how many
 a second, by the class of their status, and within which time half and 99 of 100

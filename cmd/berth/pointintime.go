@@ -34,33 +34,6 @@ func (a *app) backupWindows(ctx context.Context, b *backedUp) error {
 	return nil
 }
 
-// restoreMoment brings the database as it was at a moment, while the application still
-// serves, and then puts it in place.
-func (a *app) restoreMoment(ctx context.Context, b *backedUp, o restoring, at time.Time) error {
-	what := "the last moment that its log has"
-	if !at.IsZero() {
-		what = at.Local().Format(clock) + ", " + since(at, time.Now()) + " ago"
-	}
-	a.console.Print("This replaces the database of %s by that of %s, on cluster %s.\n"+
-		"%s is stopped for the last step. What is there now is %skept under another name.",
-		b.environment, what, o.cluster.Name, b.environment, o.first())
-	if err := a.confirmRestore(ctx, b.environment); err != nil {
-		return err
-	}
-	id, err := o.job.Moment(ctx, at, a.console.Reporter())
-	if err != nil {
-		return err
-	}
-	entry, err := b.archive.Find(ctx, id)
-	if err != nil {
-		return err
-	}
-	if err := a.console.Print("Backup %s is %s as of %s: %d rows.", id, b.environment, entry.Of().Local().Format(clock), entry.Rows()); err != nil {
-		return err
-	}
-	return a.restoreEntry(ctx, b, o, entry)
-}
-
 // getMoment makes a backup of a moment, and returns its ID.
 func (a *app) getMoment(ctx context.Context, b *backedUp, o backupOptions) (id string, err error) {
 	at, err := a.momentOf(ctx, b, nil, o)

@@ -39,7 +39,7 @@ this folder's image, and its own host, secrets and database with the data that
 previews.data names. previews in berth.yaml describes it. After previews.expire the
 cluster removes it, whether or not berth runs again.
 
-Other commands take BRANCH as ENV: berth status, logs, run, exec, psql,
+Other commands take BRANCH as ENV: berth status, metrics, logs, run, exec, psql,
 forward, restart, history, rollback and config.`,
 		Args:              arguments(1, "BRANCH"),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -164,24 +164,6 @@ func (a *app) branch(ctx context.Context, named string) (string, error) {
 		err = fault.WithHint(fault.Usage("the folder of berth.yaml is not on a branch of a repository"), "name one: berth preview BRANCH")
 	}
 	return current, err
-}
-
-// openPreviews opens the previews of the application.
-func (a *app) openPreviews(ctx context.Context) (*config.Config, provider.Provider, *provider.Cluster, previews, error) {
-	c, p, err := a.open("")
-	if err != nil {
-		return nil, nil, nil, nil, err
-	}
-	if !c.Previews.Enabled() {
-		return nil, nil, nil, nil, fault.WithHint(fault.Usage("berth.yaml has no previews"),
-			"name the environment that they are modelled on: previews: {from: %s}", c.EnvironmentNames()[len(c.EnvironmentNames())-1])
-	}
-	cluster, _, err := a.connect(ctx, c, p)
-	if err != nil {
-		return nil, nil, nil, nil, err
-	}
-	found, err := a.parts.previews(cluster, c)
-	return c, p, cluster, found, err
 }
 
 // previewSkipped says that nothing is done, where --skip-unconfigured says so.
@@ -350,31 +332,4 @@ func (a *app) removePreviews(ctx context.Context, c *config.Config, cluster *pro
 		}
 	}
 	return nil
-}
-
-// openEnvironment is open for commands that work on what is deployed, which may be a
-// preview: its branch or its own name stands in the place of an environment's. It puts
-// the environment's name there.
-func (a *app) openEnvironment(ctx context.Context, environment *string) (*config.Config, provider.Provider, error) {
-	c, err := a.load("")
-	if err != nil {
-		return nil, nil, err
-	}
-	if _, known := c.Environments[*environment]; known || !c.Previews.Enabled() {
-		return a.open("", *environment)
-	}
-	c, p, _, found, err := a.openPreviews(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	one, err := found.Find(ctx, *environment)
-	if err != nil {
-		return nil, nil, err
-	}
-	if one == nil {
-		_, _, err := a.open("", *environment)
-		return nil, nil, err // which names those that are there
-	}
-	*environment = one.Environment
-	return c.Preview(one.Environment, one.Host), p, nil
 }

@@ -26,7 +26,7 @@ type rehearseOptions struct {
 func (a *app) rehearseCommand() *cobra.Command {
 	var o rehearseOptions
 	command := &cobra.Command{
-		Use:   "rehearse ENV [--image REF]",
+		Use:   "rehearse ENV [--image REF] [--json]",
 		Short: "Try a release on a copy of an environment, and report what speaks against it",
 		Long: `Try a release on a copy of an environment first. The newest verified backup is
 restored into an isolated namespace, which can send no mail and call no other

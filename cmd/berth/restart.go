@@ -15,7 +15,7 @@ type restartOptions struct {
 func (a *app) restartCommand() *cobra.Command {
 	var o restartOptions
 	command := &cobra.Command{
-		Use:   "restart ENV [--process NAME]",
+		Use:   "restart ENV [--process NAME] [--json]",
 		Short: "Replace the application's pods by new ones, without losing a request",
 		Long: `Replace the pods of an environment by new ones of the same revision, one after
 the other, and wait until they serve. If they do not come to serve, the old ones

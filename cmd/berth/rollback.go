@@ -21,7 +21,7 @@ type rollbackOptions struct {
 func (a *app) rollbackCommand() *cobra.Command {
 	var o rollbackOptions
 	command := &cobra.Command{
-		Use:   "rollback ENV [REV]",
+		Use:   "rollback ENV [REV] [--json]",
 		Short: "Roll back to an earlier revision",
 		Long: `Roll back to a revision that "berth history" lists, or without REV to the last
 good one before the one that serves. Data stays as it is.`,

@@ -31,14 +31,14 @@ const watchPause = 2 * time.Second
 func (a *app) statusCommand() *cobra.Command {
 	var o statusOptions
 	command := &cobra.Command{
-		Use:   "status [ENV] [--watch]",
+		Use:   "status [ENV] [--watch] [--json]",
 		Short: "Show cluster, nodes, environments, backups and logs at a glance",
 		Long: `Show the cluster and its nodes; the address, revision, pods and last good backup of
 every environment; whether log lines arrive; current alerts; and whether metrics are
 kept. The exit status is 1 when a node or an environment is down, when a good backup is
-overdue, when a sink does not accept log lines, when alerts cannot be delivered, or
-when a source of metrics does not answer. With ENV, show only that environment, which
-may be a branch's preview.`,
+overdue, when the database's log does not reach the bucket, when a sink does not accept
+log lines, when alerts cannot be delivered, or when a source of metrics does not answer.
+With ENV, show only that environment, which may be a branch's preview.`,
 		Args:              arguments(1, "ENV"),
 		ValidArgsFunction: a.environmentNames,
 		RunE: func(command *cobra.Command, args []string) error {
@@ -171,13 +171,6 @@ func (a *app) printReport(seen *overview.Report, now time.Time) {
 			a.console.Line(console.Warn, warning)
 		}
 	}
-}
-
-func mark(good bool) string {
-	if good {
-		return console.Good
-	}
-	return console.Bad
 }
 
 func (a *app) printBackups(all []overview.Backup, now time.Time) {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -125,64 +123,16 @@ func (a *app) watchOver(ctx context.Context, c *config.Config, p provider.Provid
 	return a.installWatch(whole, c, cluster, found, func() (string, error) { return a.platformImage(whole, c, p, "watch") })
 }
 
-// prepare makes the cluster and installs what every environment needs.
-func (a *app) prepare(ctx context.Context, c *config.Config, p provider.Provider) (*provider.Cluster, error) {
-	r := a.console.Reporter()
-	if err := p.Init(ctx, r); err != nil {
-		return nil, err
-	}
-	cluster, err := p.Cluster(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return cluster, a.parts.install(ctx, cluster, c, r)
-}
-
 // fit reports whether the provider finds all that it needs.
 func fit(ctx context.Context, p provider.Provider) bool {
-	if patient, ok := p.(provider.Checker); ok {
-		for _, check := range patient.Check(ctx) {
+	if checker, ok := p.(provider.Checker); ok {
+		for _, check := range checker.Check(ctx) {
 			if check.Problem != "" {
 				return false
 			}
 		}
 	}
 	return true
-}
-
-// image returns the image to release: the one that berth.yaml names, or one
-// built from its Dockerfile.
-func (a *app) image(ctx context.Context, c *config.Config, p provider.Provider) (string, error) {
-	if c.Image != "" {
-		return c.Image, nil
-	}
-	secrets, err := c.BuildSecrets()
-	if err != nil {
-		return "", err
-	}
-	build := provider.Build{
-		Name: c.Name, Dockerfile: c.Path(c.Dockerfile), Context: c.Path(c.Context),
-		Args: c.Build.Args, Secrets: secrets, Target: c.Build.Target, Platform: c.Build.Platform,
-		Ignore: c.Ignored(),
-	}
-	return p.Publish(ctx, build, a.console.Reporter())
-}
-
-// serviceImages finds the images of the application's services: those that
-// berth.yaml names, those that are built here, and otherwise the chart's.
-func (a *app) serviceImages(ctx context.Context, c *config.Config, p provider.Provider, cluster *provider.Cluster) error {
-	cluster.Services = map[string]string{}
-	for _, kind := range slices.Sorted(maps.Values(c.Services)) {
-		if cluster.Services[kind] != "" || c.Images[kind] == "" && !cluster.BuildsServices {
-			continue
-		}
-		reference, err := a.platformImage(ctx, c, p, kind)
-		if err != nil {
-			return err
-		}
-		cluster.Services[kind] = reference
-	}
-	return nil
 }
 
 func (a *app) printAddresses(c *config.Config, cluster *provider.Cluster) {

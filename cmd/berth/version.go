@@ -22,7 +22,7 @@ type versionInfo struct {
 func (a *app) versionCommand() *cobra.Command {
 	var o versionOptions
 	command := &cobra.Command{
-		Use:   "version",
+		Use:   "version [--json]",
 		Short: "Print berth's version",
 		Args:  arguments(0),
 		RunE:  func(*cobra.Command, []string) error { return a.version(o) },

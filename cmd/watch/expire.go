@@ -28,7 +28,7 @@ func expire(ctx context.Context, arguments []string, log *slog.Logger) error {
 	if *namespace == "" {
 		return errors.New("-namespace names none")
 	}
-	config, err := reach(*kubeconfig)
+	config, err := restConfig(*kubeconfig)
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
 	}

@@ -21,8 +21,6 @@ import (
 	"time"
 	_ "time/tzdata" // schedules may be of any zone, and the image has no files of them
 
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
 	"berth/internal/alert"
@@ -87,17 +85,10 @@ func run(ctx context.Context, arguments []string, log *slog.Logger) error {
 			return fmt.Errorf("masks.json: %w", err)
 		}
 	}
-	if o.Kubernetes, err = reach(*kubeconfig); err != nil {
+	if o.Kubernetes, err = restConfig(*kubeconfig); err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
 	return watch.Run(ctx, o)
-}
-
-func reach(kubeconfig string) (*rest.Config, error) {
-	if kubeconfig == "" {
-		return rest.InClusterConfig()
-	}
-	return clientcmd.BuildConfigFromFlags("", kubeconfig)
 }
 
 // read returns a file of the folder of secrets; one that is not there is empty.

@@ -266,14 +266,3 @@ func (t *trial) summary() {
 	fmt.Fprintf(table, "in all\t%s\n", total.Round(time.Second))
 	table.Flush() //nolint:errcheck // it writes to a terminal
 }
-
-// run runs a command of this machine, whose words are printed.
-func run(ctx context.Context, dir string, environment []string, name string, arguments ...string) error {
-	command := exec.CommandContext(ctx, name, arguments...)
-	command.Dir, command.Env = dir, append(os.Environ(), environment...)
-	command.Stdout, command.Stderr = os.Stdout, os.Stdout
-	if err := command.Run(); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
-}

@@ -32,7 +32,7 @@ func TestClean(t *testing.T) {
 	}
 }
 
-// FuzzClean checks that nothing that a terminal acts upon gets through, and
+// FuzzClean checks that nothing that a terminal acts on gets through, and
 // that what is clean stays as it is.
 func FuzzClean(f *testing.F) {
 	for _, seed := range []string{"plain", "\x1b[31m", "\x1b\x1b[[31m31m", "\u009b", "\x1b]\x1b[0m", "\xc2\x9b", "\xc2\x1b[0m\x9b", "a\n\tb"} {

@@ -108,13 +108,6 @@ type server struct {
 	mux    *http.ServeMux
 }
 
-func newServer(app Application, source Source, host string) *server {
-	s := &server{app: app, source: source, guard: newGuard(host), now: time.Now, mux: http.NewServeMux()}
-	s.pages = template.Must(template.New("").Funcs(s.functions()).ParseFS(files, "templates/*.html"))
-	s.routes()
-	return s
-}
-
 // Serve serves the dashboard until ctx ends, and until what it is changing then has
 // stopped cleanly. It calls ready with the address to open, which holds a secret.
 func Serve(ctx context.Context, l net.Listener, app Application, source Source, ready func(address string)) error {
@@ -140,6 +133,13 @@ func Serve(ctx context.Context, l net.Listener, app Application, source Source, 
 		err = nil
 	}
 	return err
+}
+
+func newServer(app Application, source Source, host string) *server {
+	s := &server{app: app, source: source, guard: newGuard(host), now: time.Now, mux: http.NewServeMux()}
+	s.pages = template.Must(template.New("").Funcs(s.functions()).ParseFS(files, "templates/*.html"))
+	s.routes()
+	return s
 }
 
 // ServeHTTP lets in who may, and answers.

@@ -33,12 +33,6 @@ func (g *guard) address() string {
 	return "http://" + g.host + g.path + "/?" + url.Values{"token": {g.token}}.Encode()
 }
 
-// cookie has the port in its name, as cookies of all ports share one jar.
-func (g *guard) cookie() string {
-	_, port, _ := net.SplitHostPort(g.host)
-	return "berth-" + port
-}
-
 // formLimit is how many bytes a form may have.
 const formLimit = 1 << 14
 
@@ -92,6 +86,12 @@ func (g *guard) protect(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// cookie has the port in its name, as cookies of all ports share one jar.
+func (g *guard) cookie() string {
+	_, port, _ := net.SplitHostPort(g.host)
+	return "berth-" + port
 }
 
 // welcome gives the cookie for the token. The page leads on by itself: a redirect

@@ -19,6 +19,12 @@ type view struct {
 	Data any
 }
 
+func (s *server) show(w http.ResponseWriter, v view) { s.render(w, http.StatusOK, "shell", v) }
+
+func (s *server) missing(w http.ResponseWriter, why string) {
+	s.render(w, http.StatusNotFound, "shell", view{Page: "missing", Title: "Not found", Data: why})
+}
+
 // render writes a template whole, or an error and nothing of it.
 func (s *server) render(w http.ResponseWriter, status int, name string, data any) {
 	var b bytes.Buffer
@@ -29,12 +35,6 @@ func (s *server) render(w http.ResponseWriter, status int, name string, data any
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = b.WriteTo(w) // A browser that has gone is told nothing.
-}
-
-func (s *server) show(w http.ResponseWriter, v view) { s.render(w, http.StatusOK, "shell", v) }
-
-func (s *server) missing(w http.ResponseWriter, why string) {
-	s.render(w, http.StatusNotFound, "shell", view{Page: "missing", Title: "Not found", Data: why})
 }
 
 func (s *server) page(name, title string) http.HandlerFunc {

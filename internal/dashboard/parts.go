@@ -56,6 +56,17 @@ type story struct {
 	Serves, Back bool
 }
 
+func (s *server) partRevisions(w http.ResponseWriter, r *http.Request) {
+	environment, ok := s.environment(w, r)
+	if !ok {
+		return
+	}
+	part(s, w, r, "part-revisions", func(ctx context.Context) (past, error) {
+		told, err := s.stories(ctx, environment)
+		return past{environment, told}, err
+	})
+}
+
 // stories tells of all revisions, the newest first. One that has not served, or is
 // what serves already, is none to go back to.
 func (s *server) stories(ctx context.Context, environment string) ([]story, error) {
@@ -78,15 +89,16 @@ func (s *server) stories(ctx context.Context, environment string) ([]story, erro
 	return told, nil
 }
 
-func (s *server) partRevisions(w http.ResponseWriter, r *http.Request) {
+func (s *server) partStory(w http.ResponseWriter, r *http.Request) {
 	environment, ok := s.environment(w, r)
 	if !ok {
 		return
 	}
-	part(s, w, r, "part-revisions", func(ctx context.Context) (past, error) {
-		told, err := s.stories(ctx, environment)
-		return past{environment, told}, err
-	})
+	number, ok := s.revision(w, r.PathValue("revision"))
+	if !ok {
+		return
+	}
+	part(s, w, r, "part-story", func(ctx context.Context) (story, error) { return s.find(ctx, environment, number) })
 }
 
 // find tells of one revision.
@@ -103,18 +115,6 @@ func (s *server) find(ctx context.Context, environment string, number int) (stor
 		told[i].Message = s.source.Message(ctx, commit)
 	}
 	return told[i], nil
-}
-
-func (s *server) partStory(w http.ResponseWriter, r *http.Request) {
-	environment, ok := s.environment(w, r)
-	if !ok {
-		return
-	}
-	number, ok := s.revision(w, r.PathValue("revision"))
-	if !ok {
-		return
-	}
-	part(s, w, r, "part-story", func(ctx context.Context) (story, error) { return s.find(ctx, environment, number) })
 }
 
 func (s *server) partBackups(w http.ResponseWriter, r *http.Request) {

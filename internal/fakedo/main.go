@@ -1,4 +1,4 @@
-// Command fakedo serves the stand-in for DigitalOcean by itself, to try berth's
+// Command fakedo serves the fake DigitalOcean by itself, to try berth's
 // provider without an account:
 //
 //	go run ./internal/fakedo -listen 127.0.0.1:8765 -kubeconfig FILE -s3 URL
@@ -61,7 +61,7 @@ func run(ctx context.Context, arguments []string) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	fmt.Printf("DigitalOcean's stand-in is at http://%s\n", listener.Addr())
+	fmt.Printf("the fake DigitalOcean is at http://%s\n", listener.Addr())
 	server := &http.Server{Handler: f, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		<-ctx.Done()

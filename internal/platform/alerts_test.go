@@ -9,14 +9,12 @@ import (
 	"strings"
 	"testing"
 
-	"helm.sh/helm/v4/pkg/chart/common/util"
 	appsv1 "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 
-	"berth/charts"
 	"berth/internal/alert"
 	"berth/internal/config"
 	"berth/internal/mask"
@@ -45,17 +43,7 @@ func TestTheWatchFitsItsChart(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := a.describe("registry.example.com/watch:1", to, "0123")
-	chart, err := charts.Load(p.chart)
-	if err != nil {
-		t.Fatal(err)
-	}
-	values, err := util.CoalesceValues(chart, stored(p.values))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := util.ValidateAgainstSchema(chart, values); err != nil {
-		t.Error(err)
-	}
+	fits(t, "the watch", p)
 	if got := p.values["networkPolicy"].(map[string]any)["ports"].([]int); !slices.Equal(got, []int{443, 587, 8000}) {
 		t.Errorf("the ports are %v", got)
 	}

@@ -4,13 +4,11 @@ import (
 	"strings"
 	"testing"
 
-	"helm.sh/helm/v4/pkg/chart/common/util"
 	core "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 
-	"berth/charts"
 	"berth/internal/config"
 	"berth/internal/fault"
 	"berth/internal/kube"
@@ -45,17 +43,7 @@ func TestTheScheduleFitsTheChart(t *testing.T) {
 			Name: "shop", DotEnv: c.env, Environments: map[string]config.Environment{"production": {Backup: c.settings, Database: databases[c.what]}},
 		}}
 		p := b.part(c.bucket, "registry.example.com/backup:1", private{c.env[config.BackupWebhook], c.env[config.BackupIdentity]})
-		chart, err := charts.Load(p.chart)
-		if err != nil {
-			t.Fatal(err)
-		}
-		values, err := util.CoalesceValues(chart, stored(p.values))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := util.ValidateAgainstSchema(chart, values); err != nil {
-			t.Errorf("%s: %v", c.what, err)
-		}
+		fits(t, c.what, p)
 		if got := p.values["networkPolicy"].(map[string]any)["bucketPort"]; got != c.port {
 			t.Errorf("%s: port %v, want %d", c.what, got, c.port)
 		}

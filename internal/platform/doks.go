@@ -141,26 +141,6 @@ var issuers = map[string]string{
 	"letsencrypt":         "https://acme-v02.api.letsencrypt.org/directory",
 }
 
-// clusterIssuer is one of them, answering challenges over HTTP by the ingress
-// controller.
-func clusterIssuer(name, class, email string) *unstructured.Unstructured {
-	acme := map[string]any{
-		"server":              issuers[name],
-		"privateKeySecretRef": map[string]any{"name": name + "-account"},
-		"solvers": []any{map[string]any{"http01": map[string]any{"ingress": map[string]any{
-			"ingressClassName": class, "serviceType": "ClusterIP",
-		}}}},
-	}
-	if email != "" {
-		acme["email"] = email
-	}
-	return &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer",
-		"metadata": map[string]any{"name": name},
-		"spec":     map[string]any{"acme": acme},
-	}}
-}
-
 // applyIssuers makes the ClusterIssuers. cert-manager's webhook, which judges
 // them, may take a while to serve after its pods are ready.
 func applyIssuers(ctx context.Context, cluster *provider.Cluster, r progress.Reporter) error {
@@ -192,4 +172,24 @@ func applyIssuers(ctx context.Context, cluster *provider.Cluster, r progress.Rep
 		}
 		return nil
 	})
+}
+
+// clusterIssuer is one of them, answering challenges over HTTP by the ingress
+// controller.
+func clusterIssuer(name, class, email string) *unstructured.Unstructured {
+	acme := map[string]any{
+		"server":              issuers[name],
+		"privateKeySecretRef": map[string]any{"name": name + "-account"},
+		"solvers": []any{map[string]any{"http01": map[string]any{"ingress": map[string]any{
+			"ingressClassName": class, "serviceType": "ClusterIP",
+		}}}},
+	}
+	if email != "" {
+		acme["email"] = email
+	}
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer",
+		"metadata": map[string]any{"name": name},
+		"spec":     map[string]any{"acme": acme},
+	}}
 }

@@ -59,7 +59,7 @@ func (b *Backups) noteChecked(ctx context.Context) error {
 	return nil
 }
 
-// Checked reports whether Check has found nothing amiss since backups are scheduled.
+// Checked reports whether Check has found nothing wrong since backups are scheduled.
 func (b *Backups) Checked(ctx context.Context) (bool, error) {
 	schedule, err := b.client.BatchV1().CronJobs(b.environment).Get(ctx, b.name(), metav1.GetOptions{})
 	if err != nil {

@@ -168,14 +168,6 @@ func (l *Logs) part(bucket *provider.Bucket, image, checksum string, others []st
 	return p
 }
 
-func (l *Logs) installed(ctx context.Context) (bool, error) {
-	sets, err := l.client.AppsV1().DaemonSets(logsNamespace).List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + agent})
-	if err != nil {
-		return false, fmt.Errorf("look for the log agent: %w", err)
-	}
-	return len(sets.Items) > 0, nil
-}
-
 // ErrNoAgent is returned where no log agent is installed.
 var ErrNoAgent = errors.New("no log agent is installed")
 

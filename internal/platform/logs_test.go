@@ -9,12 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"helm.sh/helm/v4/pkg/chart/common/util"
 	core "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
-	"berth/charts"
 	"berth/internal/config"
 	"berth/internal/provider"
 )
@@ -43,17 +41,7 @@ func TestTheLogAgentFitsItsChart(t *testing.T) {
 		}}
 		secrets := l.secrets(c.bucket)
 		p := l.part(c.bucket, "registry.example.com/collector:1", checksum(secrets), nil)
-		chart, err := charts.Load(p.chart)
-		if err != nil {
-			t.Fatal(err)
-		}
-		values, err := util.CoalesceValues(chart, stored(p.values))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := util.ValidateAgainstSchema(chart, values); err != nil {
-			t.Errorf("%s: %v", c.what, err)
-		}
+		fits(t, c.what, p)
 		if got := p.values["networkPolicy"].(map[string]any)["ports"].([]int); !slices.Equal(got, c.ports) {
 			t.Errorf("%s: ports %v, want %v", c.what, got, c.ports)
 		}

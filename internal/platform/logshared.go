@@ -6,11 +6,10 @@ import (
 	"maps"
 	"slices"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	engine "helm.sh/helm/v4/pkg/kube"
 	helmrelease "helm.sh/helm/v4/pkg/release/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"berth/internal/helm"
 	"berth/internal/kube"
@@ -77,6 +76,14 @@ func (l *Logs) Remove(ctx context.Context, r progress.Reporter) error {
 		}
 		return kube.DeleteNamespace(ctx, l.client, logsNamespace)
 	})
+}
+
+func (l *Logs) installed(ctx context.Context) (bool, error) {
+	sets, err := l.client.AppsV1().DaemonSets(logsNamespace).List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + agent})
+	if err != nil {
+		return false, fmt.Errorf("look for the log agent: %w", err)
+	}
+	return len(sets.Items) > 0, nil
 }
 
 // concerns reports whether the agent reads an environment of this application's.

@@ -68,6 +68,15 @@ func (m *Metrics) describe(image string) part {
 // ErrNoMetrics is returned where no metrics are kept.
 var ErrNoMetrics = errors.New("no metrics are kept in this cluster")
 
+// Environment returns how an environment did up to now.
+func (m *Metrics) Environment(ctx context.Context, environment string, during time.Duration) (*metrics.Environment, error) {
+	store, err := m.store(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return store.Environment(ctx, m.config.Name, environment, time.Now(), during)
+}
+
 // store reaches what keeps metrics.
 func (m *Metrics) store(ctx context.Context) (metrics.Store, error) {
 	pod, err := m.pod(ctx, ErrNoMetrics)
@@ -81,15 +90,6 @@ func (m *Metrics) store(ctx context.Context) (metrics.Store, error) {
 		defer cancel()
 		return kube.PodGet(ctx, m.client.CoreV1().RESTClient(), reach, at, path)
 	}}, nil
-}
-
-// Environment returns how an environment did up to now.
-func (m *Metrics) Environment(ctx context.Context, environment string, during time.Duration) (*metrics.Environment, error) {
-	store, err := m.store(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return store.Environment(ctx, m.config.Name, environment, time.Now(), during)
 }
 
 // Query answers a question in PromQL: for now, or for each of 60 steps of the time

@@ -9,13 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"helm.sh/helm/v4/pkg/chart/common/util"
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 
-	"berth/charts"
 	"berth/internal/config"
 	"berth/internal/progress"
 	"berth/internal/provider"
@@ -38,17 +36,7 @@ func TestWhatKeepsMetricsFitsItsChart(t *testing.T) {
 		{"", provider.Cluster{StorageClass: "fast"}, map[string]any{"reference": "docker.io/victoriametrics/victoria-metrics:v1.151.0", "ingressNamespace": "", "storageClass": "fast"}},
 	} {
 		p := metricsOf("shop", &test.cluster).describe(test.image)
-		chart, err := charts.Load(p.chart)
-		if err != nil {
-			t.Fatal(err)
-		}
-		values, err := util.CoalesceValues(chart, stored(p.values))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := util.ValidateAgainstSchema(chart, values); err != nil {
-			t.Error(err)
-		}
+		values := fits(t, "what keeps metrics", p)
 		values["reference"] = values["image"].(map[string]any)["reference"]
 		for name, want := range test.want {
 			if values[name] != want {

@@ -53,31 +53,6 @@ func (p part) load() (*chart.Chart, error) {
 	return charts.Load(p.chart)
 }
 
-// parts are what a cluster needs, in the order to install them.
-func parts(cluster *provider.Cluster) []part {
-	var all []part
-	if in := cluster.Ingress; in != nil {
-		all = append(all, part{
-			title: "Install the ingress controller", chart: "ingress", name: "ingress", namespace: "ingress",
-			security: "privileged", // it listens on the node's own network
-			values: map[string]any{
-				"image": map[string]any{"reference": in.Image},
-				"http":  in.HTTP, "https": in.HTTPS, "node": in.Node,
-			},
-		})
-	}
-	if cluster.LoadBalancer != nil {
-		all = append(all, behindLoadBalancer(cluster)...)
-	}
-	if cluster.Metrics {
-		all = append(all, part{
-			title: "Install metrics-server", chart: "metrics-server", name: "metrics-server", namespace: "metrics-server",
-			security: "restricted", api: kube.MetricsGroupVersion,
-		})
-	}
-	return all
-}
-
 // Install brings the platform to what it should be and waits until it is ready.
 // A part that is there already in this form is left alone.
 func Install(ctx context.Context, cluster *provider.Cluster, _ *config.Config, r progress.Reporter) error {
@@ -102,6 +77,31 @@ func Install(ctx context.Context, cluster *provider.Cluster, _ *config.Config, r
 		return applyIssuers(ctx, cluster, r)
 	}
 	return nil
+}
+
+// parts are what a cluster needs, in the order to install them.
+func parts(cluster *provider.Cluster) []part {
+	var all []part
+	if in := cluster.Ingress; in != nil {
+		all = append(all, part{
+			title: "Install the ingress controller", chart: "ingress", name: "ingress", namespace: "ingress",
+			security: "privileged", // it listens on the node's own network
+			values: map[string]any{
+				"image": map[string]any{"reference": in.Image},
+				"http":  in.HTTP, "https": in.HTTPS, "node": in.Node,
+			},
+		})
+	}
+	if cluster.LoadBalancer != nil {
+		all = append(all, behindLoadBalancer(cluster)...)
+	}
+	if cluster.Metrics {
+		all = append(all, part{
+			title: "Install metrics-server", chart: "metrics-server", name: "metrics-server", namespace: "metrics-server",
+			security: "restricted", api: kube.MetricsGroupVersion,
+		})
+	}
+	return all
 }
 
 // foreign reports whether somebody else's serves the API that the part would

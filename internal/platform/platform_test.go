@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"helm.sh/helm/v4/pkg/chart/common/util"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	helmrelease "helm.sh/helm/v4/pkg/release/v1"
 	core "k8s.io/api/core/v1"
@@ -106,4 +107,21 @@ func load(t *testing.T) *chart.Chart {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// fits has a part's chart take its values, and returns them with the chart's own.
+func fits(t *testing.T, what string, p part) map[string]any {
+	t.Helper()
+	chart, err := charts.Load(p.chart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, err := util.CoalesceValues(chart, stored(p.values))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := util.ValidateAgainstSchema(chart, values); err != nil {
+		t.Errorf("%s: %v", what, err)
+	}
+	return values
 }

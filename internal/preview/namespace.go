@@ -109,16 +109,6 @@ func (c *Client) makeNamespace(ctx context.Context, w Wanted, p Preview) (*Previ
 	return &p, nil
 }
 
-// read reads a preview from its namespace.
-func read(n *core.Namespace) Preview {
-	expires, _ := time.Parse(time.RFC3339, n.Annotations[kube.ExpiresAnnotation]) // never, where it says nothing
-	return Preview{
-		Branch: n.Annotations[branchAnnotation], Environment: n.Name, Host: n.Annotations[hostAnnotation], Commit: n.Labels[commitLabel],
-		Who: n.Annotations[holderAnnotation], Made: n.CreationTimestamp.Time, Expires: expires, Data: n.Annotations[dataAnnotation],
-		Going: n.DeletionTimestamp != nil, uid: n.UID, mask: n.Annotations[maskAnnotation],
-	}
-}
-
 func (c *Client) expires() string {
 	return c.now().Add(time.Duration(c.config.Previews.Expire)).UTC().Format(time.RFC3339)
 }

@@ -9,16 +9,12 @@
 package preview
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/kubernetes"
 
 	"berth/internal/backup"
@@ -78,64 +74,6 @@ func New(cluster *provider.Cluster, c *config.Config) (*Client, error) {
 	previews := &Client{cluster: &own, config: c, kube: client, now: time.Now}
 	previews.deploy, previews.fill, previews.free = previews.release, previews.restore, previews.unlocked
 	return previews, nil
-}
-
-// Of returns what the preview of a branch is called, whether or not it is there.
-func (c *Client) Of(branch string) Preview {
-	prefix := c.config.Name + "-preview-"
-	name := label(branch, validation.DNS1123LabelMaxLength-len(prefix))
-	return Preview{Branch: branch, Environment: prefix + name, Host: c.config.PreviewHost(name)}
-}
-
-// List returns the previews that are there, the oldest first.
-func (c *Client) List(ctx context.Context) ([]Preview, error) {
-	found, err := c.kube.CoreV1().Namespaces().List(ctx, metav1.ListOptions{LabelSelector: kube.ManagedBy + "=" + kube.Manager + "," + ofLabel + "=" + c.config.Name})
-	if err != nil {
-		return nil, fmt.Errorf("look for previews: %w", err)
-	}
-	var all []Preview
-	for _, namespace := range found.Items {
-		all = append(all, read(&namespace))
-	}
-	slices.SortFunc(all, func(a, b Preview) int {
-		return cmp.Or(a.Made.Compare(b.Made), cmp.Compare(a.Environment, b.Environment))
-	})
-	return all, nil
-}
-
-// Find returns the preview of a branch, or the one of an environment's name; nil where
-// there is none.
-func (c *Client) Find(ctx context.Context, name string) (*Preview, error) {
-	all, err := c.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range all {
-		if !p.Going && (p.Branch == name || p.Environment == name) {
-			return &p, nil
-		}
-	}
-	return nil, nil
-}
-
-// Admit returns an error where a preview of a branch would be one too many.
-func (c *Client) Admit(ctx context.Context, branch string) error {
-	all, err := c.List(ctx)
-	if err != nil {
-		return err
-	}
-	all = slices.DeleteFunc(all, func(p Preview) bool { return p.Going })
-	// Of several that are made at once, the older ones are admitted.
-	before := slices.IndexFunc(all, func(p Preview) bool { return p.Branch == branch })
-	if before < 0 {
-		before = len(all)
-	}
-	if before < c.config.Previews.Limit {
-		return nil
-	}
-	oldest := all[0]
-	return fault.WithHint(fmt.Errorf("there are %d previews already, as many as previews.limit allows; the oldest is that of %s, made %s", before, oldest.Branch, oldest.Made.UTC().Format(time.RFC3339)),
-		"berth preview remove %s", oldest.Branch)
 }
 
 // Wanted describes a preview to be made.
@@ -215,19 +153,6 @@ func (c *Client) furnish(ctx context.Context, w Wanted, p *Preview, r progress.R
 
 // copies reports whether previews begin with a copy of data.
 func (c *Client) copies() bool { return c.config.Previews.Data == config.CopiedData }
-
-// Remove removes a preview with all that is in it.
-func (c *Client) Remove(ctx context.Context, p *Preview, r progress.Reporter) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, going, fmt.Errorf("namespace %s is not gone within %s", p.Environment, going))
-	defer cancel()
-	return c.remove(ctx, p, r)
-}
-
-func (c *Client) remove(ctx context.Context, p *Preview, r progress.Reporter) error {
-	return progress.Run(r, "Remove the preview of "+p.Branch, func(progress.Step) error {
-		return kube.RemoveNamespace(ctx, c.kube, p.Environment, p.uid)
-	})
-}
 
 func (c *Client) release(ctx context.Context, w Wanted, p *Preview, stages release.Stages, r progress.Reporter) (release.Revision, error) {
 	releases, err := release.New(c.cluster, c.config.Preview(p.Environment, p.Host))

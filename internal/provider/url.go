@@ -4,8 +4,8 @@ import "net"
 
 // URL is where the cluster serves a host.
 func (c *Cluster) URL(host string) string {
-	// Without berth's own ingress the cluster's listens on the usual ports,
-	// and without an issuer TLS is the affair of whatever stands before it.
+	// The cluster's own ingress listens on the usual ports. Without an issuer, TLS is
+	// up to the proxy in front of it.
 	if c.Ingress == nil {
 		if c.Issuer == "" && c.Authority == nil {
 			return "http://" + host

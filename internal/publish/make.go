@@ -37,7 +37,7 @@ type Maker struct {
 	// Repository is where it is pushed: "ghcr.io/me/berth"; Version its name
 	// there: "v1.2.0".
 	Repository, Version string
-	// Epoch is the time that what is made bears, in seconds since 1970.
+	// Epoch is the time of everything that is made, in seconds since 1970.
 	Epoch int64
 	// Platforms to build for, as "linux/amd64".
 	Platforms []string

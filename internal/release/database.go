@@ -105,14 +105,6 @@ func (c *Client) databaseClaims(ctx context.Context, environment string) (claims
 	return claims, nil
 }
 
-// serverComponent is its value for a version.
-func serverComponent(version int) string {
-	if version == config.PostgresVersion {
-		return "database"
-	}
-	return "database-" + strconv.Itoa(version)
-}
-
 // versionOf reads it back; 0 stands for what is no server of PostgreSQL.
 func versionOf(component string) int {
 	if component == serverComponent(config.PostgresVersion) {
@@ -124,6 +116,14 @@ func versionOf(component string) int {
 		return 0
 	}
 	return version
+}
+
+// serverComponent is its value for a version.
+func serverComponent(version int) string {
+	if version == config.PostgresVersion {
+		return "database"
+	}
+	return "database-" + strconv.Itoa(version)
 }
 
 // serverName is that of the StatefulSet of a version.

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"strconv"
 	"time"
 
-	engine "helm.sh/helm/v4/pkg/kube"
 	"helm.sh/helm/v4/pkg/release/common"
 	helmrelease "helm.sh/helm/v4/pkg/release/v1"
 
@@ -131,26 +129,6 @@ func (c *Client) deploy(ctx, held context.Context, environment string, e config.
 	}, r)
 }
 
-// takeOver reads an environment's history and repairs what an interrupted run
-// left behind.
-func (c *Client) takeOver(h *helm.Release) ([]*helmrelease.Release, error) {
-	past, err := h.History()
-	if err != nil {
-		return nil, err
-	}
-	if err := h.Own(past); err != nil {
-		return nil, err
-	}
-	if n := len(past); n > 0 && (past[n-1].Info.Status == common.StatusUninstalling || past[n-1].Info.Status == common.StatusUninstalled) {
-		// A removal that was interrupted is brought to its end.
-		if err := h.Uninstall(hookTimeout); err != nil {
-			return nil, fmt.Errorf("finish removing the release: %w", err)
-		}
-		return nil, nil
-	}
-	return past, h.Recover(past)
-}
-
 // same returns the present revision, which nothing changed of, once requests
 // reach it.
 func (c *Client) same(ctx context.Context, environment string, now *helmrelease.Release, image string, r progress.Reporter) (Revision, error) {
@@ -192,150 +170,11 @@ func (c *Client) unchanged(ctx context.Context, environment string, h *helm.Rele
 	return now, nil
 }
 
-// change is one revision to be made.
-type change struct {
-	environment, image, description, title string
-	// releaseCommand says whether it is run.
-	releaseCommand bool
-	// judging looks at how the revision answers; nil does not.
-	judging *judging
-	// annotations say more of the revision, besides who makes it.
-	annotations map[string]string
-	// between is called once what the application needs is applied, with that; nil does
-	// nothing.
-	between func(first engine.ResourceList) error
-	// apply makes the revision and waits.
-	apply func(helm.Change) error
-	// restore puts back what is not in the release; nil for nothing.
-	restore func(context.Context) error
-}
-
-// change makes a revision, and goes back when it does not serve.
-func (c *Client) change(ctx, held context.Context, h *helm.Release, past []*helmrelease.Release, ch change, r progress.Reporter) (Revision, error) {
-	if err := context.Cause(ctx); err != nil {
-		if ch.restore != nil && context.Cause(held) == nil {
-			err = errors.Join(err, ch.restore(held))
-		}
-		return Revision{}, err
-	}
-	started := time.Now()
-	failed := &Failed{Environment: ch.environment, Image: ch.image}
-	err := progress.Run(r, ch.title, func(step progress.Step) error {
-		step.Detail("applying")
-		explain := func(wait *rollout.Rollout, err error) error {
-			failed.Cause = err
-			if lost := new(rollout.Error); errors.As(err, &lost) {
-				failed.Reasons, failed.Events = wait.Explain(ctx, lost, c.Secrets(held, ch.environment), started)
-				failed.Cause = &rollout.Error{Reasons: failed.Reasons}
-			}
-			return failed.Cause
-		}
-		how := c.revision(ch.description, ch.annotations, func(resources engine.ResourceList) error {
-			wait := c.rollout(ch.environment, workloads(resources), c.timeouts.deploy, step)
-			err := wait.Wait(ctx)
-			if err == nil {
-				err = c.wayIn(ctx, ch.environment, started, step)
-			}
-			if err == nil && ch.judging != nil {
-				err = ch.judging.watch(ctx, held, step)
-				failed.Served = err != nil
-			}
-			return explain(wait, err)
-		})
-		if ch.releaseCommand {
-			how.Steps.Between = func(first, apart engine.ResourceList, revision int) error {
-				job, err := jobOf(apart)
-				if err != nil {
-					return err
-				}
-				// What starts beside its database may be given up before the database
-				// serves for the first time, on a small machine.
-				wait := c.rollout(ch.environment, workloads(first), c.timeouts.deploy, step)
-				if err := wait.Wait(ctx); err != nil {
-					return explain(wait, err)
-				}
-				if err := stage(ctx, c.stages.Ready); err != nil {
-					return err
-				}
-				if job != nil {
-					run := command{Client: c, environment: ch.environment, revision: revision, past: past, reporter: r, step: step}
-					if err := run.run(ctx, job); err != nil {
-						return explain(wait, err)
-					}
-				}
-				return stage(ctx, c.stages.Released)
-			}
-		}
-		if ch.between != nil {
-			how.Steps.Between = func(first, _ engine.ResourceList, _ int) error { return ch.between(first) }
-		}
-		err := ch.apply(how)
-		if failed.Cause == nil {
-			failed.Cause = err
-		}
-		if len(failed.Reasons) > 0 {
-			// The report, which follows, says why.
-			if failed.Served {
-				return errWorse
-			}
-			return errNotServing
-		}
-		return failed.Cause
-	})
-	after, herr := h.History()
-	if herr != nil && err == nil {
-		return Revision{}, herr
-	}
-	made := newest(after)
-	if err == nil {
-		return revisionOf(made, nil), nil
-	}
-	if context.Cause(held) != nil {
-		// Somebody else is at work; what is there now is theirs to judge.
-		return Revision{}, err
-	}
-	if ch.restore != nil {
-		err = errors.Join(err, ch.restore(held))
-	}
-	if herr != nil {
-		return Revision{}, errors.Join(err, herr)
-	}
-	if made == nil || made.Version == version(newest(past)) {
-		// Nothing was applied, so there is nothing to go back from.
-		return Revision{}, err
-	}
-	failed.Revision = made.Version
-	if err := h.Describe(made.Version, ch.description+": failed: "+failed.why()); err != nil {
-		failed.Cause = errors.Join(failed.Cause, err)
-	}
-	c.goBack(held, h, after, failed, r)
-	return Revision{}, failed
-}
-
 // What ends the step of a revision that came to nothing.
 var (
 	errNotServing = errors.New("it does not serve")
 	errWorse      = errors.New("it answers worse than the one before")
 )
-
-// rollout returns what waits for workloads of an environment.
-func (c *Client) rollout(environment string, ws []rollout.Workload, deadline time.Duration, step progress.Step) *rollout.Rollout {
-	return &rollout.Rollout{
-		Client: c.kube, Namespace: environment, Workloads: ws,
-		Poll: c.timeouts.poll, Deadline: deadline, Detail: step.Detail,
-	}
-}
-
-// workloads are those among what Helm applied.
-func workloads(resources engine.ResourceList) []rollout.Workload {
-	var ws []rollout.Workload
-	for _, info := range resources {
-		if kind := info.Mapping.GroupVersionKind.Kind; kind == "Deployment" || kind == "StatefulSet" {
-			ws = append(ws, rollout.Workload{Kind: kind, Name: info.Name})
-		}
-	}
-	return ws
-}
 
 // maxHistory is how many revisions can be gone back to. Each one is a Secret in
 // the environment's namespace.
@@ -343,38 +182,3 @@ const maxHistory = 20
 
 // hookTimeout bounds each hook of the chart, and the deleting of its objects.
 const hookTimeout = 5 * time.Minute
-
-// revision is how Helm makes one.
-func (c *Client) revision(description string, annotations map[string]string, wait helm.Await) helm.Change {
-	all := map[string]string{whoAnnotation: c.who}
-	maps.Copy(all, annotations)
-	return helm.Change{
-		Description: description, Annotations: all, Await: wait, Steps: &helm.Steps{Of: stepOf},
-		Timeout: hookTimeout, MaxHistory: maxHistory,
-	}
-}
-
-// Secrets returns what must not be shown of an environment, as far as it can be
-// read.
-func (c *Client) Secrets(ctx context.Context, environment string) []string {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	var all []string
-	for _, name := range c.config.SecretsOf(environment) {
-		all = append(all, c.config.DotEnv[name], c.config.DotEnv[config.OwnSecret(environment, name)])
-	}
-	secrets := []string{c.config.Name + "-env", c.config.Name + "-postgresql"}
-	for service := range c.config.Services {
-		secrets = append(secrets, serviceSecret(c.config, service))
-	}
-	for _, name := range secrets {
-		secret, err := kube.OwnSecret(ctx, c.kube, environment, name)
-		if err != nil || secret == nil {
-			continue
-		}
-		for _, value := range secret.Data {
-			all = append(all, string(value))
-		}
-	}
-	return all
-}

@@ -2,10 +2,12 @@ package release
 
 import (
 	"context"
+	"fmt"
 
 	"helm.sh/helm/v4/pkg/release/common"
 	helmrelease "helm.sh/helm/v4/pkg/release/v1"
 
+	"berth/internal/fault"
 	"berth/internal/helm"
 )
 
@@ -81,4 +83,22 @@ func imageOf(r *helmrelease.Release) string {
 	image, _ := r.Config["image"].(map[string]any)
 	reference, _ := image["reference"].(string)
 	return reference
+}
+
+func notDeployed(environment string) error {
+	return fault.WithHint(fmt.Errorf("%s: %w", environment, ErrNotDeployed), "berth deploy %s", environment)
+}
+
+func newest(past []*helmrelease.Release) *helmrelease.Release {
+	if len(past) == 0 {
+		return nil
+	}
+	return past[len(past)-1]
+}
+
+func version(r *helmrelease.Release) int {
+	if r == nil {
+		return 0
+	}
+	return r.Version
 }

@@ -5,7 +5,7 @@
 // The package adds what Helm does not do: it allows only one deploy at a time, writes
 // the Secrets that the chart expects (secrets.go), waits until the new revision really
 // serves or says why it does not (package rollout), and rolls back to the last one that
-// served (rollback.go).
+// served (change.go).
 //
 // It uses only the [provider.Cluster] that New gets. The caller's kubeconfig and HELM_
 // variables are ignored.
@@ -21,6 +21,7 @@ import (
 	"time"
 
 	chart "helm.sh/helm/v4/pkg/chart/v2"
+	core "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"berth/internal/config"
@@ -36,7 +37,7 @@ import (
 var ErrNotDeployed = errors.New("nothing is deployed")
 
 // Client knows the releases of one application on one cluster. It is safe for
-// concurrent use; that two deploys do not meet is the lock's affair.
+// concurrent use; the lock keeps two deploys apart.
 type Client struct {
 	cluster *provider.Cluster
 	config  *config.Config
@@ -183,3 +184,14 @@ const (
 	StateRolledBack State = "rolled back"
 	StatePending    State = "pending"
 )
+
+func (c *Client) applySecret(ctx context.Context, namespace, name string, kind core.SecretType, data map[string][]byte, salt string) error {
+	secret := kube.Secret{
+		Namespace: namespace, Name: name, Type: kind, Data: data,
+		Labels: map[string]string{"app.kubernetes.io/instance": c.config.Name},
+	}
+	if salt != "" {
+		secret.Annotations = map[string]string{saltAnnotation: salt}
+	}
+	return secret.Apply(ctx, c.kube)
+}

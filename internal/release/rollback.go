@@ -2,10 +2,8 @@ package release
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	engine "helm.sh/helm/v4/pkg/kube"
 	"helm.sh/helm/v4/pkg/release/common"
 	helmrelease "helm.sh/helm/v4/pkg/release/v1"
 
@@ -62,14 +60,6 @@ func (c *Client) Rollback(ctx context.Context, environment string, revision int,
 	return made, err
 }
 
-// toRevision makes a new revision out of an old one.
-func (c *Client) toRevision(ctx context.Context, environment string, h *helm.Release, to *helmrelease.Release, how helm.Change) error {
-	if err := c.handReplicas(ctx, environment, to.Config); err != nil {
-		return err
-	}
-	return h.Rollback(to.Version, how)
-}
-
 // target finds the revision to roll back to.
 func target(past []*helmrelease.Release, revision int) (*helmrelease.Release, error) {
 	if len(past) == 0 {
@@ -110,56 +100,4 @@ func before(past []*helmrelease.Release) *helmrelease.Release {
 		}
 	}
 	return nil
-}
-
-// goBack makes the last revision that served do so again, and notes in failed
-// how that went. It runs on although the caller gave up, for a bounded time,
-// but not when the lock is lost.
-func (c *Client) goBack(held context.Context, h *helm.Release, past []*helmrelease.Release, failed *Failed, r progress.Reporter) {
-	var to *helmrelease.Release
-	for _, p := range past {
-		if helm.Served(p) {
-			to = p
-		}
-	}
-	if to == nil {
-		return
-	}
-	failed.To = to.Version
-	ctx, cancel := context.WithTimeoutCause(held, c.timeouts.back,
-		fmt.Errorf("it did not serve within %s", c.timeouts.back))
-	defer cancel()
-	description := fmt.Sprintf("back to %d after %d failed, by %s", to.Version, failed.Revision, c.who)
-	failed.Stuck = progress.Run(r, fmt.Sprintf("Go back to revision %d", to.Version), func(step progress.Step) error {
-		return c.toRevision(ctx, failed.Environment, h, to, c.revision(description, nil, func(resources engine.ResourceList) error {
-			return c.rollout(failed.Environment, workloads(resources), c.timeouts.back, step).Wait(ctx)
-		}))
-	})
-	after, err := h.History()
-	switch {
-	case err != nil:
-		failed.Stuck = errors.Join(failed.Stuck, err)
-	case failed.Stuck == nil:
-		failed.Back = newest(after).Version
-	case newest(after).Version > failed.Revision:
-		failed.Stuck = errors.Join(failed.Stuck, h.Describe(newest(after).Version, description+": failed: "+failed.Stuck.Error()))
-	}
-}
-
-func notDeployed(environment string) error {
-	return fault.WithHint(fmt.Errorf("%s: %w", environment, ErrNotDeployed), "berth deploy %s", environment)
-}
-
-func newest(past []*helmrelease.Release) *helmrelease.Release {
-	if len(past) == 0 {
-		return nil
-	}
-	return past[len(past)-1]
-}
-
-func version(r *helmrelease.Release) int {
-	if r == nil {
-		return 0
-	}
-	return r.Version
 }

@@ -201,17 +201,6 @@ func (c *Client) tlsSecret(ctx context.Context, environment, name string, hosts 
 		map[string][]byte{core.TLSCertKey: certificate, core.TLSPrivateKeyKey: key}, "")
 }
 
-func (c *Client) applySecret(ctx context.Context, namespace, name string, kind core.SecretType, data map[string][]byte, salt string) error {
-	secret := kube.Secret{
-		Namespace: namespace, Name: name, Type: kind, Data: data,
-		Labels: map[string]string{"app.kubernetes.io/instance": c.config.Name},
-	}
-	if salt != "" {
-		secret.Annotations = map[string]string{saltAnnotation: salt}
-	}
-	return secret.Apply(ctx, c.kube)
-}
-
 // checksum stands for data without telling anything of it.
 func checksum(salt string, data map[string][]byte) string {
 	sum := hmac.New(sha256.New, []byte(salt))
@@ -225,4 +214,29 @@ func randomHex() string {
 	random := make([]byte, 32)
 	rand.Read(random) // never fails, as crypto/rand documents
 	return hex.EncodeToString(random)
+}
+
+// Secrets returns what must not be shown of an environment, as far as it can be
+// read.
+func (c *Client) Secrets(ctx context.Context, environment string) []string {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	var all []string
+	for _, name := range c.config.SecretsOf(environment) {
+		all = append(all, c.config.DotEnv[name], c.config.DotEnv[config.OwnSecret(environment, name)])
+	}
+	secrets := []string{c.config.Name + "-env", c.config.Name + "-postgresql"}
+	for service := range c.config.Services {
+		secrets = append(secrets, serviceSecret(c.config, service))
+	}
+	for _, name := range secrets {
+		secret, err := kube.OwnSecret(ctx, c.kube, environment, name)
+		if err != nil || secret == nil {
+			continue
+		}
+		for _, value := range secret.Data {
+			all = append(all, string(value))
+		}
+	}
+	return all
 }

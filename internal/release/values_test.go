@@ -13,6 +13,8 @@ import (
 	"helm.sh/helm/v4/pkg/chart/common"
 	chartutil "helm.sh/helm/v4/pkg/chart/common/util"
 	chartv2util "helm.sh/helm/v4/pkg/chart/v2/util"
+	"helm.sh/helm/v4/pkg/engine"
+	apps "k8s.io/api/apps/v1"
 	"sigs.k8s.io/yaml"
 
 	"berth/charts"
@@ -123,6 +125,54 @@ func TestTheChartKnowsEveryKindOfService(t *testing.T) {
 	if diff := cmp.Diff(config.ServiceKinds, slices.Sorted(maps.Keys(kinds))); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// The chart sets just the variables that the configuration takes for given: references
+// are checked against those, and berth new writes them.
+func TestTheChartSetsTheVariablesThatAreGiven(t *testing.T) {
+	for _, database := range []config.Database{config.Postgres, config.SQLite, config.NoDatabase} {
+		c := config.Config{
+			Name: "shop", Port: 8000, Health: config.Health{Path: "/", Timeout: config.Duration(time.Second)},
+			Services:     map[string]string{"cache": "valkey", "job-queue": "valkey"},
+			Environments: map[string]config.Environment{"production": {Hosts: []string{"shop.example"}, Database: database, Replicas: 1}},
+		}
+		vals := values(&c, "production", &provider.Cluster{}, "registry.example/shop:1.2", secretNames{postgresql: "shop-postgresql"})
+		set := map[string]bool{}
+		for _, variable := range rendered(t, vals).Spec.Template.Spec.Containers[0].Env {
+			set[variable.Name] = true
+		}
+		// What only the process that answers requests is told.
+		delete(set, "PORT")
+		delete(set, "LISTEN")
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(c.Given("production"))), slices.Sorted(maps.Keys(set))); diff != "" {
+			t.Errorf("with the database %s (-given +set):\n%s", database, diff)
+		}
+	}
+}
+
+// rendered is the web process that the chart makes of values.
+func rendered(t *testing.T, vals map[string]any) *apps.Deployment {
+	t.Helper()
+	chart, err := loadChart()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := chartv2util.ProcessDependencies(chart, vals); err != nil {
+		t.Fatal(err)
+	}
+	all, err := chartutil.ToRenderValues(chart, vals, common.ReleaseOptions{Name: "shop", Namespace: "production"}, common.DefaultCapabilities)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := engine.Engine{}.RenderWithContext(t.Context(), chart, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var deployment apps.Deployment
+	if err := yaml.UnmarshalStrict([]byte(files["realworld/templates/deployment.yaml"]), &deployment); err != nil {
+		t.Fatal(err)
+	}
+	return &deployment
 }
 
 func TestMergeChangesNeither(t *testing.T) {

@@ -109,8 +109,8 @@ func (c *Client) reached(ctx context.Context, environment, host string, chain []
 	return &rollout.Error{Reasons: reasons}
 }
 
-// answers asks for an address once. What the application answers is its own
-// affair; that nobody answers behind it is the ingress' word.
+// answers sends one request. Any answer of the application will do; an error is what
+// the ingress answers in its place.
 func answers(ctx context.Context, client *http.Client, url string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

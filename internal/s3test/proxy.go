@@ -102,23 +102,6 @@ func (p *Proxy) Seen(k Kind) int {
 	return p.seen[k]
 }
 
-func kindOf(r *http.Request) Kind {
-	q := r.URL.Query()
-	switch {
-	case r.Method == http.MethodGet && q.Has("uploads"):
-		return ListUploads
-	case r.Method == http.MethodGet && (q.Has("list-type") || q.Has("prefix")):
-		return List
-	case r.Method == http.MethodPost && q.Has("uploads"):
-		return Create
-	case r.Method == http.MethodPost && q.Has("uploadId"):
-		return Complete
-	case r.Method == http.MethodPut && q.Has("uploadId"):
-		return Part
-	}
-	return Kind(r.Method)
-}
-
 // judge decides on a request: what it is refused with, whether its answer is lost,
 // kept back, or cut off.
 func (p *Proxy) judge(r *http.Request, kind Kind) (refusal *Refusal, lost bool, delay time.Duration, message string) {
@@ -203,6 +186,23 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		p.upstream.ServeHTTP(w, r)
 	}
+}
+
+func kindOf(r *http.Request) Kind {
+	q := r.URL.Query()
+	switch {
+	case r.Method == http.MethodGet && q.Has("uploads"):
+		return ListUploads
+	case r.Method == http.MethodGet && (q.Has("list-type") || q.Has("prefix")):
+		return List
+	case r.Method == http.MethodPost && q.Has("uploads"):
+		return Create
+	case r.Method == http.MethodPost && q.Has("uploadId"):
+		return Complete
+	case r.Method == http.MethodPut && q.Has("uploadId"):
+		return Part
+	}
+	return Kind(r.Method)
 }
 
 func (p *Proxy) noRanges() bool {

@@ -58,24 +58,6 @@ func Start() (*Server, error) {
 	return s, nil
 }
 
-// kubeModule finds the module that has the server: go test runs in a folder of
-// the repository, and tells nothing else of it where paths are trimmed.
-func kubeModule() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		module := filepath.Join(dir, "kube")
-		if _, err := os.Stat(filepath.Join(module, "go.mod")); err == nil {
-			return module, nil
-		}
-		if dir == filepath.Dir(dir) {
-			return "", errors.New("compile the S3 server: kube/ is in no folder above this test's")
-		}
-	}
-}
-
 func (s *Server) start(folder string) error {
 	module, err := kubeModule()
 	if err != nil {
@@ -129,6 +111,24 @@ func (s *Server) start(folder string) error {
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("the S3 server does not answer: %w", err)
+		}
+	}
+}
+
+// kubeModule finds the module that has the server: go test runs in a folder of
+// the repository, and tells nothing else of it where paths are trimmed.
+func kubeModule() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		module := filepath.Join(dir, "kube")
+		if _, err := os.Stat(filepath.Join(module, "go.mod")); err == nil {
+			return module, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", errors.New("compile the S3 server: kube/ is in no folder above this test's")
 		}
 	}
 }

@@ -215,6 +215,21 @@ func (c *Client) machine(ctx context.Context, affinity *core.Affinity) (string, 
 	return "", nil
 }
 
+// pinnedTo is the node that pin chose, or "".
+func pinnedTo(affinity *core.Affinity) string {
+	if affinity == nil || affinity.NodeAffinity == nil || affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution == nil {
+		return ""
+	}
+	for _, term := range affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms {
+		for _, field := range term.MatchFields {
+			if field.Key == metav1.ObjectNameField && len(field.Values) == 1 {
+				return field.Values[0]
+			}
+		}
+	}
+	return ""
+}
+
 // start makes a Job and waits until its pod runs.
 func (c *Client) start(ctx context.Context, job *batch.Job, step progress.Step) (*core.Pod, error) {
 	limited, cancel := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("the pod did not start within %s", startLimit))

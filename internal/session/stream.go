@@ -17,24 +17,6 @@ import (
 	"berth/internal/fault"
 )
 
-// executor opens a stream to a pod as kubectl does: a WebSocket, or SPDY where
-// something on the way does not know those.
-func (c *Client) executor(pod, subresource string, options runtime.Object) (remotecommand.Executor, error) {
-	url := c.core.Post().Resource("pods").Namespace(c.environment).Name(pod).
-		SubResource(subresource).VersionedParams(options, scheme.ParameterCodec).URL()
-	usual, err := remotecommand.NewWebSocketExecutor(c.rest, "GET", url.String())
-	if err != nil {
-		return nil, err
-	}
-	old, err := remotecommand.NewSPDYExecutor(c.rest, "POST", url)
-	if err != nil {
-		return nil, err
-	}
-	return remotecommand.NewFallbackExecutor(usual, old, func(err error) bool {
-		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
-	})
-}
-
 // execute runs a command in a container of a pod and returns when it has ended:
 // nil, [*Exit], or what went wrong on the way.
 func (c *Client) execute(ctx context.Context, pod, container string, command []string, s Streams) error {
@@ -58,6 +40,24 @@ func (c *Client) execute(ctx context.Context, pod, container string, command []s
 		options.Tty, options.Stderr, options.TerminalSizeQueue = true, nil, queue
 	}
 	return outcome(executor.StreamWithContext(ctx, options), pod, command[0])
+}
+
+// executor opens a stream to a pod as kubectl does: a WebSocket, or SPDY where
+// something on the way does not know those.
+func (c *Client) executor(pod, subresource string, options runtime.Object) (remotecommand.Executor, error) {
+	url := c.core.Post().Resource("pods").Namespace(c.environment).Name(pod).
+		SubResource(subresource).VersionedParams(options, scheme.ParameterCodec).URL()
+	usual, err := remotecommand.NewWebSocketExecutor(c.rest, "GET", url.String())
+	if err != nil {
+		return nil, err
+	}
+	old, err := remotecommand.NewSPDYExecutor(c.rest, "POST", url)
+	if err != nil {
+		return nil, err
+	}
+	return remotecommand.NewFallbackExecutor(usual, old, func(err error) bool {
+		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
+	})
 }
 
 // attach connects to a container's first process until that ends.

@@ -46,7 +46,7 @@ func TestProgram(t *testing.T) {
 	}
 }
 
-// A stand-in for the go command shows what it is asked to do, without the minutes
+// A fake of the go command shows what it is asked to do, without the minutes
 // that compiling takes.
 func TestCompile(t *testing.T) {
 	dir := t.TempDir()

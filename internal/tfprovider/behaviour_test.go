@@ -52,7 +52,7 @@ func (s *stage) rewrite(files map[string]string) {
 	}
 }
 
-// The schema that Terraform prints of the stand-in is the one that it printed of
+// The schema that Terraform prints of the fake is the one that it printed of
 // the real plugin, attribute by attribute.
 func TestSchemaIsTheRealOne(t *testing.T) {
 	s := newStage(t, fake.Options{}, bare("1.36.2-do.0", "s-2vcpu-4gb", ""))
@@ -82,7 +82,7 @@ func TestSchemaIsTheRealOne(t *testing.T) {
 		}
 		for _, part := range []string{"provider", "resource_schemas", "data_source_schemas"} {
 			if difference := cmp.Diff(want[part], got[part]); difference != "" {
-				t.Errorf("%s differs (- real, + stand-in):\n%s", part, difference)
+				t.Errorf("%s differs (- real, + fake):\n%s", part, difference)
 			}
 		}
 	}

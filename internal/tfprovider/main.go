@@ -1,4 +1,4 @@
-// Command terraform-provider-digitalocean is the stand-in plugin. Terraform
+// Command terraform-provider-digitalocean is the fake plugin. Terraform
 // starts it; package mirror puts it where a test's Terraform looks.
 package main
 

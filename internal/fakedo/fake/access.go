@@ -25,17 +25,17 @@ func (f *Fake) Grant(token string, scopes ...string) {
 	f.granted[token] = scopes
 }
 
-// has reports whether a token has a scope. The account is locked.
-func (f *Fake) has(token, scope string) bool {
-	granted, custom := f.granted[token]
-	return !slices.Contains(f.lacking[token], scope) && (!custom || slices.Contains(granted, scope))
-}
-
 // allowed reports whether a token has the scopes that a request needs.
 func (f *Fake) allowed(token string, r *http.Request) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return !slices.ContainsFunc(scope.Of(r.Method, r.URL.Path), func(needed string) bool { return !f.has(token, needed) })
+}
+
+// has reports whether a token has a scope. The account is locked.
+func (f *Fake) has(token, scope string) bool {
+	granted, custom := f.granted[token]
+	return !slices.Contains(f.lacking[token], scope) && (!custom || slices.Contains(granted, scope))
 }
 
 // bearer returns the request's token.

@@ -151,11 +151,3 @@ func newSecret(n int) string {
 	_, _ = rand.Read(b) // It never fails.
 	return hex.EncodeToString(b)
 }
-
-// find returns the first of a list that matches, or an error of status 404.
-func find[T any](all []*T, matches func(*T) bool) (*T, error) {
-	if i := slices.IndexFunc(all, matches); i >= 0 {
-		return all[i], nil
-	}
-	return nil, errNotFound
-}

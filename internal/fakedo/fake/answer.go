@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/digitalocean/godo"
@@ -108,10 +109,28 @@ func pageNumber(query url.Values, name string, standard int) (int, error) {
 	return number, nil
 }
 
-// list returns an endpoint that lists in pages.
-func list[T any](name string, all func(r *http.Request) []T) endpoint {
+// find returns the first of a list that matches, or an error of status 404.
+func find[T any](all []*T, matches func(*T) bool) (*T, error) {
+	if i := slices.IndexFunc(all, matches); i >= 0 {
+		return all[i], nil
+	}
+	return nil, errNotFound
+}
+
+func orElse(value, standard string) string {
+	if value == "" {
+		return standard
+	}
+	return value
+}
+
+// with returns an endpoint that works on what a request is about.
+func with[T any](about func(*http.Request) (T, error), work func(*http.Request, T) (int, any, error)) endpoint {
 	return func(r *http.Request) (int, any, error) {
-		body, err := page(r, name, all(r))
-		return http.StatusOK, body, err
+		thing, err := about(r)
+		if err != nil {
+			return 0, nil, err
+		}
+		return work(r, thing)
 	}
 }

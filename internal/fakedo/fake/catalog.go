@@ -2,6 +2,7 @@ package fake
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/digitalocean/godo"
 )
@@ -90,4 +91,12 @@ func (f *Fake) routeCatalog() {
 		}
 		return http.StatusOK, map[string]any{"options": options}, nil
 	})
+}
+
+func kubernetesVersion(slug string) *godo.KubernetesVersion {
+	number, _, _ := strings.Cut(slug, "-")
+	return &godo.KubernetesVersion{
+		Slug: slug, KubernetesVersion: number,
+		SupportedFeatures: []string{"cluster-autoscaler", "docr-integration", "ha-control-plane", "token-authentication"},
+	}
 }

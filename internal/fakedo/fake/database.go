@@ -18,9 +18,6 @@ type Database struct {
 	Changed time.Time `json:"fake_changed"`
 }
 
-// URN is of another kind than the other ones.
-func databaseURN(id string) string { return godo.ToURN("dbaas", id) }
-
 func (f *Fake) routeDatabases() {
 	const databases = "/v2/databases"
 	const single = databases + "/{database}"
@@ -127,13 +124,9 @@ func (f *Fake) routeDatabases() {
 }
 
 func (f *Fake) withDatabase(work func(*http.Request, *Database) (int, any, error)) endpoint {
-	return func(r *http.Request) (int, any, error) {
-		d, err := find(f.account.Databases, func(d *Database) bool { return d.ID == r.PathValue("database") })
-		if err != nil {
-			return 0, nil, err
-		}
-		return work(r, d)
-	}
+	return with(func(r *http.Request) (*Database, error) {
+		return find(f.account.Databases, func(d *Database) bool { return d.ID == r.PathValue("database") })
+	}, work)
 }
 
 func (f *Fake) createDatabase(r *http.Request) (int, any, error) {

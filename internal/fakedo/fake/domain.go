@@ -114,13 +114,9 @@ func edit(record *godo.DomainRecord, request *godo.DomainRecordEditRequest) {
 }
 
 func (f *Fake) withDomain(work func(*http.Request, *Domain) (int, any, error)) endpoint {
-	return func(r *http.Request) (int, any, error) {
-		d, err := find(f.account.Domains, func(d *Domain) bool { return d.Name == r.PathValue("domain") })
-		if err != nil {
-			return 0, nil, err
-		}
-		return work(r, d)
-	}
+	return with(func(r *http.Request) (*Domain, error) {
+		return find(f.account.Domains, func(d *Domain) bool { return d.Name == r.PathValue("domain") })
+	}, work)
 }
 
 func (f *Fake) withRecord(work func(*http.Request, *Domain, *godo.DomainRecord) (int, any, error)) endpoint {

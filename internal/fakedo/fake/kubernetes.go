@@ -6,20 +6,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/digitalocean/godo"
 )
-
-// Cluster is a cluster with what the API does not tell of it.
-type Cluster struct {
-	godo.KubernetesCluster
-	// Changed is when its making or upgrading began.
-	Changed time.Time `json:"fake_changed"`
-	// Deleted is when it was deleted. For a while the API still knows it as one
-	// that is being deleted, and its nodes occupy the network.
-	Deleted *time.Time `json:"fake_deleted,omitempty"`
-}
 
 // UnmarshalJSON reads a cluster in any state: godo's own type knows not all.
 func (c *Cluster) UnmarshalJSON(data []byte) error {
@@ -35,45 +24,7 @@ func (c *Cluster) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// advance brings a cluster and its nodes to the present.
-func (c *Cluster) advance(now time.Time, delay time.Duration) {
-	switch c.Status.State {
-	case godo.KubernetesClusterStatusProvisioning, godo.KubernetesClusterStatusUpgrading:
-		if !now.Before(c.Changed.Add(delay)) {
-			c.Status.State = godo.KubernetesClusterStatusRunning
-		}
-	}
-	for _, pool := range c.NodePools {
-		pool.Nodes = slices.DeleteFunc(pool.Nodes, func(n *godo.KubernetesNode) bool {
-			return n.Status.State == "deleting" && !now.Before(n.UpdatedAt.Add(delay))
-		})
-		for _, node := range pool.Nodes {
-			if node.Status.State == "provisioning" && !now.Before(node.CreatedAt.Add(delay)) {
-				node.Status.State = "running"
-				node.UpdatedAt = now.UTC()
-			}
-		}
-	}
-}
-
-func kubernetesVersion(slug string) *godo.KubernetesVersion {
-	number, _, _ := strings.Cut(slug, "-")
-	return &godo.KubernetesVersion{
-		Slug: slug, KubernetesVersion: number,
-		SupportedFeatures: []string{"cluster-autoscaler", "docr-integration", "ha-control-plane", "token-authentication"},
-	}
-}
-
 var clusterName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*[a-z0-9]$`)
-
-// cluster finds the cluster of the request's path.
-func (f *Fake) cluster(r *http.Request) (*Cluster, error) {
-	c, err := find(f.account.Clusters, func(c *Cluster) bool { return c.ID == r.PathValue("cluster") })
-	if err == nil && c.Deleted != nil && r.Method != http.MethodGet && r.Method != http.MethodDelete {
-		return nil, unprocessable("the cluster is being deleted")
-	}
-	return c, err
-}
 
 func (f *Fake) routeKubernetes() {
 	const clusters = "/v2/kubernetes/clusters"
@@ -146,17 +97,6 @@ func (f *Fake) routeKubernetes() {
 	}))
 }
 
-// withCluster makes an endpoint out of one that works on a cluster.
-func (f *Fake) withCluster(work func(*http.Request, *Cluster) (int, any, error)) endpoint {
-	return func(r *http.Request) (int, any, error) {
-		c, err := f.cluster(r)
-		if err != nil {
-			return 0, nil, err
-		}
-		return work(r, c)
-	}
-}
-
 func (f *Fake) createCluster(r *http.Request) (int, any, error) {
 	var request godo.KubernetesClusterCreateRequest
 	if err := decode(r, &request); err != nil {
@@ -216,21 +156,6 @@ func (f *Fake) createCluster(r *http.Request) (int, any, error) {
 		young.NodePools = append(young.NodePools, nameless(pool))
 	}
 	return http.StatusCreated, map[string]any{"kubernetes_cluster": young}, nil
-}
-
-// nameless is a pool as it is answered to who has just made it: its nodes have
-// neither names nor Droplets yet.
-func nameless(pool *godo.KubernetesNodePool) *godo.KubernetesNodePool {
-	young := *pool
-	young.Nodes = nil
-	for _, node := range pool.Nodes {
-		shown := *node
-		if shown.Status.State == "provisioning" {
-			shown.Name, shown.DropletID = "", ""
-		}
-		young.Nodes = append(young.Nodes, &shown)
-	}
-	return &young
 }
 
 func (f *Fake) updateCluster(r *http.Request, c *Cluster) (int, any, error) {
@@ -307,15 +232,6 @@ func minor(version string) int {
 		}
 	}
 	return n
-}
-
-func isOwnTag(tag string) bool { return tag == "k8s" || strings.HasPrefix(tag, "k8s:") }
-
-func orElse(value, standard string) string {
-	if value == "" {
-		return standard
-	}
-	return value
 }
 
 func ids(resources []*godo.AssociatedResource) []string {

@@ -72,23 +72,15 @@ func (f *Fake) routeNetwork() {
 }
 
 func (f *Fake) withVPC(work func(*http.Request, *godo.VPC) (int, any, error)) endpoint {
-	return func(r *http.Request) (int, any, error) {
-		v, err := find(f.account.VPCs, func(v *godo.VPC) bool { return v.ID == r.PathValue("vpc") })
-		if err != nil {
-			return 0, nil, err
-		}
-		return work(r, v)
-	}
+	return with(func(r *http.Request) (*godo.VPC, error) {
+		return find(f.account.VPCs, func(v *godo.VPC) bool { return v.ID == r.PathValue("vpc") })
+	}, work)
 }
 
 func (f *Fake) withLoadBalancer(work func(*http.Request, *LoadBalancer) (int, any, error)) endpoint {
-	return func(r *http.Request) (int, any, error) {
-		b, err := find(f.account.LoadBalancers, func(b *LoadBalancer) bool { return b.ID == r.PathValue("balancer") })
-		if err != nil {
-			return 0, nil, err
-		}
-		return work(r, b)
-	}
+	return with(func(r *http.Request) (*LoadBalancer, error) {
+		return find(f.account.LoadBalancers, func(b *LoadBalancer) bool { return b.ID == r.PathValue("balancer") })
+	}, work)
 }
 
 func (f *Fake) createVPC(r *http.Request) (int, any, error) {

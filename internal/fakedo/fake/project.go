@@ -79,14 +79,10 @@ func (f *Fake) routeProjects() {
 }
 
 func (f *Fake) withProject(work func(*http.Request, *Project) (int, any, error)) endpoint {
-	return func(r *http.Request) (int, any, error) {
+	return with(func(r *http.Request) (*Project, error) {
 		id := r.PathValue("project")
-		p, err := find(f.account.Projects, func(p *Project) bool { return p.ID == id || id == godo.DefaultProject && p.IsDefault })
-		if err != nil {
-			return 0, nil, err
-		}
-		return work(r, p)
-	}
+		return find(f.account.Projects, func(p *Project) bool { return p.ID == id || id == godo.DefaultProject && p.IsDefault })
+	}, work)
 }
 
 func (f *Fake) updateProject(r *http.Request, p *Project) (int, any, error) {
@@ -189,3 +185,6 @@ func (f *Fake) assignBesideCluster(urn string, tags []string) {
 	}
 	f.assignToDefault(urn)
 }
+
+// databaseURN names a database as the API does, which calls it dbaas there.
+func databaseURN(id string) string { return godo.ToURN("dbaas", id) }

@@ -58,13 +58,9 @@ func (f *Fake) routeSpacesKeys() {
 }
 
 func (f *Fake) withKey(work func(*http.Request, *godo.SpacesKey) (int, any, error)) endpoint {
-	return func(r *http.Request) (int, any, error) {
-		key, err := find(f.account.SpacesKeys, func(k *godo.SpacesKey) bool { return k.AccessKey == r.PathValue("key") })
-		if err != nil {
-			return 0, nil, err
-		}
-		return work(r, key)
-	}
+	return with(func(r *http.Request) (*godo.SpacesKey, error) {
+		return find(f.account.SpacesKeys, func(k *godo.SpacesKey) bool { return k.AccessKey == r.PathValue("key") })
+	}, work)
 }
 
 func withoutSecret(key *godo.SpacesKey) *godo.SpacesKey {

@@ -55,13 +55,9 @@ func (f *Fake) routeStorage() {
 }
 
 func (f *Fake) withVolume(work func(*http.Request, *Volume) (int, any, error)) endpoint {
-	return func(r *http.Request) (int, any, error) {
-		v, err := find(f.account.Volumes, func(v *Volume) bool { return v.ID == r.PathValue("volume") })
-		if err != nil {
-			return 0, nil, err
-		}
-		return work(r, v)
-	}
+	return with(func(r *http.Request) (*Volume, error) {
+		return find(f.account.Volumes, func(v *Volume) bool { return v.ID == r.PathValue("volume") })
+	}, work)
 }
 
 func (f *Fake) withSnapshot(work func(*Snapshot) (int, any, error)) endpoint {

@@ -75,6 +75,9 @@ func backoff(least, most time.Duration, attempt int, response *http.Response) ti
 	return max(wait, time.Until(time.Unix(reset, 0)))
 }
 
+// once is the key by which a request's context says that it is sent once.
+type once struct{}
+
 func shouldRetry(ctx context.Context, response *http.Response, err error) (bool, error) {
 	if ctx.Value(once{}) != nil && response != nil && response.StatusCode >= http.StatusInternalServerError {
 		return false, nil
@@ -136,6 +139,17 @@ func explainStatus(err error, status int, method string, address *url.URL) error
 	return err
 }
 
+// scopesMissing says of an error that a token needs these scopes, separated by
+// spaces.
+func scopesMissing(scopes string, err error) error {
+	what := "the scope "
+	if strings.Contains(scopes, " ") {
+		what = "some of the scopes "
+	}
+	return fault.WithHint(fmt.Errorf("the token is missing %s%s: %w", what, strings.ReplaceAll(scopes, " ", ", "), err),
+		"add it to the token at https://cloud.digitalocean.com/account/api/tokens; docs/digitalocean.md lists all that berth needs. If it has them, look at https://cloud.digitalocean.com/account/billing: an unpaid or locked account is refused like this too")
+}
+
 // apiError finds in Terraform's words the request that failed, as godo writes
 // it down.
 var apiError = regexp.MustCompile(`\b(GET|POST|PUT|PATCH|DELETE) (https?://\S+): ([0-9]{3})\b`)
@@ -176,5 +190,29 @@ func all[T any](list func(*godo.ListOptions) ([]T, *godo.Response, error)) ([]T,
 			return found, nil
 		}
 		options.Page++
+	}
+}
+
+func wrap(what string, err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// poll looks again and again until done, an error or the end of a time.
+func (p *Provider) poll(ctx context.Context, limit time.Duration, look func(context.Context) (done bool, err error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not within %s", limit))
+	defer cancel()
+	for {
+		done, err := look(ctx)
+		if err != nil || done {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(p.pause):
+		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/hashicorp/go-version"
-	"github.com/hashicorp/terraform-exec/tfexec"
 
 	"berth/internal/bucket"
 	"berth/internal/config"
@@ -136,37 +135,4 @@ func (b *backend) configuration(locks bool) []byte {
 }
 `, b.name, b.key, b.url, locks)
 	return text.Bytes()
-}
-
-// useBackend has Terraform keep the state in the Space. What this machine has
-// is moved there, unless there is one already.
-func (w *workspace) useBackend(ctx context.Context, b *backend) ([]tfexec.InitOption, error) {
-	if err := b.make(ctx); err != nil {
-		return nil, err
-	}
-	locks, err := b.locks(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if locks {
-		program, _, err := w.exec.Version(ctx, false)
-		if err != nil {
-			return nil, explainRun("ask Terraform for its version", err, nil)
-		}
-		locks = !program.LessThan(lockfiles)
-	}
-	if err := b.breakOwnLock(ctx); err != nil {
-		return nil, err
-	}
-	there, err := b.has(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := writePrivate(w.path(backendFile), b.configuration(locks)); err != nil {
-		return nil, fmt.Errorf("write where the state is: %w", err)
-	}
-	if there {
-		return []tfexec.InitOption{tfexec.Reconfigure(true)}, nil
-	}
-	return []tfexec.InitOption{tfexec.ForceCopy(true)}, nil
 }

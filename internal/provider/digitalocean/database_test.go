@@ -74,6 +74,12 @@ func TestDestroyKeepsTheManagedDatabase(t *testing.T) {
 				t.Errorf("there are %d clusters and %d projects", len(account.Clusters), len(account.Projects))
 			}
 
+			// Who removes the backups, too, still hears of it.
+			kept, err := w.RemoveBucket(t.Context(), w.said)
+			if text := strings.Join(kept, "\n"); err != nil || !strings.Contains(text, "doctl databases delete "+before.ID) || strings.Contains(text, w.config.DigitalOcean.Bucket) {
+				t.Errorf("with the Space removed it keeps, with %v:\n%s", err, text)
+			}
+
 			w.config.DigitalOcean.Database = "db-s-1vcpu-1gb"
 			w.mustInit(t)
 			w.wantNoChange(t)

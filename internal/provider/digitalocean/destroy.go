@@ -83,15 +83,18 @@ func (p *Provider) Destroy(ctx context.Context, r progress.Reporter) (kept []str
 	if err := os.RemoveAll(p.folder()); err != nil {
 		return nil, fmt.Errorf("remove berth's folder: %w", err)
 	}
-	return p.kept(in, orphans), nil
+	p.keptBeside = p.kept(in, orphans)
+	if !in.found.bucket {
+		return p.keptBeside, nil
+	}
+	space := fmt.Sprintf("Space %s in %s with the backups and logs in it; berth destroy --delete-backups removes it",
+		in.variables.Bucket, bucketRegion(in.variables.Region))
+	return append([]string{space}, p.keptBeside...), nil
 }
 
+// kept names what stays besides the Space.
 func (p *Provider) kept(in *intent, o *orphans) []string {
 	var kept []string
-	if in.found.bucket {
-		kept = append(kept, fmt.Sprintf("Space %s in %s with the backups and logs in it; berth destroy --delete-backups removes it",
-			in.variables.Bucket, bucketRegion(in.variables.Region)))
-	}
 	if state := p.config.DigitalOcean.State; state != "" {
 		kept = append(kept, fmt.Sprintf("Space %s with Terraform's state, which says that there is nothing", state))
 	}
@@ -114,18 +117,6 @@ func (p *Provider) kept(in *intent, o *orphans) []string {
 	return kept
 }
 
-// keeps reports whether a destroy leaves what is at one of Terraform's
-// addresses: what holds data, and the network that a database is in.
-func (in *intent) keeps(address string) bool {
-	switch kind, _, _ := strings.Cut(address, "."); kind {
-	case bucketType, registryType, databaseType, databaseSchemaType, firewallType:
-		return true
-	case vpcType:
-		return in.found.database != nil
-	}
-	return false
-}
-
 // ownsDatabase reports whether a database of the right name is the cluster's: in
 // its network, or made by its Terraform.
 func (in *intent) ownsDatabase() bool {
@@ -133,8 +124,8 @@ func (in *intent) ownsDatabase() bool {
 	return database != nil && (in.known.has(databaseAddress) || vpc != nil && database.PrivateNetworkUUID == vpc.ID)
 }
 
-// fence leaves a database that stays open to its own network alone. Its rule
-// names the cluster, and a database without any rule is open to everybody.
+// fence lets only its own network reach a database that stays. Its present rule names
+// the cluster, which goes, and without any rule everybody could reach it.
 func (p *Provider) fence(ctx context.Context, in *intent, r progress.Reporter) error {
 	database, vpc := in.found.database, in.found.vpc
 	if database == nil || vpc == nil {
@@ -148,8 +139,8 @@ func (p *Provider) fence(ctx context.Context, in *intent, r progress.Reporter) e
 	})
 }
 
-// takeOver has Terraform know exactly what it is to remove: also what a dead
-// run has left behind, and nothing that is to stay.
+// takeOver makes Terraform's state hold exactly what is to be removed: also what a
+// killed run has left, and nothing that stays.
 func (p *Provider) takeOver(ctx context.Context, w *workspace, in *intent, r progress.Reporter) error {
 	in.going = map[string]bool{}
 	// A destroy takes no notice of import blocks.
@@ -180,6 +171,18 @@ func (p *Provider) takeOver(ctx context.Context, w *workspace, in *intent, r pro
 	return nil
 }
 
+// keeps reports whether a destroy leaves the resource at one of Terraform's addresses:
+// whatever holds data, and the network that a database is in.
+func (in *intent) keeps(address string) bool {
+	switch kind, _, _ := strings.Cut(address, "."); kind {
+	case bucketType, registryType, databaseType, databaseSchemaType, firewallType:
+		return true
+	case vpcType:
+		return in.found.database != nil
+	}
+	return false
+}
+
 // removeAll removes what Terraform knows: only the targets and what depends on
 // them where there are any.
 func (p *Provider) removeAll(ctx context.Context, w *workspace, in *intent, r progress.Reporter, targets ...string) error {
@@ -202,8 +205,8 @@ func (p *Provider) removeAll(ctx context.Context, w *workspace, in *intent, r pr
 	return w.apply(ctx, r)
 }
 
-// letGo has Kubernetes give back load balancers and volumes, as far as the
-// cluster answers: its own controllers do it most cleanly.
+// letGo has Kubernetes remove its load balancers and volumes, if the cluster answers:
+// its own controllers do that most cleanly.
 func (p *Provider) letGo(ctx context.Context, r progress.Reporter) error {
 	return progress.Run(r, "Give back load balancers and volumes", func(step progress.Step) error {
 		err := p.release(ctx, step)
@@ -275,5 +278,5 @@ func (p *Provider) RemoveBucket(ctx context.Context, r progress.Reporter) (kept 
 	err = progress.Run(r, "Remove the Space with the backups", func(step progress.Step) error {
 		return p.removeBucket(ctx, func(removed int) { step.Detail(fmt.Sprintf("%d objects removed", removed)) })
 	})
-	return nil, err
+	return p.keptBeside, err
 }

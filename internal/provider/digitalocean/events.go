@@ -132,7 +132,7 @@ var titles = map[string]string{
 	bucketType:                       "the Space for backups and logs",
 	"digitalocean_spaces_key":        "the Space's key",
 	"digitalocean_project":           "the project",
-	"digitalocean_project_resources": "the project's list",
+	"digitalocean_project_resources": "the list of what is in the project",
 	"digitalocean_domain":            "the domain",
 	"digitalocean_record":            "the DNS record",
 	registryType:                     "the container registry",

@@ -29,18 +29,18 @@ func (in *intent) impossible() error {
 
 // noRoomForRegistry says that the account's subscription allows no registry
 // besides those that it has.
-func (e *estate) noRoomForRegistry(v variables) error {
-	if v.Registry == nil || e.registry != nil || len(e.registries) == 0 || e.tier == nil || e.tier.Slug == "professional" {
+func (i *inventory) noRoomForRegistry(v variables) error {
+	if v.Registry == nil || i.registry != nil || len(i.registries) == 0 || i.tier == nil || i.tier.Slug == "professional" {
 		return nil
 	}
 	return fault.WithHint(
-		fmt.Errorf("the account has the container registry %s, and its subscription %q allows no other", strings.Join(e.registries, ", "), e.tier.Slug),
-		"set digitalocean.containerRegistry: %s in berth.yaml, or subscribe to professional", e.registries[0])
+		fmt.Errorf("the account has the container registry %s, and its subscription %q allows no other", strings.Join(i.registries, ", "), i.tier.Slug),
+		"set digitalocean.containerRegistry: %s in berth.yaml, or subscribe to professional", i.registries[0])
 }
 
 // blockedHost names a host that something else answers for: a CNAME stands beside
 // no other record, and an AAAA sends everybody with IPv6 elsewhere.
-func (e *estate) blockedHost(v variables, s state) error {
+func (i *inventory) blockedHost(v variables, s state) error {
 	if v.Domain == nil {
 		return nil
 	}
@@ -48,7 +48,7 @@ func (e *estate) blockedHost(v variables, s state) error {
 		if s.has(recordOf(host)) {
 			continue
 		}
-		for _, record := range e.records {
+		for _, record := range i.records {
 			if record.Name == nameIn(host, *v.Domain) && (record.Type == "CNAME" || record.Type == "AAAA") {
 				return fault.WithHint(fmt.Errorf("%s has a DNS record of type %s, which says %s", host, record.Type, record.Data),
 					"remove that record if this cluster should serve the host, else remove the host from berth.yaml")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	tfjson "github.com/hashicorp/terraform-json"
 
@@ -13,16 +12,10 @@ import (
 	"berth/internal/provider"
 )
 
-const (
-	// createTime bounds how long a cluster may take to come up.
-	createTime = 60 * time.Minute
-	// nodesTime bounds how long nodes may take to be ready.
-	nodesTime = 30 * time.Minute
-)
-
-// intent is what Terraform is to do: to what there is, by which variables.
+// intent is what a run of Terraform goes by: what exists, what its state knows, and the
+// variables that say what is wanted.
 type intent struct {
-	found     *estate
+	found     *inventory
 	known     state
 	variables variables
 	// going are the addresses that a destroy has Terraform remove.
@@ -43,8 +36,8 @@ func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
 	return p.converge(ctx, w, r, func(*variables) {})
 }
 
-// converge brings what there is to what the variables say, after change has had
-// its say in them, and waits until every node is ready.
+// converge makes the account match the variables, which change may edit first, and
+// waits until every node is ready.
 func (p *Provider) converge(ctx context.Context, w *workspace, r progress.Reporter, change func(*variables)) error {
 	if err := p.awaitSettled(ctx, r); err != nil {
 		return err
@@ -84,7 +77,7 @@ func (p *Provider) converge(ctx context.Context, w *workspace, r progress.Report
 	return storeKey(ctx, cluster, after.text("bucket_access_key"), after.text("bucket_secret_key"))
 }
 
-// prepare looks at what there is and tells Terraform: the variables, and what
+// prepare looks at what exists and writes what Terraform reads: the variables, and what
 // to import. It changes nothing at DigitalOcean.
 func (p *Provider) prepare(ctx context.Context, w *workspace, r progress.Reporter, change func(*variables)) (in *intent, err error) {
 	err = progress.Run(r, "Look at what is there", func(progress.Step) error {
@@ -113,7 +106,7 @@ func (p *Provider) prepare(ctx context.Context, w *workspace, r progress.Reporte
 	return in, err
 }
 
-// look gathers what there is and what is wanted, and changes nothing.
+// look collects what exists and what is wanted, and changes nothing.
 func (p *Provider) look(ctx context.Context, w *workspace, change func(*variables)) (*intent, error) {
 	v := newVariables(p.config)
 	found, err := p.survey(ctx, v)
@@ -255,4 +248,18 @@ func (p *Provider) oddities(in *intent) []string {
 		}
 	}
 	return lines
+}
+
+// nameServers are DigitalOcean's,
+// https://docs.digitalocean.com/products/networking/dns/getting-started/dns-registrars.
+const nameServers = "ns1.digitalocean.com, ns2.digitalocean.com and ns3.digitalocean.com"
+
+// delegation says what makes a domain that is new here known to everybody; "" for
+// one that was there.
+func (in *intent) delegation() string {
+	if in.variables.Domain == nil || in.found.domain != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s resolves only once it is delegated: enter %s as its name servers at the registrar where you bought it; "+
+		"until that is known everywhere, which takes up to two days, no host answers and no certificate is issued", *in.variables.Domain, nameServers)
 }

@@ -9,6 +9,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"berth/internal/config"
 	"berth/internal/fault"
 	"berth/internal/kube"
 	"berth/internal/provider"
@@ -32,12 +33,12 @@ func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
 	if err := notUsable(cluster); err != nil {
 		return nil, err
 	}
-	reach, err := p.fetchKubeconfig(ctx, cluster.ID)
+	config, err := p.fetchKubeconfig(ctx, cluster.ID)
 	if err != nil {
 		return nil, err
 	}
 	found := &provider.Cluster{
-		Name: d.Cluster, REST: reach, Kubeconfig: p.kubeconfig(),
+		Name: d.Cluster, REST: config, Kubeconfig: p.kubeconfig(),
 		StorageClass: d.StorageClass, IngressClass: d.IngressClass, Issuer: p.issuer(),
 		Metrics:    true, // DOKS has none: it is a 1-Click App of its marketplace
 		PullLogins: p.pullLogins,
@@ -79,14 +80,14 @@ func (p *Provider) fetchKubeconfig(ctx context.Context, id string) (*rest.Config
 	if err := writePrivate(p.kubeconfig(), text); err != nil {
 		return nil, fmt.Errorf("write the kubeconfig: %w", err)
 	}
-	reach, err := clientcmd.NewDefaultClientConfig(*own, nil).ClientConfig()
+	config, err := clientcmd.NewDefaultClientConfig(*own, nil).ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("read the kubeconfig that DigitalOcean gave: %w", err)
 	}
 	// A drain and the platform's checks ask many small questions; client-go's
 	// default of five a second would make them slow.
-	reach.QPS, reach.Burst = 50, 100
-	return reach, nil
+	config.QPS, config.Burst = 50, 100
+	return config, nil
 }
 
 // ownContext takes a file's current context alone, under a name of berth's.
@@ -107,3 +108,42 @@ func ownContext(file *clientcmdapi.Config, name string) (*clientcmdapi.Config, e
 	own.CurrentContext = name
 	return own, nil
 }
+
+// issuer is the ClusterIssuer of the hosts' certificates, or "".
+func (p *Provider) issuer() string {
+	if source := p.config.DigitalOcean.Certificates; source != config.NoCertificates {
+		return source
+	}
+	return ""
+}
+
+// loadBalancer says how the ingress controller is installed; nil where the
+// operator brings one.
+func (p *Provider) loadBalancer() *provider.LoadBalancer {
+	d := p.config.DigitalOcean
+	if d.Ingress != config.IngressF5 {
+		return nil
+	}
+	// https://github.com/digitalocean/digitalocean-cloud-controller-manager/blob/master/docs/controllers/services/annotations.md
+	const prefix = "service.beta.kubernetes.io/do-loadbalancer-"
+	return &provider.LoadBalancer{
+		Annotations: map[string]string{
+			prefix + "name": p.ingressName(),
+			// It passes packets on as they came, with the client's address,
+			// and knows no PROXY protocol. The type is said because what is
+			// the default has changed before.
+			prefix + "type": "REGIONAL_NETWORK",
+			// A node whose controller is going is left within six seconds, for
+			// which the controller waits before it stops.
+			prefix + "healthcheck-check-interval-seconds":   "3",
+			prefix + "healthcheck-response-timeout-seconds": "3",
+			prefix + "healthcheck-unhealthy-threshold":      "2",
+			prefix + "healthcheck-healthy-threshold":        "2",
+		},
+		Certificates: d.Certificates != config.NoCertificates,
+		Email:        d.Email,
+	}
+}
+
+// ingressName is the name that the load balancer is given.
+func (p *Provider) ingressName() string { return p.config.DigitalOcean.Cluster + "-ingress" }

@@ -16,12 +16,15 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/kubectl/pkg/drain"
 
+	"berth/internal/fault"
 	"berth/internal/kube"
 	"berth/internal/progress"
 	"berth/internal/provider"
 )
 
 const (
+	// nodesTime bounds how long nodes may take to be ready.
+	nodesTime = 30 * time.Minute
 	// drainTime bounds how long pods may take to leave a node: as often as
 	// their budgets say, longer than their grace and their volumes' way.
 	drainTime = 15 * time.Minute
@@ -92,6 +95,45 @@ func readyNodes(ctx context.Context, client kubernetes.Interface) ([]string, err
 		}
 	}
 	return names, nil
+}
+
+// shrink removes the newest nodes until as many are left as are wanted, each
+// drained first. Terraform would leave the choice, and the drain, to
+// DigitalOcean.
+func (p *Provider) shrink(ctx context.Context, in *intent, r progress.Reporter) error {
+	count, cluster, pool := in.variables.NodeCount, in.found.cluster, in.found.pool()
+	if pool == nil || pool.AutoScale || pool.Count <= count {
+		return nil
+	}
+	client, err := p.client(ctx)
+	if err != nil {
+		return err
+	}
+	staying := slices.DeleteFunc(slices.Clone(pool.Nodes), func(n *godo.KubernetesNode) bool { return n.Status != nil && n.Status.State == "deleting" })
+	nodes := slices.SortedStableFunc(slices.Values(staying), func(a, b *godo.KubernetesNode) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	leaving := nodes[min(count, len(nodes)):]
+	if err := p.evacuate(ctx, client, leaving, r); err != nil {
+		return fault.WithHint(err, "the nodes stay in service; run the same command again to continue")
+	}
+	for _, node := range leaving {
+		err := progress.Run(r, "Remove "+node.Name, func(step progress.Step) error {
+			_, err := p.api.Kubernetes.DeleteNode(ctx, cluster.ID, pool.ID, node.ID, &godo.KubernetesNodeDeleteRequest{SkipDrain: true})
+			if err != nil && !isNotFound(err) {
+				return wrap("remove node "+node.Name, explain(err))
+			}
+			return p.poll(ctx, removeTime, func(ctx context.Context) (bool, error) {
+				now, _, err := p.api.Kubernetes.GetNodePool(ctx, cluster.ID, pool.ID)
+				if err != nil {
+					return false, wrap("look at node pool "+pool.Name, explain(err))
+				}
+				return !slices.ContainsFunc(now.Nodes, func(n *godo.KubernetesNode) bool { return n.ID == node.ID }), nil
+			})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // evacuate moves all pods from nodes to the others. All nodes are closed first,

@@ -29,7 +29,7 @@ var databasePrices = map[string]float64{
 }
 
 // price returns what everything that v describes costs a month.
-func (p *Provider) price(ctx context.Context, v variables, found *estate) ([]provider.Cost, []string, error) {
+func (p *Provider) price(ctx context.Context, v variables, found *inventory) ([]provider.Cost, []string, error) {
 	sizes, err := all(func(o *godo.ListOptions) ([]godo.Size, *godo.Response, error) { return p.api.Sizes.List(ctx, o) })
 	if err != nil {
 		return nil, nil, wrap("read the prices of nodes", err)
@@ -84,6 +84,6 @@ func (p *Provider) price(ctx context.Context, v variables, found *estate) ([]pro
 	if p.config.Metrics.Kept() {
 		add("volume of metrics, 2 GiB", 1, 2*volumeGiB, listed)
 	}
-	notes = append(notes, fmt.Sprintf("volumes of databases come to $%.2f a GiB (%s), and traffic beyond what the nodes include", volumeGiB, listed))
+	notes = append(notes, fmt.Sprintf("not included: volumes of databases at $%.2f a GiB (%s), and traffic beyond what the nodes include", volumeGiB, listed))
 	return costs, notes, nil
 }

@@ -13,20 +13,6 @@ import (
 // addressTime bounds how long a load balancer may take to get an address.
 const addressTime = 15 * time.Minute
 
-// nameServers are DigitalOcean's,
-// https://docs.digitalocean.com/products/networking/dns/getting-started/dns-registrars.
-const nameServers = "ns1.digitalocean.com, ns2.digitalocean.com and ns3.digitalocean.com"
-
-// delegation says what makes a domain that is new here known to everybody; "" for
-// one that was there.
-func (in *intent) delegation() string {
-	if in.variables.Domain == nil || in.found.domain != nil {
-		return ""
-	}
-	return fmt.Sprintf("%s resolves only once it is delegated: enter %s as its name servers at the registrar where you bought it; "+
-		"until that is known everywhere, which takes up to two days, no host answers and no certificate is issued", *in.variables.Domain, nameServers)
-}
-
 // MakeRecords implements provider.Namer. Once the ingress controller is
 // installed, its load balancer has an address that the hosts' DNS records can
 // say. Init keeps them afterwards.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/digitalocean/godo"
 	"k8s.io/client-go/kubernetes"
@@ -14,9 +13,6 @@ import (
 	"berth/internal/progress"
 	"berth/internal/provider"
 )
-
-// removeTime bounds how long DigitalOcean may take to remove something.
-const removeTime = 20 * time.Minute
 
 // Scale implements provider.Provider. The number of nodes is Terraform's to
 // change; their size is not, for it would replace the whole cluster. So a size
@@ -163,9 +159,6 @@ func (p *Provider) tag(ctx context.Context, clusterID string, pool *godo.Kuberne
 	return wrap("tag node pool "+pool.Name, explain(err))
 }
 
-// poolName is the name of a pool of the size, as the module names the first.
-func (p *Provider) poolName(size string) string { return p.config.DigitalOcean.Cluster + "-" + size }
-
 func (p *Provider) makePool(ctx context.Context, cluster *godo.KubernetesCluster, wanted provider.Scale, known state, r progress.Reporter) (pool *godo.KubernetesNodePool, err error) {
 	request := &godo.KubernetesNodePoolCreateRequest{
 		Name: p.poolName(wanted.Size), Size: wanted.Size, Tags: []string{mark, defaultPool}, Count: p.config.DigitalOcean.Nodes,
@@ -194,6 +187,9 @@ func (p *Provider) makePool(ctx context.Context, cluster *godo.KubernetesCluster
 	return pool, err
 }
 
+// poolName is the name of a pool of the size, as the module names the first.
+func (p *Provider) poolName(size string) string { return p.config.DigitalOcean.Cluster + "-" + size }
+
 // retire takes Terraform's tag off a pool, moves its pods away and removes it.
 func (p *Provider) retire(ctx context.Context, client kubernetes.Interface, clusterID string, pool *godo.KubernetesNodePool, r progress.Reporter) error {
 	if err := p.tag(ctx, clusterID, pool, false); err != nil {
@@ -215,43 +211,4 @@ func (p *Provider) retire(ctx context.Context, client kubernetes.Interface, clus
 			return false, wrap("look at node pool "+pool.Name, explain(err))
 		})
 	})
-}
-
-// shrink removes the newest nodes until as many are left as are wanted, each
-// drained first. Terraform would leave the choice, and the drain, to
-// DigitalOcean.
-func (p *Provider) shrink(ctx context.Context, in *intent, r progress.Reporter) error {
-	count, cluster, pool := in.variables.NodeCount, in.found.cluster, in.found.pool()
-	if pool == nil || pool.AutoScale || pool.Count <= count {
-		return nil
-	}
-	client, err := p.client(ctx)
-	if err != nil {
-		return err
-	}
-	staying := slices.DeleteFunc(slices.Clone(pool.Nodes), func(n *godo.KubernetesNode) bool { return n.Status != nil && n.Status.State == "deleting" })
-	nodes := slices.SortedStableFunc(slices.Values(staying), func(a, b *godo.KubernetesNode) int { return a.CreatedAt.Compare(b.CreatedAt) })
-	leaving := nodes[min(count, len(nodes)):]
-	if err := p.evacuate(ctx, client, leaving, r); err != nil {
-		return fault.WithHint(err, "the nodes stay in service; run the same command again to continue")
-	}
-	for _, node := range leaving {
-		err := progress.Run(r, "Remove "+node.Name, func(step progress.Step) error {
-			_, err := p.api.Kubernetes.DeleteNode(ctx, cluster.ID, pool.ID, node.ID, &godo.KubernetesNodeDeleteRequest{SkipDrain: true})
-			if err != nil && !isNotFound(err) {
-				return wrap("remove node "+node.Name, explain(err))
-			}
-			return p.poll(ctx, removeTime, func(ctx context.Context) (bool, error) {
-				now, _, err := p.api.Kubernetes.GetNodePool(ctx, cluster.ID, pool.ID)
-				if err != nil {
-					return false, wrap("look at node pool "+pool.Name, explain(err))
-				}
-				return !slices.ContainsFunc(now.Nodes, func(n *godo.KubernetesNode) bool { return n.ID == node.ID }), nil
-			})
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -143,7 +143,7 @@ func TestFewerNodesAreDrainedFirst(t *testing.T) {
 	cluster := w.makeCluster(t, mark)
 	w.kube.deploy()
 	pool := cluster.NodePools[0]
-	in := &intent{found: &estate{cluster: cluster}, variables: variables{NodeCount: 1}}
+	in := &intent{found: &inventory{cluster: cluster}, variables: variables{NodeCount: 1}}
 	if err := w.shrink(t.Context(), in, w.said); err != nil {
 		t.Fatal(err)
 	}

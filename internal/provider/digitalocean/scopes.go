@@ -16,30 +16,6 @@ import (
 	"berth/internal/provider/digitalocean/scope"
 )
 
-// scopesMissing says of an error that a token needs these scopes, separated by
-// spaces.
-func scopesMissing(scopes string, err error) error {
-	what := "the scope "
-	if strings.Contains(scopes, " ") {
-		what = "some of the scopes "
-	}
-	return fault.WithHint(fmt.Errorf("the token is missing %s%s: %w", what, strings.ReplaceAll(scopes, " ", ", "), err),
-		"add it to the token at https://cloud.digitalocean.com/account/api/tokens; docs/digitalocean.md lists all that berth needs. If it has them, look at https://cloud.digitalocean.com/account/billing: an unpaid or locked account is refused like this too")
-}
-
-// purposes are what berth.yaml needs a token for.
-func purposes(c *config.Config) []string {
-	d, needed := c.DigitalOcean, []string{scope.Cluster}
-	for _, one := range []struct{ wanted, purpose string }{
-		{d.Domain, scope.Domain}, {d.ContainerRegistry, scope.Registry}, {d.Database, scope.Database},
-	} {
-		if one.wanted != "" {
-			needed = append(needed, one.purpose)
-		}
-	}
-	return needed
-}
-
 // tryScopes finds out which scopes the token is missing, by requests that do nothing.
 // It also returns those that it may lack, as the API refused something that is
 // not there.
@@ -81,8 +57,18 @@ func (p *Provider) tryScopes(ctx context.Context) (missing, doubtful []string, e
 	return missing, doubtful, err
 }
 
-// once is the key by which a request's context says that it is sent once.
-type once struct{}
+// purposes are what berth.yaml needs a token for.
+func purposes(c *config.Config) []string {
+	d, needed := c.DigitalOcean, []string{scope.Cluster}
+	for _, one := range []struct{ wanted, purpose string }{
+		{d.Domain, scope.Domain}, {d.ContainerRegistry, scope.Registry}, {d.Database, scope.Database},
+	} {
+		if one.wanted != "" {
+			needed = append(needed, one.purpose)
+		}
+	}
+	return needed
+}
 
 // refuses reports whether the API refuses a trial because a scope is missing.
 func (p *Provider) refuses(ctx context.Context, trial scope.Trial) (bool, error) {

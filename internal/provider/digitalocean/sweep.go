@@ -27,8 +27,6 @@ type orphans struct {
 	Snapshots []*godo.AssociatedResource `json:"volume_snapshots"`
 }
 
-func (p *Provider) orphansFile() string { return filepath.Join(p.folder(), "orphans.json") }
-
 // recordOrphans writes down what belongs to the cluster, or reads what was
 // written down when there is no cluster any more.
 func (p *Provider) recordOrphans(ctx context.Context, in *intent) (*orphans, error) {
@@ -66,6 +64,8 @@ func (p *Provider) recordOrphans(ctx context.Context, in *intent) (*orphans, err
 	return o, writePrivate(p.orphansFile(), append(text, '\n'))
 }
 
+func (p *Provider) orphansFile() string { return filepath.Join(p.folder(), "orphans.json") }
+
 func merge(before, more []*godo.AssociatedResource) []*godo.AssociatedResource {
 	for _, one := range more {
 		if !slices.ContainsFunc(before, func(b *godo.AssociatedResource) bool { return b.ID == one.ID }) {
@@ -76,7 +76,7 @@ func merge(before, more []*godo.AssociatedResource) []*godo.AssociatedResource {
 }
 
 // sweep waits until the cluster is gone and removes what it has left: what was
-// written down, and what bears its tag.
+// written down, and what has its tag.
 func (p *Provider) sweep(ctx context.Context, o *orphans, r progress.Reporter) error {
 	if o.ClusterID == "" {
 		return nil

@@ -85,7 +85,7 @@ func newVariables(c *config.Config) variables {
 // follow takes over the nodes that were wanted last, else those that the
 // cluster has, so that berth.yaml's are only what a new cluster begins with; and
 // the subscription to registries, which is the whole account's.
-func (v *variables) follow(s state, found *estate) {
+func (v *variables) follow(s state, found *inventory) {
 	if found.tier != nil {
 		v.RegistryTier = &found.tier.Slug
 	}

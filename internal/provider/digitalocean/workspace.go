@@ -20,6 +20,7 @@ import (
 
 	"berth/internal/config"
 	"berth/internal/progress"
+	"berth/internal/terraform"
 	module "berth/terraform/digitalocean"
 )
 
@@ -47,6 +48,39 @@ type workspace struct {
 	// remote says that a Space keeps the state, and ready that the plugin is there
 	// for a state that it does not.
 	remote, ready bool
+}
+
+// open prepares Terraform's workspace.
+func (p *Provider) open(ctx context.Context, r progress.Reporter) (*workspace, error) {
+	if _, _, err := spaceKeys(p.config); err != nil {
+		return nil, err
+	}
+	cache, err := terraform.Cache()
+	if err != nil {
+		return nil, err
+	}
+	program, err := terraform.Program(ctx, cache, r)
+	if err != nil {
+		return nil, err
+	}
+	var w *workspace
+	err = progress.Run(r, "Prepare Terraform", func(progress.Step) error {
+		if err := p.makeFolder(); err != nil {
+			return err
+		}
+		if w, err = p.workspace.open(filepath.Join(p.folder(), "terraform"), program, p.config, r); err != nil {
+			return err
+		}
+		p.workspace = w
+		var b *backend
+		if p.config.DigitalOcean.State != "" {
+			if b, err = newBackend(p.config); err != nil {
+				return err
+			}
+		}
+		return w.init(ctx, b)
+	})
+	return w, err
 }
 
 // open writes the module into a folder. Terraform is the program's path. It goes on
@@ -170,6 +204,39 @@ func (w *workspace) init(ctx context.Context, b *backend) error {
 	return w.close()
 }
 
+// useBackend has Terraform keep the state in the Space. What this machine has
+// is moved there, unless there is one already.
+func (w *workspace) useBackend(ctx context.Context, b *backend) ([]tfexec.InitOption, error) {
+	if err := b.make(ctx); err != nil {
+		return nil, err
+	}
+	locks, err := b.locks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if locks {
+		program, _, err := w.exec.Version(ctx, false)
+		if err != nil {
+			return nil, explainRun("ask Terraform for its version", err, nil)
+		}
+		locks = !program.LessThan(lockfiles)
+	}
+	if err := b.breakOwnLock(ctx); err != nil {
+		return nil, err
+	}
+	there, err := b.has(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := writePrivate(w.path(backendFile), b.configuration(locks)); err != nil {
+		return nil, fmt.Errorf("write where the state is: %w", err)
+	}
+	if there {
+		return []tfexec.InitOption{tfexec.Reconfigure(true)}, nil
+	}
+	return []tfexec.InitOption{tfexec.ForceCopy(true)}, nil
+}
+
 // close takes from others what Terraform may have let them read.
 func (w *workspace) close() error {
 	entries, err := os.ReadDir(w.dir)
@@ -192,15 +259,6 @@ func (w *workspace) writeVariables(v variables) error {
 		return err
 	}
 	return writePrivate(w.path(variablesFile), append(text, '\n'))
-}
-
-// writePrivate replaces a file in one step.
-func writePrivate(path string, text []byte) error {
-	part := path + ".new"
-	if err := os.WriteFile(part, text, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(part, path)
 }
 
 // state is what Terraform knows to be there.

@@ -25,17 +25,6 @@ type userOutput struct {
 	Image    *string `json:"image"`
 }
 
-// respondUser answers with a user and a token that is good from now on.
-func (s *Server) respondUser(x *exchange, status int, user store.User) error {
-	token, err := s.tokens.Issue(user.ID, time.Now())
-	if err != nil {
-		return err
-	}
-	return s.json(x, status, struct {
-		User userOutput `json:"user"`
-	}{userOutput{user.Email, token, user.Username, user.Bio, user.Image}})
-}
-
 func (s *Server) register(x *exchange) error {
 	var input userInput
 	if err := x.decode(&input); err != nil {
@@ -60,6 +49,17 @@ func (s *Server) register(x *exchange) error {
 		return err
 	}
 	return s.respondUser(x, http.StatusCreated, user)
+}
+
+// respondUser answers with a user and a token that is good from now on.
+func (s *Server) respondUser(x *exchange, status int, user store.User) error {
+	token, err := s.tokens.Issue(user.ID, time.Now())
+	if err != nil {
+		return err
+	}
+	return s.json(x, status, struct {
+		User userOutput `json:"user"`
+	}{userOutput{user.Email, token, user.Username, user.Bio, user.Image}})
 }
 
 func (s *Server) login(x *exchange) error {

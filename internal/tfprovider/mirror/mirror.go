@@ -1,6 +1,6 @@
 // Package mirror puts a plugin where a test's Terraform or OpenTofu looks for
 // digitalocean/digitalocean: into a filesystem mirror, named by a CLI configuration of
-// the test's own. The registry is never asked. The plugin is the stand-in, unless
+// the test's own. The registry is never asked. The plugin is the fake, unless
 // [Variable] names a mirror that has the real one.
 package mirror
 
@@ -14,7 +14,7 @@ import (
 	"berth/internal/fault"
 )
 
-// Version is the one that the stand-in passes for, and that a mirror must have.
+// Version is the one that the fake passes for, and that a mirror must have.
 const Version = "2.99.1"
 
 // Variable names, in the environment of a test, a filesystem mirror with the real plugin,
@@ -29,7 +29,7 @@ var registries = []string{"registry.terraform.io", "registry.opentofu.org"}
 const platform = runtime.GOOS + "_" + runtime.GOARCH
 
 // Install writes a mirror into a folder: of the plugin in the mirror that [Variable]
-// names, or else of the stand-in, which it compiles. It returns the file to name in
+// names, or else of the fake, which it compiles. It returns the file to name in
 // TF_CLI_CONFIG_FILE. The working folder must be in berth's module, as it is in a test.
 func Install(folder string) (cliConfig string, err error) {
 	mirror := filepath.Join(folder, "mirror")
@@ -49,7 +49,7 @@ func Install(folder string) (cliConfig string, err error) {
 	return cliConfig, nil
 }
 
-// compile puts the stand-in into a mirror.
+// compile puts the fake into a mirror.
 func compile(folder, mirror string) error {
 	program := filepath.Join(folder, "terraform-provider-digitalocean_v"+Version)
 	build := exec.Command("go", "build", "-o", program, "berth/internal/tfprovider")

@@ -255,17 +255,6 @@ func maintenancePolicy(o object) (*godo.KubernetesMaintenancePolicy, error) {
 	return &godo.KubernetesMaintenancePolicy{Day: day, StartTime: policy.text("start_time")}, nil
 }
 
-// ownTags leaves out what others add.
-func ownTags(tags []string) []string {
-	var own []string
-	for _, tag := range tags {
-		if tag != "k8s" && !strings.HasPrefix(tag, "k8s:") && !strings.HasPrefix(tag, "terraform:") {
-			own = append(own, tag)
-		}
-	}
-	return own
-}
-
 func orElse(value, standard string) string {
 	if value == "" {
 		return standard

@@ -120,7 +120,7 @@ func updateDatabase(ctx context.Context, c *clients, prior, planned object) (obj
 		}
 	}
 	if changed(prior, planned, "region") {
-		return nil, errors.New("error migrating database cluster: the stand-in moves no databases")
+		return nil, errors.New("error migrating database cluster: the fake moves no databases")
 	}
 	if changed(prior, planned, "maintenance_window") {
 		if err := setWindow(ctx, c, planned); err != nil {

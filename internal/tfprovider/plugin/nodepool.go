@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/digitalocean/godo"
@@ -190,4 +191,15 @@ func taints(pool object) []godo.Taint {
 // changed reports whether one of these attributes or blocks did.
 func changed(prior, planned object, names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return !reflect.DeepEqual(prior[name], planned[name]) })
+}
+
+// ownTags leaves out what others add.
+func ownTags(tags []string) []string {
+	var own []string
+	for _, tag := range tags {
+		if tag != "k8s" && !strings.HasPrefix(tag, "k8s:") && !strings.HasPrefix(tag, "terraform:") {
+			own = append(own, tag)
+		}
+	}
+	return own
 }

@@ -39,25 +39,6 @@ type resource struct {
 	typ    tftypes.Type
 }
 
-// resources are those that the stand-in implements.
-func resources() map[string]*resource {
-	return map[string]*resource{
-		"digitalocean_container_registry":   registryResource(),
-		"digitalocean_database_cluster":     databaseResource(),
-		"digitalocean_database_db":          databaseDBResource(),
-		"digitalocean_database_firewall":    databaseFirewallResource(),
-		"digitalocean_domain":               domainResource(),
-		"digitalocean_kubernetes_cluster":   clusterResource(),
-		"digitalocean_kubernetes_node_pool": nodePoolResource(),
-		"digitalocean_project":              projectResource(),
-		"digitalocean_project_resources":    projectResourcesResource(),
-		"digitalocean_record":               recordResource(),
-		"digitalocean_spaces_bucket":        bucketResource(),
-		"digitalocean_spaces_key":           spacesKeyResource(),
-		"digitalocean_vpc":                  vpcResource(),
-	}
-}
-
 // gone reports whether the API answered that there is no such thing.
 func gone(err error) bool { return hasStatus(err, http.StatusNotFound) }
 
@@ -69,7 +50,7 @@ func hasStatus(err error, status int) bool {
 // byID is the usual import: the identifier is all that there is to know.
 func byID(_ context.Context, _ *clients, id string) (object, error) { return object{"id": id}, nil }
 
-// poll is how often the stand-in looks whether something is done. The real plugin
+// poll is how often the fake looks whether something is done. The real plugin
 // looks every ten seconds.
 const poll = 100 * time.Millisecond
 

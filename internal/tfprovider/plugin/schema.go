@@ -11,7 +11,7 @@ import (
 )
 
 // schemaJSON is what Terraform prints of the real plugin's schema, cut to what
-// the stand-in implements.
+// the fake implements.
 //
 //go:embed schema.json
 var schemaJSON []byte

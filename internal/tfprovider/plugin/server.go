@@ -163,25 +163,6 @@ func (s *server) ApplyResourceChange(ctx context.Context, r *tfprotov5.ApplyReso
 	return answer, nil
 }
 
-// settle makes null of what is still unknown after a failed creation.
-func settle(o object) object {
-	for name, value := range o {
-		switch v := value.(type) {
-		case unknown:
-			o[name] = nil
-		case object:
-			settle(v)
-		case []any:
-			for _, element := range v {
-				if inner, ok := element.(object); ok {
-					settle(inner)
-				}
-			}
-		}
-	}
-	return o
-}
-
 func (s *server) ImportResourceState(ctx context.Context, r *tfprotov5.ImportResourceStateRequest) (*tfprotov5.ImportResourceStateResponse, error) {
 	kind := s.resources[r.TypeName]
 	if kind.imported == nil {
@@ -229,4 +210,23 @@ func diagnostics(err error) []*tfprotov5.Diagnostic {
 	text := err.Error()
 	// The real plugin begins its errors with a capital.
 	return []*tfprotov5.Diagnostic{{Severity: tfprotov5.DiagnosticSeverityError, Summary: strings.ToUpper(text[:1]) + text[1:]}}
+}
+
+// resources are those that the fake implements.
+func resources() map[string]*resource {
+	return map[string]*resource{
+		"digitalocean_container_registry":   registryResource(),
+		"digitalocean_database_cluster":     databaseResource(),
+		"digitalocean_database_db":          databaseDBResource(),
+		"digitalocean_database_firewall":    databaseFirewallResource(),
+		"digitalocean_domain":               domainResource(),
+		"digitalocean_kubernetes_cluster":   clusterResource(),
+		"digitalocean_kubernetes_node_pool": nodePoolResource(),
+		"digitalocean_project":              projectResource(),
+		"digitalocean_project_resources":    projectResourcesResource(),
+		"digitalocean_record":               recordResource(),
+		"digitalocean_spaces_bucket":        bucketResource(),
+		"digitalocean_spaces_key":           spacesKeyResource(),
+		"digitalocean_vpc":                  vpcResource(),
+	}
 }

@@ -265,3 +265,22 @@ func isZero(value any) bool {
 	}
 	return false
 }
+
+// settle makes null of what is still unknown after a failed creation.
+func settle(o object) object {
+	for name, value := range o {
+		switch v := value.(type) {
+		case unknown:
+			o[name] = nil
+		case object:
+			settle(v)
+		case []any:
+			for _, element := range v {
+				if inner, ok := element.(object); ok {
+					settle(inner)
+				}
+			}
+		}
+	}
+	return o
+}

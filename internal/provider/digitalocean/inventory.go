@@ -2,7 +2,6 @@ package digitalocean
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -20,10 +19,10 @@ import (
 // https://registry.terraform.io/providers/digitalocean/digitalocean/latest/docs/resources/kubernetes_cluster
 const defaultPool = "terraform:default-node-pool"
 
-// estate is what exists at DigitalOcean under the names that berth gives. A run
-// that died, or a create that timed out, leaves things there that Terraform
-// does not know.
-type estate struct {
+// inventory is what exists at DigitalOcean under the names that berth gives. A run that
+// was killed, or a request to create that timed out, leaves things that Terraform does
+// not know.
+type inventory struct {
 	cluster  *godo.KubernetesCluster
 	vpc      *godo.VPC
 	project  *godo.Project
@@ -43,11 +42,11 @@ type estate struct {
 }
 
 // pool is the node pool that Terraform looks after; nil when there is none.
-func (e *estate) pool() *godo.KubernetesNodePool {
-	if e.cluster == nil {
+func (i *inventory) pool() *godo.KubernetesNodePool {
+	if i.cluster == nil {
 		return nil
 	}
-	for _, pool := range e.cluster.NodePools {
+	for _, pool := range i.cluster.NodePools {
 		if slices.Contains(pool.Tags, defaultPool) {
 			return pool
 		}
@@ -56,8 +55,8 @@ func (e *estate) pool() *godo.KubernetesNodePool {
 }
 
 // survey looks for everything that v describes.
-func (p *Provider) survey(ctx context.Context, v variables) (*estate, error) {
-	found := &estate{}
+func (p *Provider) survey(ctx context.Context, v variables) (*inventory, error) {
+	found := &inventory{}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		if found.cluster, err = p.findCluster(ctx); err != nil || found.cluster == nil || v.Domain == nil {
@@ -106,7 +105,7 @@ func (p *Provider) survey(ctx context.Context, v variables) (*estate, error) {
 	return found, group.Wait()
 }
 
-func (p *Provider) surveyDomain(ctx context.Context, name string, found *estate) error {
+func (p *Provider) surveyDomain(ctx context.Context, name string, found *inventory) error {
 	domain, _, err := p.api.Domains.Get(ctx, name)
 	if isNotFound(err) {
 		return nil
@@ -121,7 +120,7 @@ func (p *Provider) surveyDomain(ctx context.Context, name string, found *estate)
 	return wrap("look for DNS records", err)
 }
 
-func (p *Provider) surveyRegistries(ctx context.Context, name string, found *estate) error {
+func (p *Provider) surveyRegistries(ctx context.Context, name string, found *inventory) error {
 	registries, _, err := p.api.Registries.List(ctx)
 	if isNone(err) || err == nil && len(registries) == 0 {
 		return nil
@@ -151,7 +150,7 @@ func isNone(err error) bool { return isNotFound(err) || hasStatus(err, http.Stat
 
 // surveyDatabase looks for the database also where berth.yaml has none any more,
 // as far as the token lets it: it must not be taken for gone.
-func (p *Provider) surveyDatabase(ctx context.Context, v variables, found *estate) error {
+func (p *Provider) surveyDatabase(ctx context.Context, v variables, found *inventory) error {
 	databases, err := all(func(o *godo.ListOptions) ([]godo.Database, *godo.Response, error) {
 		return p.api.Databases.List(ctx, o)
 	})
@@ -175,36 +174,6 @@ func (p *Provider) surveyDatabase(ctx context.Context, v variables, found *estat
 	return wrap("look for databases", err)
 }
 
-// findCluster returns the cluster by its name, or nil. It refuses one that
-// berth did not make.
-func (p *Provider) findCluster(ctx context.Context) (*godo.KubernetesCluster, error) {
-	name := p.config.DigitalOcean.Cluster
-	clusters, err := all(func(o *godo.ListOptions) ([]*godo.KubernetesCluster, *godo.Response, error) {
-		return p.listClusters(ctx, o)
-	})
-	if err != nil {
-		return nil, wrap("look for the Kubernetes cluster", err)
-	}
-	var cluster *godo.KubernetesCluster
-	for _, one := range clusters {
-		switch {
-		case one.Name != name:
-		case isGoing(one) && !slices.Contains(one.Tags, mark): // somebody else's, and soon nobody's
-		case cluster == nil || isGoing(cluster):
-			cluster = one
-		}
-	}
-	switch {
-	case cluster == nil || slices.Contains(cluster.Tags, mark):
-		return cluster, nil
-	case len(cluster.Tags) == 0: // every cluster has tags of DigitalOcean's own
-		return nil, scopesMissing("tag:read", fmt.Errorf("the tags of the Kubernetes cluster %s cannot be seen, so berth cannot tell whether it made it", name))
-	default:
-		return nil, fault.WithHint(fmt.Errorf("berth did not make the Kubernetes cluster %s (%s): it has no tag %q", name, cluster.ID, mark),
-			"set another name under digitalocean.cluster in berth.yaml; or give the cluster the tag %s, which makes it berth's, to be destroyed too", mark)
-	}
-}
-
 // findIngress returns the load balancer of the ingress controller, or nil.
 func (p *Provider) findIngress(ctx context.Context, clusterID string) (*godo.LoadBalancer, error) {
 	balancers, err := all(func(o *godo.ListOptions) ([]godo.LoadBalancer, *godo.Response, error) {
@@ -222,58 +191,55 @@ func (p *Provider) findIngress(ctx context.Context, clusterID string) (*godo.Loa
 // volumes that they make for a cluster.
 func clusterTag(id string) string { return "k8s:" + id }
 
-// ingressName is the name that the load balancer is given.
-func (p *Provider) ingressName() string { return p.config.DigitalOcean.Cluster + "-ingress" }
-
 // found is one thing that exists, with the identifier that Terraform imports
 // it by.
 type foundThing struct{ address, id string }
 
 // unknown are the things that exist and are not in the state, in an order in
 // which they can be imported.
-func (e *estate) unknown(v variables, s state) ([]foundThing, error) {
+func (i *inventory) unknown(v variables, s state) ([]foundThing, error) {
 	var things []foundThing
 	add := func(address, id string) {
 		if !s.has(address) {
 			things = append(things, foundThing{address, id})
 		}
 	}
-	if e.vpc != nil {
-		if !s.has(vpcAddress) && !strings.Contains(e.vpc.Description, v.Name) {
+	if i.vpc != nil {
+		if !s.has(vpcAddress) && !strings.Contains(i.vpc.Description, v.Name) {
 			return nil, notOurs("network (VPC)", v.Name)
 		}
-		add(vpcAddress, e.vpc.ID)
+		add(vpcAddress, i.vpc.ID)
 	}
-	if e.cluster != nil {
-		add(clusterAddress, e.cluster.ID)
+	if i.cluster != nil {
+		add(clusterAddress, i.cluster.ID)
 	}
-	if e.bucket {
+	if i.bucket {
 		add(bucketAddress, bucketRegion(v.Region)+","+v.Bucket)
 	}
-	if e.project != nil {
-		if !s.has(projectAddress) && !strings.Contains(e.project.Description, v.Name) {
+	if i.project != nil {
+		if !s.has(projectAddress) && !strings.Contains(i.project.Description, v.Name) {
 			return nil, notOurs("project", v.Name)
 		}
-		add(projectAddress, e.project.ID)
+		add(projectAddress, i.project.ID)
 	}
-	if e.registry != nil {
-		add(registryAddress, e.registry.Name)
+	if i.registry != nil {
+		add(registryAddress, i.registry.Name)
 	}
-	if e.database != nil && v.PostgresSize != nil {
-		add(databaseAddress, e.database.ID)
-		for _, schema := range e.schemas {
+	if i.database != nil && v.PostgresSize != nil {
+		add(databaseAddress, i.database.ID)
+		for _, schema := range i.schemas {
 			if slices.Contains(v.PostgresDatabases, schema.Name) {
-				add(fmt.Sprintf("%s.environment[%q]", databaseSchemaType, schema.Name), e.database.ID+","+schema.Name)
+				add(fmt.Sprintf("%s.environment[%q]", databaseSchemaType, schema.Name), i.database.ID+","+schema.Name)
 			}
 		}
 	}
-	records, err := e.unknownRecords(v, s)
+	records, err := i.unknownRecords(v, s)
 	return append(things, records...), err
 }
 
 // unknownRecords are the DNS records that already say what they should. A host
 // whose record says something else is in use by somebody.
-func (e *estate) unknownRecords(v variables, s state) ([]foundThing, error) {
+func (i *inventory) unknownRecords(v variables, s state) ([]foundThing, error) {
 	if v.Domain == nil || v.IngressIP == nil {
 		return nil, nil
 	}
@@ -283,7 +249,7 @@ func (e *estate) unknownRecords(v variables, s state) ([]foundThing, error) {
 		if s.has(address) {
 			continue
 		}
-		for _, record := range e.records {
+		for _, record := range i.records {
 			if record.Type != "A" || record.Name != nameIn(host, *v.Domain) {
 				continue
 			}
@@ -312,11 +278,4 @@ func find[T any](list func(*godo.ListOptions) ([]*T, *godo.Response, error), wan
 		return found[i], nil
 	}
 	return nil, nil
-}
-
-func wrap(what string, err error) error {
-	if err == nil || errors.Is(err, context.Canceled) {
-		return err
-	}
-	return fmt.Errorf("%s: %w", what, err)
 }
