@@ -33,7 +33,9 @@ func newConnection(reach *rest.Config, namespace string) (*connection, error) {
 
 func (c *connection) ToRESTConfig() (*rest.Config, error) {
 	// Helm's factory writes its defaults into the configuration that it gets.
-	return rest.CopyConfig(c.reach), nil
+	config := rest.CopyConfig(c.reach)
+	config.Wrap(newRetrying)
+	return config, nil
 }
 
 func (c *connection) ToDiscoveryClient() (discovery.CachedDiscoveryInterface, error) {
