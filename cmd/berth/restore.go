@@ -36,6 +36,9 @@ func (a *app) backupRestore(ctx context.Context, o backupOptions) error {
 		}
 		return a.restoreMoment(ctx, b, restoring{o, cluster, found, job}, at)
 	}
+	if o.asked {
+		return fault.Usage("--whole-server says how a moment is restored: name one with --at or --before")
+	}
 	entry, err := b.archive.Find(ctx, o.id)
 	if err != nil {
 		return err
