@@ -37,7 +37,7 @@ func testWholeServer(t *testing.T) {
 
 	// Its log goes on, and a deploy stays on it.
 	streamReaches(t, time.Now())
-	mustBerth(t, "deploy", "production", "--anyway")
+	mustBerth(t, "-C", marked(t, unique("restored")), "deploy", "production")
 	before.judge(t, 0)
 
 	// The old server has what was written while the other was filled. What was acknowledged

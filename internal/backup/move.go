@@ -125,7 +125,7 @@ func (j *Job) movable(ctx context.Context, to *Database, moved *Moved) error {
 }
 
 // Others are the databases that the server has besides this one: without those that
-// restores have kept.
+// restores have kept, or were killed in.
 func (d *Database) Others(ctx context.Context) (names []string, err error) {
 	c, err := d.Connect(ctx)
 	if err != nil {
@@ -134,7 +134,8 @@ func (d *Database) Others(ctx context.Context) (names []string, err error) {
 	defer c.Close(context.WithoutCancel(ctx))
 	err = c.QueryRow(ctx, `
 		SELECT ARRAY(SELECT datname::text FROM pg_database WHERE datname NOT IN (current_database(), 'postgres') AND NOT datistemplate
-			AND NOT starts_with(datname, left(current_database(), 35) || '_before_') ORDER BY 1)`).Scan(&names)
+			AND NOT starts_with(datname, left(current_database(), 35) || '_before_')
+			AND NOT starts_with(datname, left(current_database(), 34) || '_restore_') ORDER BY 1)`).Scan(&names)
 	if err != nil {
 		return nil, fmt.Errorf("ask the server for its databases: %w", err)
 	}

@@ -515,20 +515,6 @@ func TestReplaceAndBack(t *testing.T) {
 		t.Errorf("a third one: %+v, %v", done, err)
 	}
 	w.wants(t, c, "17", "shop-postgresql", "data-shop-postgres17c-0 "+old)
-	// An upgrade leads on from any.
-	mustForget(t, c)
-	var said []string
-	if _, err := c.UpgradeDatabase(t.Context(), "production", w.to18(&said, ""), progress.Discard); err != nil {
-		t.Fatal(err)
-	}
-	w.wants(t, c, "18", "shop-postgres18", next+" "+old)
-}
-
-func mustForget(t *testing.T, c *Client) {
-	t.Helper()
-	if _, err := c.ForgetDatabases(t.Context(), "production", progress.Discard); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // Whatever fails leaves the old server serving, and nothing of the other.
