@@ -10,6 +10,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"sigs.k8s.io/yaml"
@@ -40,6 +41,7 @@ func TestRefusedValues(t *testing.T) {
 		{"autoscaling on SQLite", `{image: {reference: a}, replicas: 1, sqlite: {enabled: true}, autoscaling: {enabled: true}}`, "needs replicas: 1"},
 		{"no time to stop", `{image: {reference: a}, preStopSeconds: 60}`, "must exceed preStopSeconds"},
 		{"an autoscaler's bounds", `{image: {reference: a}, autoscaling: {enabled: true, minReplicas: 8}}`, "is less than"},
+		{"a server that is no letter", `{image: {reference: a}, postgresql: {enabled: true, server: "2"}}`, "server"},
 		{"a database user that is SQL", `{image: {reference: a}, postgresql: {enabled: true, user: "a; drop"}}`, "user"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -63,6 +65,31 @@ func TestReleaseNameTooLongForPostgres(t *testing.T) {
 	_, err = renderChart(c, strings.Repeat("a", 41), "default", parse(t, `{image: {reference: a}, postgresql: {enabled: true}}`))
 	if err == nil || !strings.Contains(err.Error(), "at most 40 characters") {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// Servers of one version are told apart by a letter, in names that fit a label.
+func TestServersOfPostgres(t *testing.T) {
+	long := strings.Repeat("a", 40)
+	for server, want := range map[string][2]string{
+		"version: 17": {"-postgresql", "database"}, "version: 18": {"-postgres18", "database-18"},
+		"version: 17, server: b": {"-postgres17b", "database-17b"}, "version: 18, server: c": {"-postgres18c", "database-18c"},
+	} {
+		all := decode(t, render(t, "realworld", long, "default", parse(t, `{image: {reference: a}, postgresql: {enabled: true, `+server+`}}`)))
+		set := get[*appsv1.StatefulSet](t, all, long+want[0])
+		component := "app.kubernetes.io/component"
+		for what, labels := range map[string]map[string]string{
+			"Service": get[*corev1.Service](t, all, long+"-postgresql").Spec.Selector, "pods": set.Spec.Template.Labels,
+			"claim": set.Spec.VolumeClaimTemplates[0].Labels, "headless Service": get[*corev1.Service](t, all, set.Name+"-headless").Spec.Selector,
+		} {
+			if labels[component] != want[1] {
+				t.Errorf("%s: the %s has %q, want %q", server, what, labels[component], want[1])
+			}
+		}
+		// A pod's label has the StatefulSet's name, and a hash.
+		if hash := "-5d4f8c7b9d"; len(set.Name+hash) > 63 {
+			t.Errorf("%s: its name is too long: %s", server, set.Name)
+		}
 	}
 }
 

@@ -31,7 +31,7 @@ var keep = flag.Bool("keep", false, "leave the cluster running at the end, and g
 // usualDeploys is what CI has time for.
 const usualDeploys = 4
 
-var deploys = flag.Int("deploys", usualDeploys, "how many deploys Images, Ingress and Together make; of Together's a quarter fails in each of two ways; with more, Alerts breaks more, DownAndUp is interrupted more often, and Size, Upgrade, Judge, Preview and Rehearse run at all")
+var deploys = flag.Int("deploys", usualDeploys, "how many deploys Images, Ingress and Together make; of Together's a quarter fails in each of two ways; with more, Alerts breaks more, DownAndUp is interrupted more often, and Size, WholeServer, Upgrade, Judge, Preview and Rehearse run at all")
 
 // home is where the tests' own cluster lives. Its path is short, as sockets are
 // below it, and not random, so that a run can clear up after one that was
@@ -62,6 +62,7 @@ var steps = []struct {
 	{"Size", testSize},
 	{"Backups", testBackups},
 	{"Moment", testMoment},
+	{"WholeServer", testWholeServer},
 	{"Upgrade", testUpgrade},
 	{"Logs", testLogs},
 	{"Dashboard", testDashboard},
@@ -84,7 +85,7 @@ var steps = []struct {
 }
 
 // soaking are the steps that CI has no time for: those of make soak.
-var soaking = []string{"Size", "Upgrade", "Judge", "Metrics", "Preview", "Rehearse"}
+var soaking = []string{"Size", "WholeServer", "Upgrade", "Judge", "Metrics", "Preview", "Rehearse"}
 
 func TestBerth(t *testing.T) {
 	for i, step := range steps {

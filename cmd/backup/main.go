@@ -42,7 +42,7 @@ func run(ctx context.Context, arguments []string, stdin io.Reader, stdout, stder
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fault.Usage("%w", err) })
 	root.AddCommand(checkCommand(), runCommand(), listCommand(), verifyCommand(), restoreCommand(), getCommand(), pruneCommand(), grantCommand(),
-		streamCommand(), momentCommand(), windowsCommand(), contentsCommand(), moveCommand())
+		streamCommand(), momentCommand(), fillCommand(), windowsCommand(), contentsCommand(), moveCommand())
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0

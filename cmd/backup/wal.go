@@ -132,6 +132,43 @@ func moment(ctx context.Context, job *backup.Job, when string) (*backup.Manifest
 	return made, nil
 }
 
+func fillCommand() *cobra.Command {
+	var when string
+	var o wal.Filling
+	command := &cobra.Command{
+		Use: "fill --data FOLDER --version N", Short: "Make the data of a new server as the present one was at a moment, from the write-ahead log", Args: none,
+		RunE: func(command *cobra.Command, _ []string) error {
+			job, err := newServerJob(command)
+			if err != nil {
+				return err
+			}
+			if o.Data == "" || o.Version == 0 {
+				return fault.Usage("--data names the folder to make, and --version the major version of the server that starts on it")
+			}
+			if o.At, err = at(when, job.Now()); err != nil {
+				return err
+			}
+			if os.Getenv("BACKUP_ROLE_PASSWORD") != "" {
+				o.Grant = func(ctx context.Context, d *backup.Database) error {
+					return grant(ctx, d, setting("BACKUP_ROLE", "backup"))
+				}
+			}
+			filled, err := (&wal.Archive{Job: job}).Fill(command.Context(), o)
+			if err != nil {
+				if errors.Is(err, wal.ErrNoWindow) && fault.Hint(err) == "" {
+					err = fault.WithHint(err, "see what can be reached with: backup windows")
+				}
+				return err
+			}
+			return printJSON(command.OutOrStdout(), filled)
+		},
+	}
+	command.Flags().StringVar(&when, "at", "latest", "latest, how long ago like 5m, or when like 2026-01-02T15:04:05Z")
+	command.Flags().StringVar(&o.Data, "data", "", "folder to make, on the volume of the new server")
+	command.Flags().IntVar(&o.Version, "version", 0, "major version of the new server")
+	return command
+}
+
 func windowsCommand() *cobra.Command {
 	var asJSON bool
 	command := &cobra.Command{

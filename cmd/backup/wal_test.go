@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -58,7 +60,34 @@ func TestMoments(t *testing.T) {
 		t.Errorf("status %d: %s", o.status, o.stderr)
 	}
 
-	// It is taken by its ID, and by nothing else.
+	// Or the data of a server.
+	volume, err := os.MkdirTemp("/tmp", "fill-")
+	if err == nil {
+		err = os.Chmod(volume, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(volume) })
+	data := filepath.Join(volume, "pgdata")
+	version := "--version=" + query[string](t, s.env["DATABASE_URL"], "SELECT (current_setting('server_version_num')::int / 10000)::text")
+	o := s.backup(t, "", map[string]string{"BACKUP_ROLE": "backup_" + s.name, "BACKUP_ROLE_PASSWORD": "neu"}, "fill",
+		"--at="+windows[0].Verified.Format(time.RFC3339Nano), "--data="+data, version)
+	var filled wal.Filled
+	if err := json.Unmarshal([]byte(o.stdout), &filled); o.status != 0 || err != nil || !filled.Moment.Equal(windows[0].Verified) || filled.Chain == windows[0].Chain {
+		t.Errorf("filled with %+v, %v: status %d: %s", filled, err, o.status, o.stderr)
+	}
+	if _, err := os.Stat(filepath.Join(data, "PG_VERSION")); err != nil {
+		t.Error(err)
+	}
+	s.fails(t, nil, "this moment cannot be reached", "fill", "--at=1h", "--data="+data+"2", version)
+	for _, arguments := range [][]string{{"fill"}, {"fill", version}, {"fill", "--data=" + data}, {"fill", "--at=yesterday", "--data=" + data + "2", version}} {
+		if o := s.backup(t, "", nil, arguments...); o.status != 2 {
+			t.Errorf("%q: status %d: %s", arguments, o.status, o.stderr)
+		}
+	}
+
+	// The backup is taken by its ID, and by nothing else.
 	var restored backup.Restored
 	s.succeeds(t, &restored, "restore", "--yes", "--no-safety-backup")
 	if restored.ID == made.ID {
@@ -72,7 +101,7 @@ func TestMoments(t *testing.T) {
 
 	// Without a stream nothing keeps the log on the server.
 	stop()
-	o := s.backup(t, "", map[string]string{"BACKUP_ROLE_PASSWORD": "geheim", "WAL_SLOT": roles["WAL_SLOT"]}, "grant", "--role=backup_"+s.name)
+	o = s.backup(t, "", map[string]string{"BACKUP_ROLE_PASSWORD": "geheim", "WAL_SLOT": roles["WAL_SLOT"]}, "grant", "--role=backup_"+s.name)
 	if left := query[int](t, s.env["DATABASE_URL"], "SELECT count(*) FROM pg_replication_slots WHERE slot_name = '"+roles["WAL_SLOT"]+"'"); o.status != 0 || left != 0 {
 		t.Errorf("status %d, %d slots are left: %s", o.status, left, o.stderr)
 	}

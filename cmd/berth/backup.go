@@ -25,6 +25,8 @@ type backupOptions struct {
 	at              goal
 	before          int
 	list            bool
+	// wholeServer says how a moment is brought back, if asked says that the user did.
+	wholeServer, asked bool
 }
 
 func (a *app) backupCommand() *cobra.Command {
@@ -70,9 +72,12 @@ under another name.
 --at restores the database as it was at a moment: "14:03", in local time unless it
 names a zone; 5m, which is five minutes ago; or latest, the last moment there is,
 after the server was lost. --before restores it as it was before a revision was
-deployed. --list shows which moments there are.`,
+deployed. --list shows which moments there are. A database of more than 5 GB is not
+dumped and loaded for that: a new server starts on the files of then, in place of the
+present one, whose volume is kept. --whole-server=true or =false chooses.`,
 			Args: arguments(1, "ID"),
 			RunE: func(command *cobra.Command, args []string) error {
+				o.asked = command.Flags().Changed("whole-server")
 				return a.backupRestore(command.Context(), o.of(args))
 			},
 		},
@@ -93,6 +98,7 @@ deployed. --list shows which moments there are.`,
 			flags.StringVar(&o.from, "from", "", "name of the backed-up database, if it differs")
 			flags.Var(&o.at, "at", "moment to restore: 14:03, 5m or latest")
 			flags.IntVar(&o.before, "before", 0, "restore the moment before this revision")
+			flags.BoolVar(&o.wholeServer, "whole-server", false, "restore a moment as a new server, without dump and load (default: from 5 GB on)")
 			flags.BoolVar(&o.list, "list", false, "list the moments that can be restored")
 		case "get":
 			flags.Var(&o.at, "at", "moment to download: 14:03, 5m or latest")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -244,6 +245,64 @@ func TestBackToAMoment(t *testing.T) {
 	w = newStreamed(t)
 	w.project = strings.Replace(shop, "database: postgres", "database: postgres, backup: {continuous: false}", 1)
 	w.berth(t, "backup", "restore", "--yes", "--at", "5m").wants(t, misused, "is not backed up continuously")
+}
+
+// A large database is not dumped and loaded: another server takes the place of its own.
+func TestBackToAMomentOfALargeDatabase(t *testing.T) {
+	newLarge := func(t *testing.T) *world {
+		w := newStreamed(t)
+		w.database = 17
+		w.base = wal.Base{ServerVersion: "17.5 (Debian 17.5-1)", Databases: map[string]int64{
+			"postgres": 7 << 20, "app": 6_000_000_000, "app_before_20260101_000000_cafe": 6_000_000_000,
+		}}
+		return w
+	}
+	w := newLarge(t)
+	at := time.Now().Add(-time.Hour).UTC().Truncate(time.Second)
+	filled := "fill data-tiny-postgres17b-0 with " + at.Format(time.DateTime)
+	got := w.berth(t, "backup", "restore", "--yes", "--at", at.Format(time.RFC3339))
+	got.wants(t, 0, "Nothing is dumped and loaded, because it has 6.0 GB:",
+		"production serves what was there on "+at.Local().Format(time.DateTime)+": 6.0 GB, as PostgreSQL 17b. Nothing could be written for 1.5 s.",
+		"The old PostgreSQL 17 is kept", "berth database upgrade production --back", "berth database upgrade production --forget")
+	w.wantCalls(t, "bucket", filled, "switch production to PostgreSQL 17b")
+
+	// It fails: nothing is switched.
+	w = newLarge(t)
+	w.fail[filled] = errors.New("no room")
+	w.berth(t, "backup", "restore", "--yes", "--at", at.Format(time.RFC3339)).wants(t, failed, "no room")
+	w.wantCalls(t, "bucket", filled)
+
+	// One that was killed after the switch is finished, and says that it restored nothing else.
+	w = newLarge(t)
+	w.switched = true
+	w.berth(t, "backup", "restore", "--yes", "--at", "5m").wants(t, 0, "An earlier restore was interrupted", "Nothing else was restored")
+	w.wantCalls(t, "bucket")
+
+	for _, c := range []struct {
+		what, flag, says string
+		change           func(*world)
+		whole            bool
+	}{
+		{"a small one", "", "It is dumped and loaded.", func(w *world) { w.base.Databases["app"] = 5_000_000_000 }, false},
+		{"a small one, asked for", "--whole-server", "Nothing is dumped and loaded: a new volume", func(w *world) { w.base.Databases["app"] = 1 }, true},
+		{"a large one, asked for", "--whole-server=false", "It is dumped and loaded.", func(*world) {}, false},
+		{"by an older program", "", "because it has 6.0 GB", func(w *world) { w.base.Databases, w.base.Object.PlainBytes = nil, 6_000_000_000 }, true},
+		{"beside another", "", "takes a while with 6.0 GB, because its server also had other databases: app, reports", func(w *world) { w.base.Databases["reports"] = 6_000_000_000 }, false},
+		{"of another version", "", "because its log is of PostgreSQL 17, and the server is PostgreSQL 18", func(w *world) { w.database = 18 }, false},
+		{"of nobody's", "", "because production has no server of berth's own", func(w *world) { w.database = 0 }, false},
+	} {
+		w := newLarge(t)
+		c.change(w)
+		got := w.berth(t, strings.Fields("backup restore --yes --no-safety-backup --at 5m "+c.flag)...)
+		got.wants(t, 0, c.says)
+		if whole := strings.HasPrefix(w.calls[1], "fill "); whole != c.whole {
+			t.Errorf("%s: the calls are %q", c.what, w.calls)
+		}
+	}
+	w = newLarge(t)
+	w.database = 18
+	w.berth(t, "backup", "restore", "--yes", "--at", "5m", "--whole-server").wants(t, misused, "cannot be restored as a whole server: its log is of PostgreSQL 17")
+	w.berth(t, "backup", "restore", "--yes", "--whole-server").wants(t, misused, "name one with --at or --before")
 }
 
 func TestMomentsAreListed(t *testing.T) {

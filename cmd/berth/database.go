@@ -45,8 +45,8 @@ the application is stopped, and the same happens again with the latest data. The
 new server replaces the old one. Until then the old server serves, whatever happens.
 Its volume is kept.
 
---back returns to the old server, as it was at the upgrade. What was written since
-stays in the newer server's volume, which is kept in turn. --forget removes the kept
+--back returns to the old server, as it was at the upgrade, or at the restore that put a
+new server in its place. What was written since stays in the newer server's volume, which is kept in turn. --forget removes the kept
 volumes.`,
 		Args:              arguments(0, "ENV"),
 		ValidArgsFunction: a.environmentNames,
@@ -58,7 +58,7 @@ volumes.`,
 	flags := upgrade.Flags()
 	flags.IntVar(&o.to, "to", 0, "major version to upgrade to")
 	flags.StringVar(&o.serverImage, "image", "", "image of the new server, if berth.yaml names the present one")
-	flags.BoolVar(&o.back, "back", false, "return to the server from before the last upgrade")
+	flags.BoolVar(&o.back, "back", false, "return to the server from before the last upgrade or restore")
 	flags.BoolVar(&o.forget, "forget", false, "remove the volumes of servers that no longer serve")
 	upgrade.DisableFlagsInUseLine = true
 	command.AddCommand(upgrade)
@@ -90,11 +90,11 @@ func (a *app) databaseUpgrade(ctx context.Context, o upgradeOptions) error {
 	if err != nil {
 		return err
 	}
-	serves, err := found.DatabaseVersion(ctx, o.environment)
+	serves, err := found.Database(ctx, o.environment)
 	if err != nil {
 		return err
 	}
-	if serves == 0 {
+	if serves == (release.Server{}) {
 		return fault.WithHint(fmt.Errorf("%s has no PostgreSQL yet", o.environment), "berth deploy %s", o.environment)
 	}
 	u := &upgrading{app: a, upgradeOptions: o, config: c, provider: p, cluster: cluster, found: found, serves: serves}
@@ -115,8 +115,8 @@ type upgrading struct {
 	provider provider.Provider
 	cluster  *provider.Cluster
 	found    releases
-	// serves is the version that serves when the command begins.
-	serves int
+	// serves is the server that serves when the command begins.
+	serves release.Server
 }
 
 func (u *upgrading) upgrade(ctx context.Context) error {
@@ -125,15 +125,15 @@ func (u *upgrading) upgrade(ctx context.Context) error {
 		return fault.WithHint(fault.Usage("%s has no backups, and an upgrade needs them", u.environment),
 			"give environments.%s.backup a schedule in berth.yaml, and berth deploy %s", u.environment, u.environment)
 	}
-	if own := ownDatabaseImage(e); own != "" && u.serverImage == "" && u.to != u.serves {
+	if own := ownDatabaseImage(e); own != "" && u.serverImage == "" && u.to != u.serves.Version {
 		return fault.WithHint(fault.Usage("berth.yaml names its own image for the database of %s: %s", u.environment, own),
 			"name an image of PostgreSQL %d: --image REFERENCE", u.to)
 	}
-	if u.to < u.serves {
-		return fault.WithHint(fault.Usage("%s is on PostgreSQL %d, and %d is older", u.environment, u.serves, u.to),
+	if u.to < u.serves.Version {
+		return fault.WithHint(fault.Usage("%s is on %s, and %d is older", u.environment, u.serves, u.to),
 			"to return to the server from before an upgrade: berth database upgrade %s --back", u.environment)
 	}
-	if err := u.confirm(ctx, "This upgrades the database of %s on cluster %s from PostgreSQL %d to %d. A copy is made and compared first, while %s serves.\n"+
+	if err := u.confirm(ctx, "This upgrades the database of %s on cluster %s from %s to %d. A copy is made and compared first, while %s serves.\n"+
 		"Then %s is stopped, copied again, and started on the new server. The old one's volume is kept.",
 		u.environment, u.cluster.Name, u.serves, u.to, u.environment, u.environment); err != nil {
 		return err
@@ -188,7 +188,7 @@ func (u *upgrading) upgrade(ctx context.Context) error {
 	}
 	u.console.Print("%s is on PostgreSQL %d%s. Nothing could be written for %.1f s.", u.environment, u.to, what, done.Outage.Seconds())
 	u.sayVersion(u.to)
-	u.console.Print("The old PostgreSQL %d is kept as it was then. To return to it: berth database upgrade %s --back. To remove it: berth database upgrade %s --forget",
+	u.console.Print("The old %s is kept as it was then. To return to it: berth database upgrade %s --back. To remove it: berth database upgrade %s --forget",
 		done.From, u.environment, u.environment)
 	return u.backedUpBy(ctx, job, image, true)
 }
@@ -235,12 +235,12 @@ func (u *upgrading) goBack(ctx context.Context) error {
 	}
 	kept = slices.DeleteFunc(kept, func(k release.KeptServer) bool { return k.Unfinished })
 	if len(kept) == 0 {
-		return fault.Usage("%s keeps no database from before an upgrade", u.environment)
+		return fault.Usage("%s keeps no database from before an upgrade or a restore", u.environment)
 	}
 	to := kept[0]
-	if err := u.confirm(ctx, "This puts the PostgreSQL %d of before the upgrade, as it was on %s, back in place of PostgreSQL %d of %s on cluster %s.\n"+
-		"What was written since is not in it. It is backed up first, and stays in the volume of PostgreSQL %d.",
-		to.Version, to.Since.Local().Format(clock), u.serves, u.environment, u.cluster.Name, u.serves); err != nil {
+	if err := u.confirm(ctx, "This puts the old %s, as it was on %s, back in place of %s of %s on cluster %s.\n"+
+		"What was written since is not in it. It is backed up first, and stays in the volume of %s.",
+		to.Server, to.Since.Local().Format(clock), u.serves, u.environment, u.cluster.Name, u.serves); err != nil {
 		return err
 	}
 	job, err := u.parts.backups(u.cluster, u.config, u.environment)
@@ -256,12 +256,14 @@ func (u *upgrading) goBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	u.console.Print("%s is on PostgreSQL %d again, as it was on %s. Nothing could be written for %.1f s.", u.environment, done.To, to.Since.Local().Format(clock), done.Outage.Seconds())
-	u.console.Print("Later writes are in backup %s, and in the volume of PostgreSQL %d, which is kept: berth database upgrade %s --forget removes it.",
+	u.console.Print("%s is on %s again, as it was on %s. Nothing could be written for %.1f s.", u.environment, done.To, to.Since.Local().Format(clock), done.Outage.Seconds())
+	u.console.Print("Later writes are in backup %s, and in the volume of %s, which is kept: berth database upgrade %s --forget removes it.",
 		safety, done.From, u.environment)
-	u.sayVersion(done.To)
+	if done.To.Version != done.From.Version {
+		u.sayVersion(done.To.Version)
+	}
 	e := u.config.Environments[u.environment]
-	e.DatabaseVersion = done.To
+	e.DatabaseVersion = done.To.Version
 	u.config.Environments[u.environment] = e
 	image, err := u.backupImage(ctx, u.config, u.provider, u.environment)
 	if err != nil {
@@ -280,9 +282,9 @@ func (u *upgrading) forgetKept(ctx context.Context) error {
 	}
 	var names []string
 	for _, k := range kept {
-		names = append(names, fmt.Sprintf("PostgreSQL %d", k.Version))
+		names = append(names, k.String())
 	}
-	if err := u.confirm(ctx, "This removes %s of %s on cluster %s WITH THE DATA. PostgreSQL %d still serves.",
+	if err := u.confirm(ctx, "This removes %s of %s on cluster %s WITH THE DATA. %s still serves.",
 		strings.Join(names, " and "), u.environment, u.cluster.Name, u.serves); err != nil {
 		return err
 	}

@@ -46,9 +46,9 @@ func TestGoingBackFromAnUpgrade(t *testing.T) {
 	w := newUpgradable(t)
 	w.database = 18
 	w.project = strings.Replace(shop, "database: postgres", "database: postgres, databaseVersion: 18", 1)
-	w.berth(t, "database", "upgrade", "production", "--back", "--yes").wants(t, misused, "keeps no database from before an upgrade")
+	w.berth(t, "database", "upgrade", "production", "--back", "--yes").wants(t, misused, "keeps no database from before an upgrade or a restore")
 
-	w.kept = []release.KeptServer{{Version: 17, Since: time.Now().Add(-time.Hour)}}
+	w.kept = []release.KeptServer{{Server: release.Server{Version: 17}, Since: time.Now().Add(-time.Hour)}}
 	got := w.berth(t, "database", "upgrade", "production", "--back", "--yes")
 	got.wants(t, 0, "production is on PostgreSQL 17 again")
 	got.wants(t, 0, "Later writes are in backup 20260102_030405_5afe")

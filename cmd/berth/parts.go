@@ -93,11 +93,12 @@ type releases interface {
 	ByRevision(ctx context.Context, environment string, pods map[string]traffic.Endpoint, during time.Duration) ([]release.Requests, error)
 	Logs(ctx context.Context, environment string, o release.LogOptions, each func(logs.Line) error) error
 	Pause(ctx context.Context, environment string, r progress.Reporter, work func(context.Context) error) (time.Duration, error)
-	DatabaseVersion(ctx context.Context, environment string) (int, error)
+	Database(ctx context.Context, environment string) (release.Server, error)
 	KeptServers(ctx context.Context, environment string) ([]release.KeptServer, error)
 	UpgradeDatabase(ctx context.Context, environment string, u release.Upgrade, r progress.Reporter) (release.Upgraded, error)
+	ReplaceDatabase(ctx context.Context, environment string, fill func(context.Context, release.Volume) error, r progress.Reporter) (release.Upgraded, error)
 	DatabaseBack(ctx context.Context, environment string, r progress.Reporter) (release.Upgraded, error)
-	ForgetDatabases(ctx context.Context, environment string, r progress.Reporter) ([]int, error)
+	ForgetDatabases(ctx context.Context, environment string, r progress.Reporter) ([]release.Server, error)
 	Remove(ctx context.Context, environment string, r progress.Reporter) error
 	Restart(ctx context.Context, environment, process string, r progress.Reporter) (release.Restarted, error)
 	Secrets(ctx context.Context, environment string) []string
@@ -123,6 +124,7 @@ type backups interface {
 	Safety(ctx context.Context, r progress.Reporter) (id string, err error)
 	Verify(ctx context.Context, id string, r progress.Reporter) error
 	Moment(ctx context.Context, at time.Time, r progress.Reporter) (id string, err error)
+	Fill(ctx context.Context, at time.Time, v platform.Volume, r progress.Reporter) (*wal.Filled, error)
 	Streaming(ctx context.Context) (time.Time, error)
 	Restore(ctx context.Context, id, from string, r progress.Reporter) (*backup.Restored, error)
 	Move(ctx context.Context, m platform.Move, r progress.Reporter) (*backup.Moved, error)
@@ -157,6 +159,7 @@ type keptMetrics interface {
 // log in it.
 type archive interface {
 	Windows(ctx context.Context) ([]wal.Window, error)
+	BaseOf(ctx context.Context, at time.Time) (*wal.Base, error)
 	Stream(ctx context.Context) (*wal.State, error)
 	List(ctx context.Context) ([]backup.Entry, error)
 	Find(ctx context.Context, id string) (*backup.Entry, error)
@@ -226,6 +229,10 @@ type bucketOf struct{ *backup.Job }
 
 func (b bucketOf) Windows(ctx context.Context) ([]wal.Window, error) {
 	return (&wal.Archive{Job: b.Job}).Windows(ctx)
+}
+
+func (b bucketOf) BaseOf(ctx context.Context, at time.Time) (*wal.Base, error) {
+	return (&wal.Archive{Job: b.Job}).BaseOf(ctx, at)
 }
 
 func (b bucketOf) Stream(ctx context.Context) (*wal.State, error) {

@@ -160,6 +160,14 @@ func (b fakeBackups) Moment(_ context.Context, at time.Time, _ progress.Reporter
 	return e.ID, b.call("moment " + what)
 }
 
+func (b fakeBackups) Fill(_ context.Context, at time.Time, v platform.Volume, _ progress.Reporter) (*wal.Filled, error) {
+	what := "latest"
+	if !at.IsZero() {
+		what = at.UTC().Format(time.DateTime)
+	}
+	return &wal.Filled{Base: "20260102_030405_ba5e", Moment: at, Bytes: 6_000_000_000}, b.call("fill " + v.Claim + " with " + what)
+}
+
 func (b fakeBackups) Streaming(context.Context) (time.Time, error) { return b.scheduled, nil }
 
 type fakeAgent struct{ *world }
@@ -200,6 +208,10 @@ func archived(id string, when time.Time, good bool) backup.Entry {
 type fakeArchive struct{ *world }
 
 func (f fakeArchive) List(context.Context) ([]backup.Entry, error) { return f.archived, f.fail["list"] }
+
+func (f fakeArchive) BaseOf(context.Context, time.Time) (*wal.Base, error) {
+	return &f.base, f.fail["base"]
+}
 
 func (f fakeArchive) Windows(context.Context) ([]wal.Window, error) {
 	return f.windows, f.fail["windows"]

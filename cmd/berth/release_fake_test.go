@@ -96,8 +96,20 @@ func (f fakeReleases) Pause(ctx context.Context, environment string, _ progress.
 	return 1500 * time.Millisecond, errors.Join(err, f.call("start "+environment))
 }
 
-func (f fakeReleases) DatabaseVersion(context.Context, string) (int, error) {
-	return f.database, f.fail["database"]
+func (f fakeReleases) Database(context.Context, string) (release.Server, error) {
+	return release.Server{Version: f.database}, f.fail["database"]
+}
+
+func (f fakeReleases) ReplaceDatabase(ctx context.Context, environment string, fill func(context.Context, release.Volume) error, _ progress.Reporter) (release.Upgraded, error) {
+	from := release.Server{Version: f.database}
+	done := release.Upgraded{From: from, To: release.Server{Version: f.database, Letter: "b"}, Outage: 1500 * time.Millisecond, Finished: f.switched}
+	if done.Finished {
+		return done, nil
+	}
+	if err := fill(ctx, release.Volume{Claim: "data-tiny-postgres17b-0", Version: f.database}); err != nil {
+		return done, err
+	}
+	return done, f.call("switch " + environment + " to " + done.To.String())
 }
 
 func (f fakeReleases) KeptServers(context.Context, string) ([]release.KeptServer, error) {
@@ -105,7 +117,7 @@ func (f fakeReleases) KeptServers(context.Context, string) ([]release.KeptServer
 }
 
 func (f fakeReleases) UpgradeDatabase(ctx context.Context, environment string, u release.Upgrade, _ progress.Reporter) (release.Upgraded, error) {
-	done := release.Upgraded{From: f.database, To: u.To, Outage: 1500 * time.Millisecond, Already: f.database == u.To}
+	done := release.Upgraded{From: release.Server{Version: f.database}, To: release.Server{Version: u.To}, Outage: 1500 * time.Millisecond, Already: f.database == u.To}
 	if err := f.call(strings.TrimSpace(fmt.Sprintf("start PostgreSQL %d %s", u.To, u.Image))); err != nil || done.Already {
 		return done, err
 	}
@@ -119,11 +131,11 @@ func (f fakeReleases) UpgradeDatabase(ctx context.Context, environment string, u
 }
 
 func (f fakeReleases) DatabaseBack(_ context.Context, environment string, _ progress.Reporter) (release.Upgraded, error) {
-	return release.Upgraded{From: f.database, To: f.kept[0].Version, Outage: 1500 * time.Millisecond}, f.call("switch back " + environment)
+	return release.Upgraded{From: release.Server{Version: f.database}, To: f.kept[0].Server, Outage: 1500 * time.Millisecond}, f.call("switch back " + environment)
 }
 
-func (f fakeReleases) ForgetDatabases(_ context.Context, environment string, _ progress.Reporter) ([]int, error) {
-	return []int{17}, f.call("forget databases of " + environment)
+func (f fakeReleases) ForgetDatabases(_ context.Context, environment string, _ progress.Reporter) ([]release.Server, error) {
+	return []release.Server{{Version: 17}}, f.call("forget databases of " + environment)
 }
 
 func (f fakeReleases) Restart(_ context.Context, environment, process string, _ progress.Reporter) (release.Restarted, error) {

@@ -5,11 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize"
 
 	"berth/internal/backup"
 	"berth/internal/fault"
+	"berth/internal/platform"
 	"berth/internal/provider"
+	"berth/internal/release"
+	"berth/internal/wal"
 )
 
 func (a *app) backupRestore(ctx context.Context, o backupOptions) error {
@@ -35,6 +41,9 @@ func (a *app) backupRestore(ctx context.Context, o backupOptions) error {
 			return err
 		}
 		return a.restoreMoment(ctx, b, restoring{o, cluster, found, job}, at)
+	}
+	if o.asked {
+		return fault.Usage("--whole-server says how a moment is restored: name one with --at or --before")
 	}
 	entry, err := b.archive.Find(ctx, o.id)
 	if err != nil {
@@ -91,9 +100,16 @@ func (a *app) restoreMoment(ctx context.Context, b *backedUp, o restoring, at ti
 	if !at.IsZero() {
 		what = at.Local().Format(clock) + ", " + since(at, time.Now()) + " ago"
 	}
-	a.console.Print("This replaces the database of %s by that of %s, on cluster %s.\n"+
+	whole, because, err := wholeServer(ctx, b, o, at)
+	if err != nil {
+		return err
+	}
+	if whole {
+		return a.restoreServer(ctx, b, o, at, what, because)
+	}
+	a.console.Print("This replaces the database of %s by that of %s, on cluster %s. It is dumped and loaded%s.\n"+
 		"%s is stopped for the last step. What is there now is %skept under another name.",
-		b.environment, what, o.cluster.Name, b.environment, o.first())
+		b.environment, what, o.cluster.Name, because, b.environment, o.first())
 	if err := a.confirmRestore(ctx, b.environment); err != nil {
 		return err
 	}
@@ -109,6 +125,73 @@ func (a *app) restoreMoment(ctx context.Context, b *backedUp, o restoring, at ti
 		return err
 	}
 	return a.restoreEntry(ctx, b, o, entry)
+}
+
+// large is how much a database holds that is not dumped and loaded any more.
+const large = 5_000_000_000
+
+// wholeServer decides whether a moment is brought back as a new server, which starts on
+// the files of then, or by dump and load, and says why.
+func wholeServer(ctx context.Context, b *backedUp, o restoring, at time.Time) (whole bool, because string, err error) {
+	base, err := b.archive.BaseOf(ctx, at)
+	if err != nil {
+		return false, "", err
+	}
+	serves, err := o.found.Database(ctx, b.environment)
+	if err != nil {
+		return false, "", err
+	}
+	bytes, several := base.Holds()
+	size := humanize.Bytes(uint64(max(0, bytes)))
+	cannot := ""
+	switch {
+	case serves == (release.Server{}):
+		cannot = b.environment + " has no server of berth's own"
+	case base.Version() != serves.Version:
+		cannot = fmt.Sprintf("its log is of PostgreSQL %d, and the server is %s", base.Version(), serves)
+	case len(several) > 0:
+		cannot = "its server also had other databases: " + strings.Join(several, ", ")
+	}
+	switch {
+	case o.asked && o.wholeServer && cannot != "":
+		return false, "", fault.WithHint(fault.Usage("this moment cannot be restored as a whole server: %s", cannot), "--whole-server=false dumps and loads")
+	case o.asked:
+		return o.wholeServer, "", nil
+	case bytes <= large:
+		return false, "", nil
+	case cannot != "":
+		return false, fmt.Sprintf(", which takes a while with %s, because %s", size, cannot), nil
+	}
+	return true, ", because it has " + size, nil
+}
+
+// restoreServer puts a new server in place of the present one, which has what was there
+// at a moment.
+func (a *app) restoreServer(ctx context.Context, b *backedUp, o restoring, at time.Time, what, because string) error {
+	a.console.Print("This replaces the PostgreSQL server of %s by a new one with %s, on cluster %s.\n"+
+		"Nothing is dumped and loaded%s: a new volume gets the server's files of then, while %s serves. They need as much room again.\n"+
+		"Then %s is stopped and started on the new server. What is there now stays in the old server's volume, and no other backup is made of it.",
+		b.environment, what, o.cluster.Name, because, b.environment, b.environment)
+	if err := a.confirmRestore(ctx, b.environment); err != nil {
+		return err
+	}
+	r := a.console.Reporter()
+	var filled *wal.Filled
+	done, err := o.found.ReplaceDatabase(ctx, b.environment, func(ctx context.Context, v release.Volume) (err error) {
+		filled, err = o.job.Fill(ctx, at, platform.Volume(v), r)
+		return err
+	}, r)
+	if err != nil {
+		return err
+	}
+	if filled == nil {
+		return a.console.Print("An earlier restore was interrupted after it had switched: it is finished, and %s is on %s. Nothing else was restored: run this again if you want another moment.",
+			b.environment, done.To)
+	}
+	a.console.Print("%s serves what was there on %s: %s, as %s. Nothing could be written for %.1f s.",
+		b.environment, filled.Moment.Local().Format(time.DateTime), humanize.Bytes(uint64(max(0, filled.Bytes))), done.To, done.Outage.Seconds())
+	return a.console.Print("The old %s is kept as it was then. To return to it: berth database upgrade %s --back. To remove it: berth database upgrade %s --forget",
+		done.From, b.environment, b.environment)
 }
 
 // restoreEntry puts a backup in place of the database.

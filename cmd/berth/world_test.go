@@ -63,7 +63,11 @@ type world struct {
 	database int
 	kept     []release.KeptServer
 	// windows are the moments that can be reached, and streamed what the stream said.
-	windows  []wal.Window
+	windows []wal.Window
+	// base is what they are reached from, and switched says that an interrupted restore
+	// had come as far.
+	base     wal.Base
+	switched bool
 	streamed *wal.State
 	// otherClaims are the volumes of other applications.
 	otherClaims []string

@@ -45,7 +45,7 @@ func (j *Job) Move(ctx context.Context, to *Database) (*Moved, error) {
 	}
 	moved.ID, moved.Tables, moved.Rows, moved.DumpSeconds = m.ID, len(m.Tables), m.Rows(), m.Seconds
 	moved.Warnings = append(moved.Warnings, m.Warnings...)
-	if err := j.moveRoles(ctx, to, m); err != nil {
+	if err := j.moveRoles(ctx, to, majorOf(m.ClientVersion)); err != nil {
 		return nil, fmt.Errorf("move the roles of %s: %w", j.Name(), err)
 	}
 	there := *j
@@ -77,16 +77,18 @@ func (j *Job) movable(ctx context.Context, to *Database, moved *Moved) error {
 	if !super {
 		return fault.Usage("a move wants a superuser, who sees all there is")
 	}
-	var others, extensions, settings, slots []string
+	others, err := j.Database.Others(ctx)
+	if err != nil {
+		return err
+	}
+	var extensions, settings, slots []string
 	var prepared, fromMajor int
 	err = c.QueryRow(ctx, `
 		SELECT current_setting('server_version'), current_setting('server_version_num')::int / 10000,
-			ARRAY(SELECT datname::text FROM pg_database WHERE datname NOT IN (current_database(), 'postgres') AND NOT datistemplate
-				AND NOT starts_with(datname, left(current_database(), 35) || '_before_') ORDER BY 1),
 			ARRAY(SELECT extname::text FROM pg_extension ORDER BY 1),
 			ARRAY(SELECT DISTINCT name FROM pg_file_settings WHERE sourcefile LIKE '%postgresql.auto.conf' ORDER BY 1),
 			ARRAY(SELECT slot_name::text FROM pg_replication_slots WHERE slot_type = 'logical' ORDER BY 1),
-			(SELECT count(*) FROM pg_prepared_xacts)`).Scan(&moved.From, &fromMajor, &others, &extensions, &settings, &slots, &prepared)
+			(SELECT count(*) FROM pg_prepared_xacts)`).Scan(&moved.From, &fromMajor, &extensions, &settings, &slots, &prepared)
 	switch {
 	case err != nil:
 		return fmt.Errorf("ask the server what it has: %w", err)
@@ -122,10 +124,65 @@ func (j *Job) movable(ctx context.Context, to *Database, moved *Moved) error {
 	return err
 }
 
-// moveRoles makes the roles on the other server, with their passwords and settings. One
-// that is there already, such as the superuser, gets those as well.
-func (j *Job) moveRoles(ctx context.Context, to *Database, m *Manifest) error {
-	p, err := FindPrograms(ctx, j.Bin, majorOf(m.ClientVersion))
+// Others are the databases that the server has besides this one: without those that
+// restores have kept, or were killed in.
+func (d *Database) Others(ctx context.Context) (names []string, err error) {
+	c, err := d.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close(context.WithoutCancel(ctx))
+	err = c.QueryRow(ctx, `
+		SELECT ARRAY(SELECT datname::text FROM pg_database WHERE datname NOT IN (current_database(), 'postgres') AND NOT datistemplate
+			AND NOT starts_with(datname, left(current_database(), 35) || '_before_')
+			AND NOT starts_with(datname, left(current_database(), 34) || '_restore_') ORDER BY 1)`).Scan(&names)
+	if err != nil {
+		return nil, fmt.Errorf("ask the server for its databases: %w", err)
+	}
+	return names, nil
+}
+
+// Admit lets those into another server of the same version who enter this one: its roles
+// get the passwords and settings that they have here, where the server answers, and the
+// job's own gets its password in any case. It returns why the others did not.
+func (j *Job) Admit(ctx context.Context, to *Database) (warning string, err error) {
+	here, err := j.Database.Connect(ctx)
+	if err != nil {
+		warning = "the roles have the passwords of then, as the present server does not answer: " + err.Error()
+	} else {
+		var major int
+		err = here.QueryRow(ctx, "SELECT current_setting('server_version_num')::int / 10000").Scan(&major)
+		if err == nil {
+			err = j.moveRoles(ctx, to, major)
+		}
+		if err = errors.Join(err, here.Close(context.WithoutCancel(ctx))); err != nil {
+			return "", fmt.Errorf("bring the roles' passwords: %w", err)
+		}
+	}
+	if j.Database.config.Password == "" {
+		return warning, nil // It enters without.
+	}
+	verifier, err := Verifier(j.Database.config.Password)
+	if err != nil {
+		return "", err
+	}
+	there, err := to.Connect(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer there.Close(context.WithoutCancel(ctx))
+	// The verifier is base64 and punctuation, without a quote.
+	if _, err := there.Exec(ctx, "ALTER ROLE "+pgx.Identifier{j.Database.config.User}.Sanitize()+" PASSWORD '"+verifier+"'"); err != nil {
+		return "", fmt.Errorf("set the password of the database's owner: %w", err)
+	}
+	return warning, nil
+}
+
+// moveRoles makes the roles on the other server, with their passwords and settings, by the
+// programs of a major version. One that is there already, such as the superuser, gets
+// those as well.
+func (j *Job) moveRoles(ctx context.Context, to *Database, major int) error {
+	p, err := FindPrograms(ctx, j.Bin, major)
 	if err != nil {
 		return err
 	}

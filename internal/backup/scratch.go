@@ -236,6 +236,23 @@ func (s *Scratch) Explain(err error) error {
 	return err
 }
 
+// Shutdown ends the server in order, so that another one can start on its data.
+func (s *Scratch) Shutdown(ctx context.Context) error {
+	if err := s.process.Process.Signal(syscall.SIGINT); err != nil {
+		return fmt.Errorf("stop the scratch server: %w", err)
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case err := <-s.exited:
+		s.process = nil
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrEnded, err)
+		}
+		return nil
+	}
+}
+
 // Stop ends the server and removes its folder.
 func (s *Scratch) Stop() error {
 	if s.process != nil {

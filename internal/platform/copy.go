@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	batch "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -14,7 +13,6 @@ import (
 
 	"berth/internal/backup"
 	"berth/internal/config"
-	"berth/internal/fault"
 	"berth/internal/kube"
 	"berth/internal/progress"
 )
@@ -132,9 +130,8 @@ func (d *DatabaseCopy) run(ctx context.Context, t task, does string, step progre
 		return nil, err
 	}
 	last, err := d.backups.do(ctx, job, step)
-	if err != nil && strings.Contains(err.Error(), "unknown ") {
-		err = fault.WithHint(fmt.Errorf("the backups of %s are made by an older program than this berth's: %w", d.from.environment, err),
-			"a deploy updates it: berth deploy %s --anyway", d.from.environment)
+	if err != nil {
+		err = outdated(err, d.from.environment)
 	}
 	return last, err
 }

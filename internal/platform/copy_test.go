@@ -56,3 +56,26 @@ func TestTheJobsOfACopy(t *testing.T) {
 		t.Errorf("the schedule is changed: %v", env)
 	}
 }
+
+// The Job that fills a volume runs as the user of the server that will start on it, and
+// as long as it takes.
+func TestTheJobThatFillsAVolume(t *testing.T) {
+	schedule := &batch.CronJob{}
+	schedule.Spec.JobTemplate.Spec.ActiveDeadlineSeconds = new(int64(3600))
+	template := &schedule.Spec.JobTemplate.Spec.Template
+	template.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsUser: new(int64(65532))}
+	template.Spec.Volumes = []corev1.Volume{{Name: "scratch"}}
+	template.Spec.Containers = []corev1.Container{{VolumeMounts: []corev1.VolumeMount{{Name: "scratch", MountPath: "/scratch"}}}}
+	v := Volume{Claim: "data-shop-postgres17b-0", Path: "/var/lib/postgresql/data", Data: "/var/lib/postgresql/data/pgdata", Version: 17,
+		Security: &corev1.PodSecurityContext{RunAsUser: new(int64(999)), FSGroup: new(int64(999))}}
+	b := &Backups{config: &config.Config{Name: "shop"}, environment: "production"}
+	job := b.job(schedule, task{name: "fill", args: []string{"fill"}, shape: v.fill})
+	pod := job.Spec.Template.Spec
+	if *pod.SecurityContext.RunAsUser != 999 || *job.Spec.ActiveDeadlineSeconds <= 3600 || len(pod.Volumes) != 2 || pod.Volumes[1].PersistentVolumeClaim.ClaimName != v.Claim ||
+		len(pod.Containers[0].VolumeMounts) != 2 || pod.Containers[0].VolumeMounts[1].MountPath != v.Path {
+		t.Errorf("it is %+v, %+v", job.Spec.ActiveDeadlineSeconds, pod)
+	}
+	if was := schedule.Spec.JobTemplate.Spec.Template.Spec; *was.SecurityContext.RunAsUser != 65532 || len(was.Volumes) != 1 || *schedule.Spec.JobTemplate.Spec.ActiveDeadlineSeconds != 3600 {
+		t.Errorf("the schedule is changed: %+v", was)
+	}
+}

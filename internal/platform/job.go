@@ -22,6 +22,7 @@ import (
 	"berth/internal/fault"
 	"berth/internal/kube"
 	"berth/internal/progress"
+	"berth/internal/wal"
 )
 
 // jobStart bounds how long a Job's pod may take to run: its image is on the
@@ -145,10 +146,7 @@ func (b *Backups) Restore(ctx context.Context, id, from string, r progress.Repor
 // log. The zero time means the last moment that can be restored. It returns the
 // backup's ID.
 func (b *Backups) Moment(ctx context.Context, at time.Time, r progress.Reporter) (id string, err error) {
-	what, when := "the latest moment", "latest"
-	if !at.IsZero() {
-		what, when = at.Local().Format("2006-01-02 15:04:05 MST"), at.UTC().Format(time.RFC3339Nano)
-	}
+	what, when := moment(at)
 	err = progress.Run(r, "Bring back "+what, func(step progress.Step) error {
 		last, err := b.run(ctx, task{name: "moment", args: []string{"moment", "--at=" + when}, change: b.asOwner, replaces: true}, step)
 		if err != nil {
@@ -161,6 +159,77 @@ func (b *Backups) Moment(ctx context.Context, at time.Time, r progress.Reporter)
 		return nil
 	})
 	return id, err
+}
+
+// A Volume is one that a server of PostgreSQL will start on; see package release.
+type Volume struct {
+	Claim      string
+	Path, Data string
+	Version    int
+	Security   *corev1.PodSecurityContext
+}
+
+// fillTime bounds the filling of a volume, which may be of terabytes.
+const fillTime = 3 * 24 * time.Hour
+
+// Fill fills the volume of a new server with what the database's server was at a moment,
+// from a base and its write-ahead log. The zero time means the last moment that can be
+// restored.
+func (b *Backups) Fill(ctx context.Context, at time.Time, v Volume, r progress.Reporter) (*wal.Filled, error) {
+	what, when := moment(at)
+	filled := &wal.Filled{}
+	err := progress.Run(r, "Bring back the server as of "+what, func(step progress.Step) error {
+		last, err := b.run(ctx, task{
+			name: "fill", args: []string{"fill", "--at=" + when, "--data=" + v.Data, "--version=" + strconv.Itoa(v.Version)},
+			change: b.asOwner, replaces: true, shape: v.fill,
+		}, step)
+		if err != nil {
+			return outdated(err, b.environment)
+		}
+		said, err := json.Marshal(last)
+		if err == nil {
+			err = json.Unmarshal(said, filled)
+		}
+		if err == nil && filled.Base == "" {
+			err = errors.New("the job ended without saying what it filled the volume with")
+		}
+		return err
+	})
+	for _, warning := range filled.Warnings {
+		r.Note(warning)
+	}
+	return filled, err
+}
+
+// fill gives a Job the volume, whose files are to be those of the server's user.
+func (v Volume) fill(job *batch.Job) {
+	const name = "filled"
+	long := int64(fillTime.Seconds())
+	job.Spec.ActiveDeadlineSeconds = &long
+	pod := &job.Spec.Template.Spec
+	pod.SecurityContext = v.Security
+	pod.Volumes = append(pod.Volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
+		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: v.Claim},
+	}})
+	container := &pod.Containers[0]
+	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: name, MountPath: v.Path})
+}
+
+// outdated adds what to do if a Job's program is older than what it was asked for.
+func outdated(err error, environment string) error {
+	if !strings.Contains(err.Error(), "unknown ") {
+		return err
+	}
+	return fault.WithHint(fmt.Errorf("the backups of %s are made by an older program than this berth's: %w", environment, err),
+		"a deploy updates it: berth deploy %s --anyway", environment)
+}
+
+// moment is how a moment is told to people and to the job.
+func moment(at time.Time) (what, when string) {
+	if at.IsZero() {
+		return "the latest moment", "latest"
+	}
+	return at.Local().Format("2006-01-02 15:04:05 MST"), at.UTC().Format(time.RFC3339Nano)
 }
 
 // A Move brings what the database holds to another server.
@@ -203,6 +272,8 @@ type task struct {
 	args []string
 	// change changes the container from what the schedule runs; nil does not.
 	change func(*corev1.Container)
+	// shape changes the Job besides; nil does not.
+	shape func(*batch.Job)
 	// replaces ends one of the same name that still runs: who may run it
 	// holds the environment's lock, so its berth is gone.
 	replaces bool
@@ -254,6 +325,9 @@ func (b *Backups) job(schedule *batch.CronJob, t task) *batch.Job {
 	container.Args = t.args
 	if t.change != nil {
 		t.change(container)
+	}
+	if t.shape != nil {
+		t.shape(job)
 	}
 	return job
 }

@@ -50,7 +50,17 @@ func Start(settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start(bins[len(bins)-1], settings)
+	return start(bins[len(bins)-1], "", settings)
+}
+
+// StartOn starts a server on data that is there and stays, and whose superuser and
+// pg_hba.conf are its own.
+func StartOn(data string, settings ...string) (*Server, error) {
+	bins, err := findBins()
+	if err != nil {
+		return nil, err
+	}
+	return start(bins[len(bins)-1], data, settings)
 }
 
 // StartOldest starts the oldest PostgreSQL that the machine has, usually the only
@@ -60,10 +70,10 @@ func StartOldest(settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start(bins[0], settings)
+	return start(bins[0], "", settings)
 }
 
-func start(bin string, settings []string) (*Server, error) {
+func start(bin, data string, settings []string) (*Server, error) {
 	credential, err := unprivileged()
 	if err != nil {
 		return nil, err
@@ -74,22 +84,24 @@ func start(bin string, settings []string) (*Server, error) {
 		return nil, fmt.Errorf("make a folder for PostgreSQL: %w", err)
 	}
 	s := &Server{Folder: folder, Bin: bin, exited: make(chan error, 1)}
-	if err := s.start(credential, settings); err != nil {
+	if err := s.start(credential, data, settings); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
 }
 
-func (s *Server) start(credential *syscall.Credential, settings []string) error {
+func (s *Server) start(credential *syscall.Credential, data string, settings []string) error {
 	if credential != nil {
 		if err := os.Chown(s.Folder, int(credential.Uid), int(credential.Gid)); err != nil {
 			return fmt.Errorf("give PostgreSQL its folder: %w", err)
 		}
 	}
-	data := filepath.Join(s.Folder, "data")
-	initdb := s.command(credential, "initdb", "--pgdata="+data, "--username="+Role, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
-	if output, err := initdb.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w\n%s", err, output)
+	if data == "" {
+		data = filepath.Join(s.Folder, "data")
+		initdb := s.command(credential, "initdb", "--pgdata="+data, "--username="+Role, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+		if output, err := initdb.CombinedOutput(); err != nil {
+			return fmt.Errorf("initdb: %w\n%s", err, output)
+		}
 	}
 
 	port, err := freePort()

@@ -18,29 +18,45 @@ import (
 	"berth/internal/provider"
 )
 
-// Each major version of PostgreSQL is a server of its own in an environment, with a
-// volume of its own; charts/postgres names them. Which one serves is what the Service
+// A Server is one of an environment's servers of PostgreSQL: each has a volume of its
+// own, as no major version reads another's files, and what is restored as a whole goes
+// beside what serves. charts/postgres names them. Which one serves is what the Service
 // selects, and nothing else: a revision that was interrupted may have switched already.
+// The zero value is none.
+type Server struct {
+	// Version is the major version.
+	Version int
+	// Letter tells several of one version apart; the first has none.
+	Letter string
+}
+
+// String is what it is called, such as PostgreSQL 17, or PostgreSQL 17b.
+func (s Server) String() string { return "PostgreSQL " + s.number() }
+
+func (s Server) number() string { return strconv.Itoa(s.Version) + s.Letter }
+
+// original is the one whose name has no number.
+var original = Server{Version: config.PostgresVersion}
 
 // componentLabel tells the pods and volumes of one server from another's.
 const componentLabel = "app.kubernetes.io/component"
 
-// DatabaseVersion is the major version of PostgreSQL that serves an environment; 0
-// where none of berth's does.
-func (c *Client) DatabaseVersion(ctx context.Context, environment string) (int, error) {
+// Database is the server that serves an environment; the zero value where none of
+// berth's does.
+func (c *Client) Database(ctx context.Context, environment string) (Server, error) {
 	service, err := c.kube.CoreV1().Services(environment).Get(ctx, c.config.Name+"-postgresql", metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return 0, nil
+		return Server{}, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("ask which database serves: %w", err)
+		return Server{}, fmt.Errorf("ask which database serves: %w", err)
 	}
-	return versionOf(service.Spec.Selector[componentLabel]), nil
+	return serverOf(service.Spec.Selector[componentLabel]), nil
 }
 
 // The annotations of the volume of a server that does not serve.
 const (
-	// unfinishedAnnotation is of an upgrade's, until it serves.
+	// unfinishedAnnotation is of one that is being made, until it serves.
 	unfinishedAnnotation = "berth/unfinished-upgrade"
 	// keptAnnotation says since when one that has served is kept, and imageAnnotation
 	// what ran on it.
@@ -50,10 +66,10 @@ const (
 
 // A KeptServer is the volume of a server of PostgreSQL that does not serve any more.
 type KeptServer struct {
-	Version int
+	Server
 	// Since is when it was replaced; zero where that is not known.
 	Since time.Time
-	// Unfinished says that it has never served: its upgrade was interrupted.
+	// Unfinished says that it has never served: what made it was interrupted.
 	Unfinished bool
 
 	claim, image string
@@ -61,7 +77,7 @@ type KeptServer struct {
 
 // KeptServers are those of an environment, the newest first.
 func (c *Client) KeptServers(ctx context.Context, environment string) ([]KeptServer, error) {
-	serves, err := c.DatabaseVersion(ctx, environment)
+	serves, err := c.Database(ctx, environment)
 	if err != nil {
 		return nil, err
 	}
@@ -71,13 +87,13 @@ func (c *Client) KeptServers(ctx context.Context, environment string) ([]KeptSer
 	}
 	var kept []KeptServer
 	for _, claim := range claims {
-		version := versionOf(claim.Labels[componentLabel])
-		if version == serves {
+		of := serverOf(claim.Labels[componentLabel])
+		if of == serves {
 			continue
 		}
 		since, _ := time.Parse(time.RFC3339, claim.Annotations[keptAnnotation]) // unknown is zero
 		server := KeptServer{
-			Version: version, Since: since, Unfinished: claim.Annotations[unfinishedAnnotation] != "",
+			Server: of, Since: since, Unfinished: claim.Annotations[unfinishedAnnotation] != "",
 			claim: claim.Name, image: claim.Annotations[imageAnnotation],
 		}
 		at := 0
@@ -98,71 +114,88 @@ func (c *Client) databaseClaims(ctx context.Context, environment string) (claims
 		return nil, fmt.Errorf("look for the database's volumes: %w", err)
 	}
 	for _, claim := range list.Items {
-		if version := versionOf(claim.Labels[componentLabel]); version != 0 && claim.Name == claimName(c.config.Name, version) {
+		if of := serverOf(claim.Labels[componentLabel]); of != (Server{}) && claim.Name == of.claim(c.config.Name) {
 			claims = append(claims, claim)
 		}
 	}
 	return claims, nil
 }
 
-// versionOf reads it back; 0 stands for what is no server of PostgreSQL.
-func versionOf(component string) int {
-	if component == serverComponent(config.PostgresVersion) {
-		return config.PostgresVersion
-	}
-	number, ok := strings.CutPrefix(component, "database-")
-	version, err := strconv.Atoi(number)
-	if !ok || err != nil {
-		return 0
-	}
-	return version
-}
-
-// serverComponent is its value for a version.
-func serverComponent(version int) string {
-	if version == config.PostgresVersion {
+// component is the value of componentLabel.
+func (s Server) component() string {
+	if s == original {
 		return "database"
 	}
-	return "database-" + strconv.Itoa(version)
+	return "database-" + s.number()
 }
 
-// serverName is that of the StatefulSet of a version.
-func serverName(app string, version int) string {
-	if version == config.PostgresVersion {
+// serverOf reads it back; the zero value stands for what is no server of PostgreSQL.
+func serverOf(component string) Server {
+	if component == original.component() {
+		return original
+	}
+	number, ok := strings.CutPrefix(component, "database-")
+	digits := strings.TrimRight(number, letters)
+	version, err := strconv.Atoi(digits)
+	if !ok || err != nil {
+		return Server{}
+	}
+	return Server{version, number[len(digits):]}
+}
+
+// letters are those that a Server may have.
+const letters = "bcdefghijklmnopqrstuvwxyz"
+
+// name is that of the StatefulSet.
+func (s Server) name(app string) string {
+	if s == original {
 		return app + "-postgresql"
 	}
-	return app + "-postgres" + strconv.Itoa(version)
+	return app + "-postgres" + s.number()
 }
 
-// claimName is that of its volume.
-func claimName(app string, version int) string { return "data-" + serverName(app, version) + "-0" }
+// claim is the name of the volume.
+func (s Server) claim(app string) string { return "data-" + s.name(app) + "-0" }
 
-// checkDatabase refuses to deploy another major version of PostgreSQL than the one that
-// holds the data: it would be a server of its own, with nothing in it.
-func (c *Client) checkDatabase(ctx context.Context, environment string, e config.Environment, r progress.Reporter) error {
+// checkDatabase returns the server that holds an environment's data. It refuses to deploy
+// another major version than that one's: it would be a server of its own, with nothing
+// in it.
+func (c *Client) checkDatabase(ctx context.Context, environment string, e config.Environment, r progress.Reporter) (Server, error) {
 	wanted := e.DatabaseVersion
 	if e.Database != config.Postgres || wanted == 0 {
-		return nil
+		return Server{}, nil
 	}
-	holds, err := c.DatabaseVersion(ctx, environment)
+	holds, err := c.Database(ctx, environment)
+	if err == nil && holds == (Server{}) { // A release that was removed has left its volume.
+		holds, err = c.left(ctx, environment, wanted)
+	}
 	if err != nil {
-		return err
+		return Server{}, err
 	}
-	if holds == 0 { // A release that was removed has left its volume.
-		claims, err := c.databaseClaims(ctx, environment)
-		if err != nil {
-			return err
-		}
+	if holds != (Server{}) && holds.Version != wanted {
+		return Server{}, otherVersion(environment, holds.Version, wanted)
+	}
+	return holds, c.noteKept(ctx, environment, r)
+}
+
+// left is the server that served last, by the volumes that are there: of a version if
+// there is one.
+func (c *Client) left(ctx context.Context, environment string, wanted int) (holds Server, err error) {
+	claims, err := c.databaseClaims(ctx, environment)
+	if err != nil {
+		return holds, err
+	}
+	for _, aside := range []bool{false, true} { // Only where there is no other.
 		for _, claim := range claims {
-			if holds = versionOf(claim.Labels[componentLabel]); holds == wanted {
-				break
+			if is := claim.Annotations[unfinishedAnnotation] != "" || claim.Annotations[keptAnnotation] != ""; is == aside && holds.Version != wanted {
+				holds = serverOf(claim.Labels[componentLabel])
 			}
 		}
+		if holds != (Server{}) {
+			break
+		}
 	}
-	if holds == 0 || holds == wanted {
-		return c.noteKept(ctx, environment, r)
-	}
-	return otherVersion(environment, holds, wanted)
+	return holds, nil
 }
 
 // noteKept reminds of a server that has been kept for more than a day.
@@ -170,8 +203,8 @@ func (c *Client) noteKept(ctx context.Context, environment string, r progress.Re
 	kept, err := c.KeptServers(ctx, environment)
 	for _, k := range kept {
 		if !k.Unfinished && time.Since(k.Since) > 24*time.Hour {
-			r.Note(fmt.Sprintf("%s still has the volume of PostgreSQL %d from before its upgrade: berth database upgrade %s --forget removes it",
-				environment, k.Version, environment))
+			r.Note(fmt.Sprintf("%s still has the volume of %s, which serves no more: berth database upgrade %s --forget removes it",
+				environment, k.Server, environment))
 		}
 	}
 	return err
@@ -186,33 +219,35 @@ func otherVersion(environment string, holds, wanted int) error {
 		environment, holds, environment)
 }
 
-// sameDatabase refuses to go back to a revision of another version of PostgreSQL: what
-// was written since is not in its server.
+// sameDatabase refuses to go back to a revision of another server: what was written since
+// is not in it.
 func (c *Client) sameDatabase(ctx context.Context, environment string, to *helmrelease.Release) error {
-	serves, err := c.DatabaseVersion(ctx, environment)
-	if err != nil || serves == 0 {
+	serves, err := c.Database(ctx, environment)
+	if err != nil || serves == (Server{}) {
 		return err
 	}
-	if then := databaseOf(to); then != 0 && then != serves {
-		return fault.WithHint(fault.Usage("revision %d was on PostgreSQL %d, and the database is on %d now", to.Version, then, serves),
+	if then := databaseOf(to); then != (Server{}) && then != serves {
+		return fault.WithHint(fault.Usage("revision %d was on %s, and the database is on %s now", to.Version, then, serves.number()),
 			"only its image: berth deploy %s --image %s; its database too, without later writes: berth database upgrade %s --back", environment, imageOf(to), environment)
 	}
 	return nil
 }
 
-// databaseOf is the version of PostgreSQL that a revision was made with; 0 for none.
-func databaseOf(r *helmrelease.Release) int {
+// databaseOf is the server that a revision was made with.
+func databaseOf(r *helmrelease.Release) Server {
 	settings, _ := r.Config["postgresql"].(map[string]any)
 	if on, _ := settings["enabled"].(bool); !on {
-		return 0
+		return Server{}
 	}
+	of := original
 	switch version := settings["version"].(type) {
 	case int:
-		return version
+		of.Version = version
 	case float64: // as it was stored
-		return int(version)
+		of.Version = int(version)
 	}
-	return config.PostgresVersion
+	of.Letter, _ = settings["server"].(string)
+	return of
 }
 
 // databaseImage is the image of a version; empty takes the chart's.

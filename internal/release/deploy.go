@@ -79,7 +79,8 @@ func (c *Client) deploy(ctx, held context.Context, environment string, e config.
 		if err := condition(ctx, serving(past)); err != nil {
 			return err
 		}
-		if err := c.checkDatabase(ctx, environment, e, r); err != nil {
+		database, err := c.checkDatabase(ctx, environment, e, r)
+		if err != nil {
 			return err
 		}
 		if err := c.resume(ctx, environment); err != nil {
@@ -89,6 +90,9 @@ func (c *Client) deploy(ctx, held context.Context, environment string, e config.
 		names, undo, err := c.secrets(ctx, environment, image, e, r)
 		restore = undo
 		vals = values(c.config, environment, c.cluster, image, names)
+		if database.Letter != "" {
+			vals = merge(vals, map[string]any{"postgresql": map[string]any{"server": database.Letter}})
+		}
 		return err
 	})
 	if err != nil {

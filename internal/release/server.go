@@ -19,7 +19,48 @@ import (
 	"berth/internal/rollout"
 )
 
-// start makes a server, which the release will take over.
+// A Volume is one that a server of PostgreSQL starts on, and what its pod says of it.
+type Volume struct {
+	Claim string
+	// Path is where the volume is mounted, and Data the folder of the server's data in it.
+	Path, Data string
+	// Version is the major version of the server.
+	Version int
+	// Security is that of the server's pod: it wants the files to be its user's.
+	Security *core.PodSecurityContext
+}
+
+// volumeOf is the volume of a server.
+func volumeOf(set *apps.StatefulSet, of Server, claim string) Volume {
+	pod := set.Spec.Template.Spec
+	v := Volume{Claim: claim, Version: of.Version, Security: pod.SecurityContext}
+	for _, mount := range pod.Containers[0].VolumeMounts {
+		if mount.Name == set.Spec.VolumeClaimTemplates[0].Name {
+			v.Path = mount.MountPath
+		}
+	}
+	for _, env := range pod.Containers[0].Env {
+		if env.Name == "PGDATA" {
+			v.Data = env.Value
+		}
+	}
+	return v
+}
+
+// makeVolume makes that of a server before its StatefulSet does, to say from the first
+// moment on what it is.
+func (s *switching) makeVolume(set *apps.StatefulSet) error {
+	template := set.Spec.VolumeClaimTemplates[0]
+	claim := &core.PersistentVolumeClaim{ObjectMeta: *template.ObjectMeta.DeepCopy(), Spec: template.Spec}
+	claim.Name, claim.Namespace = template.Name+"-"+set.Name+"-0", s.environment
+	claim.Annotations = map[string]string{unfinishedAnnotation: "true"}
+	if _, err := s.kube.CoreV1().PersistentVolumeClaims(s.environment).Create(s.ctx, claim, metav1.CreateOptions{FieldManager: kube.Manager}); err != nil {
+		return fmt.Errorf("make a volume: %w", err)
+	}
+	return nil
+}
+
+// start makes a server whose volume is there, and which the release will take over.
 func (s *switching) start(set *apps.StatefulSet, service *core.Service, step progress.Step) error {
 	for _, object := range []metav1.Object{set, service} {
 		annotations := object.GetAnnotations()
@@ -30,15 +71,7 @@ func (s *switching) start(set *apps.StatefulSet, service *core.Service, step pro
 		object.SetAnnotations(annotations)
 		object.SetNamespace(s.environment)
 	}
-	// Made before the StatefulSet does, to say from the first moment on what it is.
-	template := set.Spec.VolumeClaimTemplates[0]
-	claim := &core.PersistentVolumeClaim{ObjectMeta: *template.ObjectMeta.DeepCopy(), Spec: template.Spec}
-	claim.Name, claim.Namespace = template.Name+"-"+set.Name+"-0", s.environment
-	claim.Annotations = map[string]string{unfinishedAnnotation: "true"}
 	options := metav1.CreateOptions{FieldManager: kube.Manager}
-	if _, err := s.kube.CoreV1().PersistentVolumeClaims(s.environment).Create(s.ctx, claim, options); err != nil {
-		return fmt.Errorf("make a volume: %w", err)
-	}
 	if _, err := s.kube.CoreV1().Services(s.environment).Create(s.ctx, service, options); err != nil {
 		return fmt.Errorf("make service %s: %w", service.Name, err)
 	}
@@ -85,9 +118,34 @@ func serverIn(manifest, name string) (*apps.StatefulSet, *core.Service, error) {
 	return set, service, nil
 }
 
+// endFilling ends the Jobs that use a volume: one that fills it may have outlived its
+// berth.
+func (s *switching) endFilling(ctx context.Context, claim string) error {
+	jobs := s.kube.BatchV1().Jobs(s.environment)
+	background := metav1.DeletePropagationBackground
+	list, err := jobs.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("look for what uses volume %s: %w", claim, err)
+	}
+	for _, job := range list.Items {
+		for _, volume := range job.Spec.Template.Spec.Volumes {
+			if volume.PersistentVolumeClaim == nil || volume.PersistentVolumeClaim.ClaimName != claim {
+				continue
+			}
+			if err := jobs.Delete(ctx, job.Name, metav1.DeleteOptions{PropagationPolicy: &background}); err != nil && !apierrors.IsNotFound(err) {
+				return fmt.Errorf("end Job %s, which uses volume %s: %w", job.Name, claim, err)
+			}
+		}
+	}
+	return nil
+}
+
 // removeServer deletes a server with its volume, and waits until they are gone.
-func (s *switching) removeServer(ctx context.Context, version int) error {
-	name, claim := serverName(s.config.Name, version), claimName(s.config.Name, version)
+func (s *switching) removeServer(ctx context.Context, of Server) error {
+	name, claim := of.name(s.config.Name), of.claim(s.config.Name)
+	if err := s.endFilling(ctx, claim); err != nil {
+		return err
+	}
 	foreground := metav1.DeletePropagationForeground
 	err := kube.Poll(ctx, s.timeouts.poll/4, func(ctx context.Context) (bool, error) {
 		gone := true
@@ -110,9 +168,9 @@ func (s *switching) removeServer(ctx context.Context, version int) error {
 }
 
 // scaleServer starts a server or stops it, and waits until its pod is there or gone.
-func (s *switching) scaleServer(ctx context.Context, version int, replicas int32) error {
+func (s *switching) scaleServer(ctx context.Context, of Server, replicas int32) error {
 	sets := s.kube.AppsV1().StatefulSets(s.environment)
-	name := serverName(s.config.Name, version)
+	name := of.name(s.config.Name)
 	set, err := sets.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil

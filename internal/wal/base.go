@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"berth/internal/backup"
 	"berth/internal/fault"
 )
@@ -30,7 +32,10 @@ type Base struct {
 	ServerVersion string        `json:"serverVersion"`
 	Superuser     string        `json:"superuser"`
 	Object        backup.Object `json:"object"`
-	Recipients    []string      `json:"recipients,omitempty"`
+	// Databases are the sizes of the server's databases; nil in those of an older
+	// program.
+	Databases  map[string]int64 `json:"databases,omitempty"`
+	Recipients []string         `json:"recipients,omitempty"`
 
 	Verified *Verification `json:"-"`
 }
@@ -87,7 +92,18 @@ func (a *Archive) base(ctx context.Context) (*Base, error) {
 			"ALTER ROLE … REPLICATION; a managed database does not allow it, and cannot be backed up continuously")
 	}
 	var size int64
-	if err := c.QueryRow(ctx, "SELECT coalesce(sum(CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) END), 0)::bigint FROM pg_database").Scan(&size); err != nil {
+	databases := map[string]int64{}
+	rows, err := c.Query(ctx, "SELECT datname, CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END FROM pg_database")
+	if err == nil {
+		var name string
+		var bytes int64
+		_, err = pgx.ForEachRow(rows, []any{&name, &bytes}, func() error {
+			size += bytes
+			databases[name] = bytes
+			return nil
+		})
+	}
+	if err != nil {
 		return nil, fmt.Errorf("ask for the server's size: %w", err)
 	}
 	p, err := backup.FindPrograms(ctx, a.Job.Bin, before.major)
@@ -97,6 +113,7 @@ func (a *Archive) base(ctx context.Context) (*Base, error) {
 	b := &Base{
 		ID: backup.NewID(a.Job.Now()), Chain: before.chain(), Tool: "backup " + backup.Version, Started: before.now.UTC(), Timeline: before.timeline,
 		SegmentBytes: before.segment, ServerVersion: before.version, Superuser: before.super, Recipients: a.Job.RecipientNames,
+		Databases: databases,
 	}
 	a.Job.Log.Info("making a base", "base", b.ID, "chain", b.Chain, "databaseBytes", size)
 	b.Object, err = a.Job.Store(ctx, a.Job.SealedName(b.name(".tar")), size, func(ctx context.Context, w io.Writer) (int64, error) {

@@ -27,7 +27,7 @@ const (
 // waits until that is there, or is known not to come. The bucket's keys stay in this
 // program.
 const restoreScript = `folder=${0%/*}
-case "$1" in *.history) exit 1 ;; esac
+case "$1" in *.history) [ -e "$folder/$1" ] || exit 1 ;; esac
 echo "$1" >"$folder/wants.new" && mv "$folder/wants.new" "$folder/wants"
 until [ -e "$folder/$1" ]; do
 	[ ! -e "$folder/none" ] || [ "$(cat "$folder/none")" != "$1" ] || exit 1
@@ -44,6 +44,10 @@ type fetcher struct {
 	chain    *Chain
 	segments []string // in order
 	bytes    int64    // of each
+	timeline uint32   // theirs
+	// taken is the newest timeline that there is. The server takes the next one when it
+	// is promoted, as far as it knows: it looks for the history of each.
+	taken uint32
 }
 
 // prepare makes the folder, and returns the restore_command.
@@ -55,6 +59,12 @@ func (f *fetcher) prepare() (command string, err error) {
 	if err := errors.Join(f.scratch.Give(f.folder), f.scratch.Give(script)); err != nil {
 		return "", err
 	}
+	for timeline := f.timeline + 1; timeline <= f.taken; timeline++ {
+		// Only whether it is there counts.
+		if err := f.write(fmt.Sprintf("%08X.history", timeline), nil); err != nil {
+			return "", err
+		}
+	}
 	quoted := "'" + strings.ReplaceAll(strings.ReplaceAll(script, "'", `'\''`), "%", "%%") + "'"
 	return "sh " + quoted + ` "%f" "%p"`, nil
 }
@@ -62,6 +72,7 @@ func (f *fetcher) prepare() (command string, err error) {
 // run fetches until the context ends.
 func (f *fetcher) run(ctx context.Context) error {
 	next, removed := 0, 0
+	told := time.Now()
 	for {
 		text, err := os.ReadFile(filepath.Join(f.folder, "wants"))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -84,6 +95,10 @@ func (f *fetcher) run(ctx context.Context) error {
 				return fmt.Errorf("fetch segment %s: %w", f.segments[next], err)
 			}
 			next++
+			if time.Since(told) > often {
+				told = time.Now()
+				f.Job.Log.Info(fmt.Sprintf("replaying: fetched %d of %d segments of the log", next, len(f.segments)))
+			}
 			continue
 		}
 		select {

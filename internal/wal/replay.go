@@ -2,6 +2,7 @@ package wal
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize"
 
 	"berth/internal/backup"
 	"berth/internal/fault"
@@ -28,11 +31,28 @@ type Replayed struct {
 	Programs backup.Programs
 	// Seconds is how long replaying took, without fetching the base.
 	Seconds float64
+
+	place
+	// auto is the server's postgresql.auto.conf, which the replay does without.
+	auto []byte
+}
+
+// place is where a server is replayed, and how: to be thrown away, or to stay.
+type place struct {
+	// data is the folder of its data; empty means one in the scratch folder.
+	data string
+	// taken is the newest timeline that it must not take.
+	taken    uint32
+	settings []string
 }
 
 // Replay brings a base to a moment, or where that is the zero time to the end of the
 // log.
-func (a *Archive) Replay(ctx context.Context, c *Chain, b *Base, at time.Time) (_ *Replayed, err error) {
+func (a *Archive) Replay(ctx context.Context, c *Chain, b *Base, at time.Time) (*Replayed, error) {
+	return a.replay(ctx, c, b, at, place{})
+}
+
+func (a *Archive) replay(ctx context.Context, c *Chain, b *Base, at time.Time, in place) (_ *Replayed, err error) {
 	p, err := backup.FindPrograms(ctx, a.Job.Bin, majorOf(b.ServerVersion))
 	if err != nil {
 		return nil, err
@@ -47,18 +67,21 @@ func (a *Archive) Replay(ctx context.Context, c *Chain, b *Base, at time.Time) (
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(scratch.Explain(err), scratch.Stop())
+			err = errors.Join(in.explain(scratch, err), scratch.Stop())
 		}
 	}()
 	a.Job.Log.Info("fetching the base", "base", b.ID, "bytes", b.Object.Bytes)
-	data := filepath.Join(scratch.Folder, "data")
-	if err := a.extract(ctx, b, scratch, data); err != nil {
+	in.data = cmp.Or(in.data, filepath.Join(scratch.Folder, "data"))
+	if err := a.extract(ctx, b, scratch, in.data); err != nil {
 		return nil, err
 	}
-	r := &Replayed{Scratch: scratch, Base: b, Programs: p}
+	r := &Replayed{Scratch: scratch, Base: b, Programs: p, place: in}
+	if r.auto, err = os.ReadFile(filepath.Join(in.data, autoConf)); err != nil {
+		return nil, fmt.Errorf("prepare for recovery: %w", err)
+	}
 	began := time.Now()
 	a.Job.Log.Info("replaying the log", "base", b.ID, "to", target(at))
-	if err := a.recover(ctx, c, r, data, at); err != nil {
+	if err := a.recover(ctx, c, r, at); err != nil {
 		return nil, err
 	}
 	r.Seconds = time.Since(began).Seconds()
@@ -77,14 +100,17 @@ func target(at time.Time) string {
 }
 
 // recover starts the server on the base's files and waits until it has replayed.
-func (a *Archive) recover(ctx context.Context, c *Chain, r *Replayed, data string, at time.Time) error {
+func (a *Archive) recover(ctx context.Context, c *Chain, r *Replayed, at time.Time) error {
 	names, to, said := c.run(r.Base)
-	f := &fetcher{Archive: a, scratch: r.Scratch, folder: filepath.Join(r.Folder, "log.fetched"), chain: c, segments: names, bytes: r.Base.SegmentBytes}
+	f := &fetcher{
+		Archive: a, scratch: r.Scratch, folder: filepath.Join(r.Folder, "log.fetched"),
+		chain: c, segments: names, bytes: r.Base.SegmentBytes, timeline: r.Base.Timeline, taken: r.taken,
+	}
 	command, err := f.prepare()
 	if err != nil {
 		return err
 	}
-	err = a.start(ctx, f, r, data, command, at)
+	err = a.start(ctx, f, r, command, at)
 	if err != nil && !at.IsZero() && strings.Contains(r.Log(), "recovery ended before configured recovery target was reached") {
 		if !said || at.After(to) {
 			return fmt.Errorf("%w: %w: %s", ErrNoWindow, ErrShort, r.lastTransaction())
@@ -96,7 +122,7 @@ func (a *Archive) recover(ctx context.Context, c *Chain, r *Replayed, data strin
 		if _, err := f.prepare(); err != nil {
 			return err
 		}
-		err = a.start(ctx, f, r, data, command, time.Time{})
+		err = a.start(ctx, f, r, command, time.Time{})
 	}
 	if err != nil {
 		return err
@@ -107,21 +133,24 @@ func (a *Archive) recover(ctx context.Context, c *Chain, r *Replayed, data strin
 	return r.look(ctx, c, at, to)
 }
 
+// autoConf is what ALTER SYSTEM writes.
+const autoConf = "postgresql.auto.conf"
+
 // start runs the server with the log at hand.
-func (a *Archive) start(ctx context.Context, f *fetcher, r *Replayed, data, command string, at time.Time) error {
+func (a *Archive) start(ctx context.Context, f *fetcher, r *Replayed, command string, at time.Time) error {
 	// Nothing of the server's own settings is wanted: not its archive_command, not
 	// its preloaded libraries.
-	empty, hba, signal := filepath.Join(r.Folder, "postgresql.conf"), filepath.Join(r.Folder, "pg_hba.conf"), filepath.Join(data, "recovery.signal")
-	for path, text := range map[string]string{empty: "", hba: "local all all trust\n", signal: "", filepath.Join(data, "postgresql.auto.conf"): ""} {
+	empty, hba, signal := filepath.Join(r.Folder, "postgresql.conf"), filepath.Join(r.Folder, "pg_hba.conf"), filepath.Join(r.data, "recovery.signal")
+	for path, text := range map[string]string{empty: "", hba: "local all all trust\n", signal: "", filepath.Join(r.data, autoConf): ""} {
 		if err := errors.Join(os.WriteFile(path, []byte(text), 0o600), r.Give(path)); err != nil {
 			return fmt.Errorf("prepare for recovery: %w", err)
 		}
 	}
-	settings := []string{
+	settings := append([]string{
 		"config_file=" + empty, "hba_file=" + hba, "ident_file=" + empty, "restore_command=" + command, "recovery_target_timeline=current",
 		// Without it no setting has to be as large as the server's was.
 		"hot_standby=off", "max_prepared_transactions=100", "max_wal_size=256MB",
-	}
+	}, r.settings...)
 	if !at.IsZero() {
 		settings = append(settings, "recovery_target_time="+at.UTC().Format("2006-01-02 15:04:05.999999+00"), "recovery_target_inclusive=on", "recovery_target_action=promote")
 	}
@@ -136,12 +165,16 @@ func (a *Archive) start(ctx context.Context, f *fetcher, r *Replayed, data, comm
 		}
 		fetched <- err
 	}()
-	err := r.Start(starting, data, r.Base.Superuser, settings...)
+	err := r.Start(starting, r.data, r.Base.Superuser, settings...)
 	cancel(nil)
 	if fetchErr := <-fetched; fetchErr != nil && ctx.Err() == nil {
 		return fetchErr
 	}
-	if errors.Is(err, backup.ErrEnded) {
+	switch {
+	case errors.Is(err, backup.ErrEnded) && strings.Contains(r.Log(), "for Tablespace/CREATE"):
+		return fault.WithHint(fmt.Errorf("a tablespace was made after base %s, which cannot be replayed: %s", r.Base.ID, r.lastWords()),
+			"a server with tablespaces of its own cannot be backed up continuously: set continuous to false")
+	case errors.Is(err, backup.ErrEnded):
 		return fmt.Errorf("%w: it cannot be replayed: %w: %s", backup.ErrDamaged, err, r.lastWords())
 	}
 	return err
@@ -151,7 +184,9 @@ func (a *Archive) start(ctx context.Context, f *fetcher, r *Replayed, data, comm
 func (r *Replayed) lastWords() string {
 	said := ""
 	for line := range strings.Lines(r.Log()) {
-		if strings.Contains(line, "FATAL:") || strings.Contains(line, "PANIC:") {
+		// Those who asked meanwhile whether it is there were told that it is not.
+		asked := strings.Contains(line, "FATAL:  the database system is")
+		if strings.Contains(line, "FATAL:") && !asked || strings.Contains(line, "PANIC:") {
 			said = strings.TrimSpace(line)
 		}
 	}
@@ -225,7 +260,9 @@ func (a *Archive) extract(ctx context.Context, b *Base, scratch *backup.Scratch,
 		return err
 	}
 	defer folder.Close()
-	archive := tar.NewReader(body)
+	archive := tar.NewReader(&telling{Reader: body, told: time.Now(), tell: func(bytes int64) {
+		a.Job.Log.Info(fmt.Sprintf("fetched %s of %s", humanize.Bytes(uint64(bytes)), humanize.Bytes(uint64(max(0, b.Object.PlainBytes)))), "base", b.ID)
+	}})
 	for {
 		header, err := archive.Next()
 		if errors.Is(err, io.EOF) {
@@ -250,6 +287,28 @@ func (a *Archive) extract(ctx context.Context, b *Base, scratch *backup.Scratch,
 		return fmt.Errorf("%w: base %s: pg_verifybackup: %w: %s", backup.ErrDamaged, b.ID, err, strings.TrimSpace(string(output)))
 	}
 	return err
+}
+
+// telling is a reader that tells now and then how far it is: a large base takes hours, and
+// who follows the log is cut off if nothing comes.
+type telling struct {
+	io.Reader
+	bytes int64
+	told  time.Time
+	tell  func(bytes int64)
+}
+
+// often is how often something that takes long tells how far it is.
+const often = 10 * time.Second
+
+func (t *telling) Read(p []byte) (int, error) {
+	n, err := t.Reader.Read(p)
+	t.bytes += int64(n)
+	if time.Since(t.told) > often {
+		t.told = time.Now()
+		t.tell(t.bytes)
+	}
+	return n, err
 }
 
 // unpack makes one file or folder of a tar. A base has no others.

@@ -112,7 +112,7 @@ func (a *Archive) pruneChain(ctx context.Context, c *Chain, kept map[string]bool
 			gone = append(gone, pieces...)
 		}
 	}
-	if oldest == nil {
+	if oldest == nil && c.State != nil {
 		gone = append(gone, object{name: root + c.Name + "/stream.json"})
 	}
 	for _, o := range gone {

@@ -7,6 +7,7 @@
 // up to the first gap, make a [Window]: any moment in it can be restored.
 // [Archive.Replay] replays the log in a scratch server, and [Archive.Moment] makes an
 // ordinary backup of that server, which package backup restores like any other.
+// [Archive.Fill] makes the data that a new server starts on.
 //
 // The log of one server on one timeline is a [Chain]; a new server starts a new one.
 // The objects of a chain lie beside the backups, below wal/<system identifier>-<timeline>/:
@@ -17,6 +18,7 @@
 //	<segment>.zst[.age]        a segment
 //	<segment>.<offset>.zst[.age]  a piece of one that was not complete yet
 //	stream.json                how far the stream is
+//	origin.json                which base and moment a server was made of, if it was
 //
 // All are compressed, and encrypted if dumps are.
 package wal

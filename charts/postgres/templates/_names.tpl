@@ -13,13 +13,20 @@ label of at most 63 characters, which bounds the release's name.
 {{/*
 Each major version of PostgreSQL is a server of its own with a volume of its own, as
 none reads another's files. 17 was the first one here, and its name has no number. The
-others' are no longer.
+others' are no longer, with the letter that tells several of one version apart: one
+character more, and the name would not fit into the label.
 */}}
 {{- define "postgres.server" -}}
-{{- if eq (int .Values.version) 17 }}
-{{- include "postgres.name" . }}
+{{- if include "postgres.number" . }}
+{{- printf "%s-postgres%s" .Release.Name (include "postgres.number" .) }}
 {{- else }}
-{{- printf "%s-postgres%d" .Release.Name (int .Values.version) }}
+{{- include "postgres.name" . }}
+{{- end }}
+{{- end }}
+
+{{- define "postgres.number" -}}
+{{- if or (ne (int .Values.version) 17) .Values.server }}
+{{- printf "%d%s" (int .Values.version) .Values.server }}
 {{- end }}
 {{- end }}
 
@@ -34,7 +41,7 @@ changes with a value. Two servers are told apart by the component.
 {{- define "postgres.selectorLabels" -}}
 app.kubernetes.io/name: postgresql
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
-app.kubernetes.io/component: database{{ if ne (int .Values.version) 17 }}-{{ int .Values.version }}{{ end }}
+app.kubernetes.io/component: database{{ with include "postgres.number" . }}-{{ . }}{{ end }}
 {{- end }}
 
 {{- define "postgres.labels" -}}
