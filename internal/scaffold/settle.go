@@ -117,6 +117,8 @@ func (d *Draft) settleWeb() {
 	}
 	fill(&d.Port, portOf(runs))
 	fill(&d.Port, portOf(d.script(runs)))
+	fill(&d.Port, d.serverPort())
+	fill(&d.Port, d.envPort)
 	fill(&d.Port, basePort(d.docker.base))
 	fill(&d.Port, basePort(d.Image))
 	if d.Port == 0 {
@@ -129,6 +131,10 @@ func (d *Draft) settleWeb() {
 	}
 	if d.procfile && len(d.docker.entrypoint.List) > 0 {
 		d.note(d.Dockerfile, "ENTRYPOINT %q does not run before the commands of the Procfile: put it before them in berth.yaml if it must", d.docker.entrypoint.List[0])
+	}
+	if d.healthPort != 0 && d.healthPort != d.Port {
+		d.note(d.healthFile, "its health check asks port %d, and requests come to port %d: health is the path that answers there", d.healthPort, d.Port)
+		d.Health = ""
 	}
 	if !healthPath.MatchString(d.Health) {
 		d.Health = ""
