@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -75,11 +76,36 @@ func (b Backup) Due(after time.Time) (time.Time, error) {
 	return schedule.Next(after.UTC()), nil
 }
 
-// isSchedule reports whether a CronJob takes a schedule.
-func isSchedule(schedule string) bool {
-	// CRON_TZ= and @every are this parser's own: a CronJob takes neither.
-	_, err := cron.ParseStandard(schedule)
-	return err == nil && len(strings.Fields(schedule)) == 5 && !strings.Contains(schedule, "=")
+// nicknames are what crontab has for some schedules.
+var nicknames = map[string]string{
+	"@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0", "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
+}
+
+// notASchedule says why a CronJob does not take a schedule; "" where it does.
+func notASchedule(schedule string) string {
+	fields := len(strings.Fields(schedule))
+	switch plain := nicknames[schedule]; {
+	case plain != "":
+		return fmt.Sprintf("%q is %q", schedule, plain)
+	case strings.Contains(schedule, "TZ="): // which is this parser's own, like @every
+		return fmt.Sprintf("it is %q, and the zone is timeZone's", schedule)
+	case fields == 6:
+		return fmt.Sprintf("it is %q, which has 6", schedule)
+	case fields != 5 || strings.Contains(schedule, "="):
+		return fmt.Sprintf("it is %q", schedule)
+	}
+	parsed, err := cron.ParseStandard(schedule)
+	if err != nil {
+		problem := fmt.Sprintf("it is %q: %v", schedule, err)
+		if strings.Contains(problem, "(7) above maximum (6)") {
+			problem += "; Sunday is 0"
+		}
+		return problem
+	}
+	if parsed.Next(time.Now()).IsZero() {
+		return fmt.Sprintf("%q never comes", schedule)
+	}
+	return ""
 }
 
 func (c *Config) validateBackup(m *mistakes, at string, e Environment) {
@@ -101,8 +127,8 @@ func (c *Config) validateBackup(m *mistakes, at string, e Environment) {
 	if e.Database == NoDatabase {
 		m.add(at+".schedule", "must be %s where there is no database", Never)
 	}
-	if !isSchedule(b.Schedule) {
-		m.add(at+".schedule", "must be five fields of cron like \"17 3 * * *\", in UTC, or %s; it is %q", Never, b.Schedule)
+	if problem := notASchedule(b.Schedule); problem != "" {
+		m.add(at+".schedule", "must be five fields of cron like \"17 3 * * *\", in UTC, or %s; %s", Never, problem)
 	}
 	for _, count := range []struct {
 		name  string

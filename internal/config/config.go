@@ -93,6 +93,8 @@ type Config struct {
 	// lines the line of every key, for messages.
 	order []string
 	lines map[string]int
+	// zeros are the paths of numbers that berth.yaml says are 0.
+	zeros map[string]bool
 }
 
 // BerthRelease names where a release of berth's own is taken from: a mirror, or
@@ -251,21 +253,30 @@ func (c *Config) setDefaults() {
 	fill(&c.Local.HTTP, "127.0.0.1:8080")
 	fill(&c.Local.HTTPS, "127.0.0.1:8443")
 	fill(&c.Local.Network, "10.118.0.0/16")
-	fill(&c.Local.Nodes, 1)
+	c.fillNumber("local.nodes", &c.Local.Nodes, 1)
 	fill(&c.Existing.IngressClass, "nginx")
+	c.fillNumber("digitalocean.nodes", &c.DigitalOcean.Nodes, 2)
 	c.DigitalOcean.setDefaults(c.Name)
 	for name, e := range c.Environments {
 		fill(&e.Database, NoDatabase)
 		if e.Database == Postgres {
-			fill(&e.DatabaseVersion, PostgresVersion)
+			c.fillNumber("environments."+name+".databaseVersion", &e.DatabaseVersion, PostgresVersion)
 		}
 		if !c.onlyWorks() {
-			fill(&e.Replicas, 1)
+			c.fillNumber("environments."+name+".replicas", &e.Replicas, 1)
 		}
 		e.Backup.setDefaults(e.Database)
 		c.Environments[name] = e
 	}
 	c.Previews.setDefaults(c)
+}
+
+// fillNumber fills in a number unless berth.yaml says that it is 0, which is a mistake
+// and not the default.
+func (c *Config) fillNumber(path string, field *int, value int) {
+	if !c.zeros[path] {
+		fill(field, value)
+	}
 }
 
 func fill[T comparable](field *T, value T) {

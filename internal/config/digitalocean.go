@@ -95,7 +95,6 @@ var CertificateSources = []string{NoCertificates, LetsEncryptStaging, LetsEncryp
 func (d *DigitalOcean) setDefaults(name string) {
 	fill(&d.Cluster, name)
 	fill(&d.Region, "fra1")
-	fill(&d.Nodes, 2)
 	fill(&d.Size, "s-2vcpu-4gb")
 	fill(&d.Maintenance, "sunday 04:00")
 	fill(&d.Ingress, IngressF5)

@@ -7,10 +7,14 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"berth/internal/fault"
 )
+
+// almost are the names that people and editors give [File].
+var almost = regexp.MustCompile(`(?i)^\.?berth\.ya?ml(\.txt)?$`)
 
 // File is the name of the file that describes the application.
 const File = "berth.yaml"
@@ -35,6 +39,12 @@ func Find(dir string) (string, error) {
 }
 
 func noFile(dir, more string) error {
+	entries, _ := os.ReadDir(dir) // where there is none, there is none by another name
+	for _, entry := range entries {
+		if other := entry.Name(); almost.MatchString(other) {
+			return fault.WithHint(fault.Usage("there is no %s in %s, but %s", File, dir, other), "mv %s %s", other, File)
+		}
+	}
 	return fault.WithHint(
 		fault.Usage("there is no %s in %s%s", File, dir, more),
 		"run berth in your application's folder, or name it with --dir; berth new writes a %s for it", File)

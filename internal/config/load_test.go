@@ -106,7 +106,7 @@ func TestMistakesAreNamedWithTheirLines(t *testing.T) {
 		want         []string
 	}{
 		{"empty", "", []string{"berth.yaml is empty"}},
-		{"no YAML", "a: [", []string{"berth.yaml: yaml: line 1"}},
+		{"no YAML", "a: [", []string{"berth.yaml: line 1: a [ or { is not closed, or a value is missing"}},
 		{"two documents", minimal + "---\nname: other\n", []string{"more than one YAML document"}},
 		{"not a mapping", "- a", []string{"must be a mapping of keys to values; it is a list"}},
 		{"a key misspelt", "prot: 80\n", []string{`line 1: prot: there is no such key; did you mean "port"?`}},
@@ -121,7 +121,7 @@ func TestMistakesAreNamedWithTheirLines(t *testing.T) {
 		{"wrong kinds", "port: eighty\nsecrets: A\nenv: [A]\nname: {}\n", []string{
 			"berth.yaml has 4 mistakes",
 			`line 1: port: must be a whole number; it is "eighty"`,
-			`line 2: secrets: must be a list; it is "A"`,
+			`line 2: secrets: must be a list, like [A]; it is "A"`,
 			"line 3: env: must be a mapping of keys to values; it is a list",
 			"line 4: name: must be a text; it is a mapping",
 		}},

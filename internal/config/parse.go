@@ -8,6 +8,7 @@ import (
 	"io"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -22,9 +23,11 @@ func parse(source []byte) (*Config, error) {
 	var document yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(source))
 	if err := decoder.Decode(&document); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fault.Usage("%s: %w", File, err)
+		return nil, syntaxError(source, err)
 	}
-	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+	if err := decoder.Decode(new(yaml.Node)); err != nil && !errors.Is(err, io.EOF) {
+		return nil, syntaxError(source, err)
+	} else if err == nil {
 		return nil, fault.Usage("%s holds more than one YAML document", File)
 	}
 
@@ -35,6 +38,7 @@ func parse(source []byte) (*Config, error) {
 	}
 	root := document.Content[0]
 	found.walk(root, reflect.TypeFor[Config](), "")
+	c.zeros = found.zeros
 	if err := found.err(); err != nil {
 		return nil, err
 	}
@@ -63,6 +67,8 @@ func child(mapping *yaml.Node, key string) *yaml.Node {
 // mistakes collects what is wrong with berth.yaml, each with its line.
 type mistakes struct {
 	lines map[string]int
+	// zeros are the paths of numbers that are 0, to tell one from none.
+	zeros map[string]bool
 	found []mistake
 }
 
@@ -143,21 +149,38 @@ func (m *mistakes) walk(node *yaml.Node, t reflect.Type, path string) {
 	switch t.Kind() {
 	case reflect.Struct, reflect.Map:
 		if node.Kind != yaml.MappingNode {
-			m.wrongKind(node, path, "a mapping of keys to values")
+			want := "a mapping of keys to values"
+			if t.Kind() == reflect.Struct && path != "" {
+				want = "a mapping with " + strings.Join(keysOf(t), ", ")
+			}
+			m.wrongKind(node, path, want)
 			return
 		}
 		m.walkMapping(node, t, path)
 	case reflect.Slice:
 		if node.Kind != yaml.SequenceNode {
-			m.wrongKind(node, path, "a list")
+			want := "a list"
+			if node.Kind == yaml.ScalarNode {
+				want = fmt.Sprintf("a list, like [%s]", node.Value)
+			}
+			m.wrongKind(node, path, want)
 			return
 		}
 		for i, item := range node.Content {
 			m.walk(item, t.Elem(), fmt.Sprintf("%s[%d]", path, i))
 		}
 	case reflect.Int:
-		if node.Tag != "!!int" {
+		number, err := strconv.Atoi(node.Value)
+		switch {
+		case node.Tag == "!!str" && err == nil:
+			m.wrongKind(node, path, "a whole number without quotes")
+		case node.Tag != "!!int":
 			m.wrongKind(node, path, "a whole number")
+		case number == 0 && err == nil:
+			if m.zeros == nil {
+				m.zeros = map[string]bool{}
+			}
+			m.zeros[path] = true
 		}
 	case reflect.Bool:
 		if node.Tag != "!!bool" {
@@ -184,13 +207,17 @@ func (m *mistakes) walkMapping(node *yaml.Node, t reflect.Type, path string) {
 			continue
 		}
 		seen[key.Value] = key.Line
+		if key.Tag == "!!merge" {
+			m.add(at, "merging is not read: write the keys out; a whole value may be an alias, like env: *common")
+			continue
+		}
 		switch t.Kind() {
 		case reflect.Map:
 			m.walk(value, t.Elem(), at)
 		case reflect.Struct:
 			field, ok := fieldOf(t, key.Value)
 			if !ok {
-				m.add(at, "there is no such key; %s", suggest(key.Value, keysOf(t)))
+				m.add(at, "%s", noSuchKey(key.Value, t))
 				continue
 			}
 			m.walk(value, field.Type, at)
@@ -208,7 +235,8 @@ func (m *mistakes) wrongKind(node *yaml.Node, path, want string) {
 		is = "it is a list"
 	}
 	if path == "" {
-		path = File
+		m.found = append(m.found, mistake{0, fmt.Sprintf("must be %s; %s", want, is)})
+		return
 	}
 	m.add(path, "must be %s; %s", want, is)
 }
@@ -230,6 +258,41 @@ func keysOf(t reflect.Type) []string {
 		}
 	}
 	return keys
+}
+
+// words are what other tools call a key, and where it is here.
+var words = map[string]string{
+	"environment": `"environments", or "env" for variables`,
+	"cmd":         `"command"`, "entrypoint": `"command"`, "args": `"command"`,
+	"ports": `"port"`, "expose": `"port"`, "healthcheck": `"health"`, "healthCheck": `"health"`, "readinessProbe": `"health"`,
+	"domain": `"hosts" below environments.NAME`, "domains": `"hosts" below environments.NAME`, "ingress": `"hosts" below environments.NAME`,
+	"env_file": `"secrets", whose values .env has`, "envFile": `"secrets", whose values .env has`,
+	"workers": `"processes"`, "worker": `"processes"`, "cron": `"processes"`, "crons": `"processes"`, "jobs": `"processes"`,
+	"migrate": `"release"`, "migrations": `"release"`, "postdeploy": `"release"`, "scale": `"replicas"`, "timezone": `"timeZone"`,
+	"mount": `"path"`, "limits": `"memory" beside "cpu"`, "requests": `"memory" beside "cpu"`, "addons": `"services"`,
+}
+
+// noSuchKey says what may be meant by a key that a mapping does not have.
+func noSuchKey(key string, t reflect.Type) string {
+	application, environment := reflect.TypeFor[Config](), reflect.TypeFor[Environment]()
+	if word, ok := words[key]; ok && fits(word, t) {
+		return "there is no such key; did you mean " + word + "?"
+	}
+	if _, ok := fieldOf(environment, key); ok && t == application {
+		return "is a key of each environment: write it below environments.NAME"
+	}
+	if _, ok := fieldOf(application, key); ok && t == environment {
+		return "is a key of the whole application: write it at the top of the file"
+	}
+	return "there is no such key; " + suggest(key, keysOf(t))
+}
+
+// fits reports whether what a word stands for is a key of a mapping, or is elsewhere.
+func fits(word string, t reflect.Type) bool {
+	_, name, _ := strings.Cut(word, `"`)
+	name, more, _ := strings.Cut(name, `"`)
+	_, ok := fieldOf(t, name)
+	return ok || strings.HasPrefix(more, " below") && t == reflect.TypeFor[Config]()
 }
 
 // suggest names the valid key that was probably meant, or all of them when

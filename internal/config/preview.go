@@ -74,7 +74,7 @@ func (p *Previews) setDefaults(c *Config) {
 	}
 	fill(&p.Data, EmptyData)
 	fill(&p.Expire, Duration(72*time.Hour))
-	fill(&p.Limit, 5)
+	c.fillNumber("previews.limit", &p.Limit, 5)
 	if c.Provider == "local" {
 		fill(&p.Host, "*.preview."+c.Name+".localhost")
 	}

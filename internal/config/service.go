@@ -97,13 +97,16 @@ func (c *Config) validateOwnNames(m *mistakes, environment string) {
 	}
 }
 
-// reference is what Kubernetes takes for one. Two dollars stand for one.
-var reference = regexp.MustCompile(`\$\$|\$\(([A-Za-z_][A-Za-z0-9_]*)\)`)
+// kubeReference is what Kubernetes takes for one. Two dollars stand for one.
+var kubeReference = regexp.MustCompile(`\$\$|\$\(([A-Za-z_][A-Za-z0-9_]*)\)`)
+
+// shellReference is how shells and Compose write one.
+var shellReference = regexp.MustCompile(`\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))`)
 
 // referred returns the names that a value refers to.
 func referred(value string) []string {
 	var names []string
-	for _, match := range reference.FindAllStringSubmatch(value, -1) {
+	for _, match := range kubeReference.FindAllStringSubmatch(value, -1) {
 		if match[1] != "" {
 			names = append(names, match[1])
 		}
@@ -130,6 +133,9 @@ func (c *Config) validateReferences(m *mistakes, name, environment string) {
 	}
 	if _, plain := c.EnvOf(environment)[name]; plain {
 		m.add(at, "is in env already")
+	}
+	if found := shellReference.FindStringSubmatch(strings.ReplaceAll(c.References[name], "$$", "")); found != nil {
+		m.add(at, "%q would stay as it is: a reference is written $(%s)", found[0], found[1]+found[2])
 	}
 	for _, variable := range referred(c.References[name]) {
 		if _, made := c.References[variable]; made {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/net/idna"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
@@ -104,8 +105,8 @@ func (c *Config) validateHosts(m *mistakes) {
 			if c.Provider == "digitalocean" && c.DigitalOcean.Certificates != NoCertificates && strings.HasPrefix(host, "*") {
 				m.add(at, "must be one name where digitalocean.certificates is %s, whose challenges are for one name each; it is %q", c.DigitalOcean.Certificates, host)
 			}
-			if !isHost(host) {
-				m.add(at, "must be a DNS name in lower case, or all names below one like *.shop.example; it is %q", host)
+			if problem := notAHost(host); problem != "" {
+				m.add(at, "%s; it is %q", problem, host)
 			} else if first, taken := owner[host]; taken {
 				m.add(at, "%s is a host of %s already", host, first)
 			} else {
@@ -115,12 +116,30 @@ func (c *Config) validateHosts(m *mistakes) {
 	}
 }
 
-// isHost reports whether an Ingress takes a host.
-func isHost(host string) bool {
-	if strings.HasPrefix(host, "*") {
-		return len(validation.IsWildcardDNS1123Subdomain(host)) == 0
+// notAHost says what a host must be that an Ingress does not take; "" where it does.
+func notAHost(host string) string {
+	if ascii, err := idna.Lookup.ToASCII(host); err == nil && ascii != strings.ToLower(host) {
+		return "must be a DNS name in ASCII, which is " + ascii
 	}
-	return len(validation.IsDNS1123Subdomain(host)) == 0
+	valid := len(validation.IsDNS1123Subdomain(host)) == 0
+	if strings.HasPrefix(host, "*") {
+		valid = len(validation.IsWildcardDNS1123Subdomain(host)) == 0
+	}
+	_, err := netip.ParseAddr(host)
+	switch {
+	case err == nil:
+		return "must be a DNS name, not an address"
+	case strings.ContainsAny(host, ":/"):
+		return "must be a name alone, without scheme, port and path"
+	case !valid:
+		return "must be a DNS name in lower case, or all names below one like *.shop.example"
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if len(label) > validation.DNS1123LabelMaxLength {
+			return "must have at most 63 characters between two dots"
+		}
+	}
+	return ""
 }
 
 func (c *Config) validateLocal(m *mistakes) {

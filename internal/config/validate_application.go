@@ -12,6 +12,7 @@ import (
 	"time"
 	_ "time/tzdata" // the time zones, on any machine
 
+	"github.com/distribution/reference"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -22,11 +23,12 @@ const (
 	maxName = 40
 	// maxObject is the longest name of a CronJob, which appends a time to it.
 	maxObject = 52
+	// mostCPUs is more than a pod can have; 500 is meant as 500m.
+	mostCPUs = 256
 )
 
 var (
-	// imageReference is what the references of images are made of, without their
-	// finer grammar: enough to keep a typing error from travelling further.
+	// imageReference is what a registry with a path is made of.
 	imageReference = regexp.MustCompile(`^[a-z0-9][a-zA-Z0-9._/:@-]*$`)
 	platform       = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`)
 	stage          = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]*$`)
@@ -64,16 +66,27 @@ func (c *Config) validateApplication(m *mistakes) {
 		if _, taken := c.Processes[name]; taken {
 			m.add(at, "is the name of a process already")
 		}
-		oneOf(m, at, c.Services[name], ServiceKinds)
+		if !slices.Contains(ServiceKinds, c.Services[name]) {
+			m.add(at, "must be %s, which clients of Redis speak to; it is %q", strings.Join(ServiceKinds, " or "), c.Services[name])
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Images)) {
-		if !imageReference.MatchString(c.Images[name]) {
-			m.add("images."+name, "must be a reference like ghcr.io/me/backup:1.0; it is %q", c.Images[name])
+		if problem := NotAnImage(c.Images[name]); problem != "" {
+			m.add("images."+name, "must be a reference like ghcr.io/me/backup:1.0: %s; it is %q", problem, c.Images[name])
 		}
 	}
 	if len(c.Environments) == 0 {
 		m.add("environments", "must hold at least one, usually staging and production")
 	}
+}
+
+// NotAnImage says why the reference of an image is none; "" where it is one.
+func NotAnImage(image string) string {
+	_, err := reference.ParseNormalizedNamed(image)
+	if err == nil {
+		return ""
+	}
+	return strings.TrimPrefix(err.Error(), "invalid reference format: ")
 }
 
 func (c *Config) validateImage(m *mistakes) {
@@ -82,8 +95,8 @@ func (c *Config) validateImage(m *mistakes) {
 		m.add("dockerfile", "must name a Dockerfile, or image a built image")
 	case c.Image != "" && c.Dockerfile != "":
 		m.add("image", "must be left out where there is a dockerfile, as only one of them can be released")
-	case c.Image != "" && !imageReference.MatchString(c.Image):
-		m.add("image", "must be a reference like ghcr.io/me/app:1.0; it is %q", c.Image)
+	case c.Image != "" && NotAnImage(c.Image) != "":
+		m.add("image", "must be a reference like ghcr.io/me/app:1.0: %s; it is %q", NotAnImage(c.Image), c.Image)
 	case c.Image != "" && m.has("build"):
 		m.add("build", "must be left out where there is an image, as nothing is built")
 	}
@@ -128,7 +141,12 @@ func (c *Config) validateWeb(m *mistakes) {
 	if m.has("health.path") {
 		at = "health.path"
 	}
-	if !strings.HasPrefix(h.Path, "/") || strings.ContainsAny(h.Path, " ?#\"\\") {
+	switch {
+	case strings.Contains(h.Path, "://"):
+		m.add(at, "must be the path alone, like /up; it is %q", h.Path)
+	case strings.ContainsAny(h.Path, "?#"):
+		m.add(at, "must be a path without a query; it is %q", h.Path)
+	case !strings.HasPrefix(h.Path, "/") || strings.ContainsAny(h.Path, " \"\\"):
 		m.add(at, "must be a path that begins with /; it is %q", h.Path)
 	}
 	if h.Host != "" && len(validation.IsDNS1123Subdomain(h.Host)) > 0 {
@@ -166,8 +184,8 @@ func (c *Config) validateProcess(m *mistakes, name string, p Process) {
 	if m.has(at + ".replicas") {
 		m.add(at+".replicas", "must be left out where there is a schedule: a cron job runs one at a time")
 	}
-	if !isSchedule(p.Schedule) {
-		m.add(at+".schedule", "must be five fields of cron like \"0 3 * * *\"; it is %q", p.Schedule)
+	if problem := notASchedule(p.Schedule); problem != "" {
+		m.add(at+".schedule", "must be five fields of cron like \"0 3 * * *\"; %s", problem)
 	}
 	// "Local" would be the zone of whatever machine berth runs on.
 	if _, err := time.LoadLocation(p.TimeZone); err != nil || p.TimeZone == "Local" {
@@ -190,7 +208,7 @@ func (c *Config) validateObject(m *mistakes, at, name string) {
 
 func (c *Config) validateResources(m *mistakes, at string, r Resources) {
 	if r.CPU != "" {
-		if q, err := resource.ParseQuantity(r.CPU); err != nil || q.Sign() <= 0 || q.MilliValue() > 1000_000 {
+		if q, err := resource.ParseQuantity(r.CPU); err != nil || q.Sign() <= 0 || q.MilliValue() > mostCPUs*1000 {
 			m.add(at+".cpu", "must be CPUs, like 2, 0.5 or 250m for a quarter; it is %q", r.CPU)
 		}
 	}
@@ -301,7 +319,22 @@ func checkNames(m *mistakes, at string, names []string) {
 	}
 }
 
+// IsShellWord reports whether a word of a command means something to a shell alone.
+func IsShellWord(word string) bool {
+	return slices.Contains([]string{"&&", "||", "|", ";", ">", ">>", "2>&1"}, word)
+}
+
 func checkCommand(m *mistakes, at string, command Command) {
+	for i, word := range command {
+		if i == 0 && strings.ContainsAny(word, " \t\n") {
+			m.add(at, "%q is one word of a list, and no program has blanks in its name: write the command as a text, or each word by itself", word)
+			return
+		}
+		if IsShellWord(word) {
+			m.add(at, "%q is for a shell, and a list is run without one: write the command as a text", word)
+			return
+		}
+	}
 	switch {
 	case len(command) == 0 || command[0] == "":
 		m.add(at, `must be a list like ["python", "worker.py"], or a text that a shell runs`)

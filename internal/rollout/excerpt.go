@@ -21,14 +21,18 @@ var (
 		`|(panic|fatal error|runtime error): ` + // Go
 		`|Exception in thread |[\w$.]+\.[\w$]*(Exception|Error)(:|$)` + // Java
 		`|(Uncaught )?([\w.]*Error|\[?[A-Z][\w.]*Error)\b.*(:|\[|\{|$)` + // Node
-		`|\S+\.rb:\d+:in .*\(.*(Error|Exception)\)` + // Ruby
+		`|\S+\.r[bu]:\d+:in .*\(.*(Error|Exception)\)` + // Ruby
 		`|thread '.*' (\(\d+\) )?panicked at` + // Rust
 		`|(PHP )?Fatal error: ` + // PHP
+		`|\*\* \([A-Z]` + // Elixir
+		`|fail: [\w.]+\[\d+\]$` + // .NET's logger
 		`|Unhandled exception[.:])`) // .NET, Dart
 	// Node shows the place first; so does Ruby its own, with the rest below.
 	nodeSource = regexp.MustCompile(`^(node:|file:///|/)\S*:\d+$`)
+	// Rust's and Elixir's tracebacks go on with a line of the message.
+	messageBelow = regexp.MustCompile(`' (\(\d+\) )?panicked at|\*\* \([A-Z]`)
 	// What continues a traceback at the beginning of a line.
-	traceMore = regexp.MustCompile(`^(\s|$|Traceback |During handling of|The above exception|Caused by: |Suppressed: |goroutine \d+|\[signal |created by |main\.|[\w./()*-]+\(.*\)$|Require stack:|- /|Node\.js v|note: |\})`)
+	traceMore = regexp.MustCompile(`^(\s|$|Traceback |During handling of|The above exception|Caused by: |Suppressed: |goroutine \d+|\[signal |created by |main\.|[\w./()*-]+\(.*\)$|Require stack:|Stack trace:|#\d+ |- /|Node\.js v|note: |\})`)
 	// What begins an error without anything that follows it.
 	prefix = regexp.MustCompile(`^(\[?\d{4}-\d\d-\d\d\S*( \d\d:\d\d:\d\d\S*)?( [+-]\d{4})?\]?\s*)?(\[\d+\]\s*)?(\[?[A-Z]+\]?:?\s+)?`)
 )
@@ -67,9 +71,17 @@ func traceback(lines []string) (begin, end int) {
 		}
 		last, deep := i+1, 0
 		python := strings.Contains(lines[i], "Traceback (")
+		// The second line of these is the message, in any words.
+		message := messageBelow.MatchString(lines[i])
 		for last < len(lines) {
 			line := bare(lines[last])
 			if !traceMore.MatchString(line) {
+				if message {
+					message = false
+					deep++
+					last++
+					continue
+				}
 				if !python {
 					break
 				}

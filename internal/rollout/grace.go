@@ -16,6 +16,8 @@ var gracePeriods = map[string]time.Duration{
 	"CreateContainerError":       15 * time.Second,
 	// Quota frees itself when old pods go; a webhook may be starting.
 	"FailedCreate": 15 * time.Second,
+	// The same goes for a Secret that a volume is made of.
+	"FailedMount": 30 * time.Second,
 	// Pods that leave make room; an autoscaler that adds a node says so.
 	"Unschedulable": 60 * time.Second,
 	// An answer that the same program gives again and again, as 401.

@@ -45,10 +45,12 @@ func judge(message, scheme string) verdict {
 		code, _ := strconv.Atoi(m[1])
 		v := verdict{what: "answers " + m[1], hint: keys, final: code == 400 || code == 401 || code == 403 || code == 405}
 		switch {
-		case code == 401 || code == 403:
+		case code == 401:
 			v.hint = keys + ": health has to be a path that needs no login"
+		case code == 403:
+			v.hint = keys + ": health has to be a path that needs no login; or the program does not know the host that the probe asks for, and health.host names another"
 		case code == 400:
-			v.hint = keys + ": the program may refuse the name that the probe asks for (Django's ALLOWED_HOSTS); health.host names another"
+			v.hint = keys + ": the program may refuse the name that the probe asks for (Django's ALLOWED_HOSTS), and health.host names another; or it may expect TLS, which ends at the ingress"
 		case code == 404:
 			v.hint = keys + ": the program has no such path"
 		case code >= 500:
@@ -64,15 +66,17 @@ func judge(message, scheme string) verdict {
 			hint: keys + ": let the health path answer plain HTTP; TLS ends at the ingress"}
 	case has("server gave HTTP response to HTTPS client"):
 		return verdict{what: "answers plain HTTP, where the probe asks for TLS", hint: "upstreamTLS is in berth.yaml", final: true}
+	case has(`malformed HTTP response "\x00\x00`):
+		return verdict{what: "is answered in HTTP/2 alone, as by gRPC", hint: keys + ": probes and the ingress controller ask in HTTP/1.1", final: true}
 	case has("malformed HTTP", "tls: ", "x509: "):
 		return verdict{what: "answers no HTTP; it may be TLS", hint: keys + ": the program has to listen for plain HTTP, TLS ends at the ingress", final: true}
 	case has("connection refused"):
 		return verdict{what: "is refused: the program runs, but nothing listens there", refused: true,
 			hint: keys + ": listen on 0.0.0.0, not on 127.0.0.1, and on the port of $PORT"}
-	case has("context deadline exceeded", "Client.Timeout", "i/o timeout"):
+	case has("context deadline exceeded", "Client.Timeout", "i/o timeout", "no route to host"):
 		return verdict{what: "does not answer in time", hint: "health, with its timeout, and port are in berth.yaml"}
 	case has("EOF", "connection reset", "broken pipe"):
-		return verdict{what: "has its connection closed without an answer", hint: keys}
+		return verdict{what: "has its connection closed without an answer", hint: keys + ": what listens there may speak no HTTP (PHP-FPM, for one)"}
 	}
 	_, after, _ := strings.Cut(message, "probe failed: ")
 	return verdict{what: "fails: " + strings.TrimSpace(after), hint: keys}

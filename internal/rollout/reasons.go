@@ -27,10 +27,46 @@ func (s *Snapshot) reasons(w Workload, since, now time.Time) []Reason {
 			}
 		}
 	}
+	failed := 0
 	for _, pod := range present {
-		reasons = append(reasons, s.podReasons(pod, now)...)
+		if pod.Status.Phase == core.PodFailed {
+			failed++
+		}
+	}
+	for _, pod := range present {
+		// Another pod takes the place of one that its node has put away, which stays as
+		// a record. Like a crash, once may be an accident.
+		if w.Kind == "Deployment" && pod.Status.Phase == core.PodFailed && failed < crashes {
+			continue
+		}
+		found := s.podReasons(pod, now)
+		if blocked, ok := s.blocked(pod); ok && len(found) == 0 {
+			found = []Reason{blocked}
+		}
+		reasons = append(reasons, found...)
 	}
 	return reasons
+}
+
+// cannotBeMade are the events of a pod whose containers wait for a volume or for the
+// network, of which its status says nothing.
+var cannotBeMade = map[string]bool{"FailedMount": true, "FailedMapVolume": true, "FailedAttachVolume": true, "FailedCreatePodSandBox": true}
+
+// blocked returns what a pod waits for whose containers cannot be made yet. All of it may
+// pass, except that a Secret is not there, which nobody makes meanwhile.
+func (s *Snapshot) blocked(pod *core.Pod) (Reason, bool) {
+	for _, c := range Statuses(pod) {
+		waiting := c.State.Waiting
+		if waiting == nil || waiting.Reason != "ContainerCreating" && waiting.Reason != "PodInitializing" || c.RestartCount > 0 {
+			return Reason{}, false
+		}
+	}
+	e := s.lastEvent(pod, "", func(e *core.Event) bool { return cannotBeMade[e.Reason] })
+	if e == nil {
+		return Reason{}, false
+	}
+	return Reason{Object: "pod " + pod.Name, Node: pod.Spec.NodeName, Pod: pod.Name, Reason: e.Reason, Message: strings.TrimSpace(e.Message),
+		passing: !strings.Contains(e.Message, "not found")}, true
 }
 
 // podReasons returns what is wrong with a pod. That a probe fails says more than
@@ -102,6 +138,10 @@ func (s *Snapshot) late(w Workload) []Reason {
 		}
 		if known := s.podReasons(pod, time.Now()); len(known) > 0 {
 			reasons = append(reasons, known...)
+			continue
+		}
+		if blocked, ok := s.blocked(pod); ok {
+			reasons = append(reasons, blocked)
 			continue
 		}
 		reasons = append(reasons, unready(pod)...)

@@ -77,8 +77,8 @@ func newAddresses(stores map[string]string, variables []config.Variable, public 
 	}
 	for _, v := range variables {
 		if at := urlName.FindStringIndex(v.Name); at != nil {
-			if u, err := url.Parse(strings.TrimPrefix(v.Value, "jdbc:")); err == nil && stores[u.Hostname()] != "" {
-				a.prefixes[v.Name[:at[0]]] = stores[u.Hostname()]
+			if u, err := url.Parse(strings.TrimPrefix(v.Value, "jdbc:")); err == nil && a.kindOf(u) != "" {
+				a.prefixes[v.Name[:at[0]]] = a.kindOf(u)
 			}
 		}
 		at := hostName.FindStringIndex(v.Name)
@@ -86,12 +86,34 @@ func newAddresses(stores map[string]string, variables []config.Variable, public 
 			continue
 		}
 		name, _, _ := strings.Cut(v.Value, ":")
-		if name == "localhost" || name == "127.0.0.1" {
+		if isLocal(name) {
 			continue // the developer's own, which the name of the variable tells apart
 		}
 		a.prefixes[v.Name[:at[0]]] = stores[name]
 	}
 	return a
+}
+
+// isLocal reports whether a host is the developer's own machine.
+func isLocal(host string) bool {
+	switch host {
+	case "localhost", "127.0.0.1", "::1", "[::1]", "host.docker.internal":
+		return true
+	}
+	return false
+}
+
+// kinds are the servers that schemes of URLs are for.
+var kinds = map[string]string{"redis": "valkey", "rediss": "valkey", "valkey": "valkey", "postgres": "postgres", "postgresql": "postgres"}
+
+// kindOf returns the kind of server that a URL leads to: by its host, or by its scheme
+// where that is the developer's own machine.
+func (a *addresses) kindOf(u *url.URL) string {
+	scheme, _, _ := strings.Cut(u.Scheme, "+")
+	if kind := kinds[scheme]; isLocal(u.Hostname()) && slices.Contains(a.usual, kind) {
+		return kind
+	}
+	return a.stores[u.Hostname()]
 }
 
 // reference returns what a variable is made of that holds an address or a part of one,
@@ -116,7 +138,7 @@ func (a *addresses) url(_, value string) (string, bool) {
 	if err != nil || u.Host == "" || !plainScheme.MatchString(u.Scheme) {
 		return "", false
 	}
-	switch a.stores[u.Hostname()] {
+	switch a.kindOf(u) {
 	case "postgres":
 		query := u.Query()
 		entered := query.Has("password")
@@ -153,7 +175,21 @@ func (a *addresses) url(_, value string) (string, bool) {
 func (a *addresses) host(name, value string) (string, bool) {
 	server, number, both := strings.Cut(value, ":")
 	kind := a.stores[server]
-	if kind == "" || both && strings.Trim(number, "0123456789") != "" || !both && !hostName.MatchString(name) {
+	if at := hostName.FindStringIndex(name); kind == "" && isLocal(server) && at != nil {
+		kind = a.usualKind(name[:at[0]])
+	}
+	number, options, more := strings.Cut(number, ",")
+	if kind == "valkey" && both && (more || strings.Contains(strings.ToLower(name), "connectionstring")) && strings.Trim(number, "0123456789") == "" && a.public {
+		// StackExchange.Redis' list of options.
+		reference := "$(REDIS_HOST):$(REDIS_PORT),password=$(REDIS_PASSWORD)"
+		for option := range strings.SplitSeq(options, ",") {
+			if key, _, _ := strings.Cut(option, "="); option != "" && !strings.EqualFold(key, "password") {
+				reference += "," + strings.ReplaceAll(option, "$", "$$")
+			}
+		}
+		return reference, true
+	}
+	if more || kind == "" || both && strings.Trim(number, "0123456789") != "" || !both && !hostName.MatchString(name) {
 		return "", false
 	}
 	reference := "$(" + given[kind][host] + ")"
@@ -197,15 +233,21 @@ func (a *addresses) part(name, _ string) (string, bool) {
 		prefix := name[:len(name)-len(end)]
 		kind, named := a.prefixes[prefix]
 		if !named {
-			for _, usual := range a.usual {
-				if usualPrefix[usual].MatchString(prefix) && !strings.Contains(strings.ToUpper(prefix), "TEST") {
-					kind = usual
-				}
-			}
+			kind = a.usualKind(prefix)
 		}
 		if variable := given[kind][partNames[end]]; variable != "" {
 			return "$(" + variable + ")", true
 		}
 	}
 	return "", false
+}
+
+// usualKind returns the kind of server that variables are about which begin so.
+func (a *addresses) usualKind(prefix string) (kind string) {
+	for _, usual := range a.usual {
+		if usualPrefix[usual].MatchString(prefix) && !strings.Contains(strings.ToUpper(prefix), "TEST") {
+			kind = usual
+		}
+	}
+	return kind
 }

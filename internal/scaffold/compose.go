@@ -35,23 +35,28 @@ type compose struct {
 	stores map[string]string
 	// pending are variables that only the owner's shell has a value for.
 	pending []string
+	// mounts are files and folders that are not mounted.
+	mounts []mount
 }
 
 // readCompose takes what compose.yaml says of the image and of requests. The
 // Dockerfile that it names has to be read before the rest can be understood.
 func (d *Draft) readCompose() error {
-	name, text, err := d.source("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
-	if err != nil || name == "" {
+	files, err := d.composeFiles()
+	if err != nil || len(files) == 0 {
 		return err
 	}
-	project, err := loadCompose(d.dir, name, d.Name, text)
+	name := files[len(files)-1].name
+	project, err := loadCompose(d.dir, files, d.Name)
 	if err != nil {
 		d.note(name, "is not read: %v", strings.ReplaceAll(err.Error(), d.dir+"/", ""))
 		return nil
 	}
 	c := &compose{Draft: d, file: name, services: project.Services, project: project.Name, stores: map[string]string{}}
 	d.Name = cmp.Or(label(project.Name, maxName), d.Name)
-	d.Sources = append(d.Sources, name)
+	for _, file := range files {
+		d.Sources = append(d.Sources, file.name)
+	}
 	c.classify()
 	if c.main != "" {
 		c.takeImage()
@@ -60,31 +65,81 @@ func (d *Draft) readCompose() error {
 	return nil
 }
 
-// loadCompose reads the services of a compose.yaml. Variables take their
+// composeFile is a file of Compose.
+type composeFile struct {
+	name string
+	text []byte
+	// services are what it has below that key.
+	services map[string]any
+}
+
+// composeFiles returns the file that describes the application, and that for
+// production laid over it; or the latter alone, where it describes all by itself.
+func (d *Draft) composeFiles() ([]composeFile, error) {
+	var files []composeFile
+	for _, names := range [][]string{
+		{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"},
+		{"compose.prod.yaml", "compose.prod.yml", "compose.production.yaml", "compose.production.yml", "docker-compose.prod.yaml", "docker-compose.prod.yml",
+			"docker-compose.production.yaml", "docker-compose.production.yml", "production.yml"},
+	} {
+		name, text, err := d.source(names...)
+		if err != nil {
+			return nil, err
+		}
+		var model struct{ Services map[string]any }
+		if name == "" || yaml.Unmarshal(text, &model) != nil && len(files) > 0 {
+			continue
+		}
+		files = append(files, composeFile{name, text, model.Services})
+	}
+	if len(files) < 2 {
+		if len(files) == 1 && files[0].name == "production.yml" && files[0].services == nil {
+			return nil, nil // another tool's
+		}
+		return files, nil
+	}
+	whole := len(files[1].services) >= len(files[0].services)
+	for _, service := range files[1].services {
+		keys, _ := service.(map[string]any)
+		whole = whole && (hasKey(keys, "image") || hasKey(keys, "build") || hasKey(keys, "extends"))
+	}
+	if whole || len(files[1].services) == 0 {
+		return files[1:], nil
+	}
+	return files, nil
+}
+
+// loadCompose reads the services of compose files. Variables take their
 // defaults, as neither the owner's shell nor .env may have a say in what is
 // written; those of the services' own environment stay as they are written.
-func loadCompose(dir, name, project string, text []byte) (loaded *types.Project, err error) {
+func loadCompose(dir string, files []composeFile, project string) (loaded *types.Project, err error) {
 	logrus.SetOutput(io.Discard) // the loader warns of what is only old-fashioned
 	defer func() {
 		if problem := recover(); problem != nil {
 			err = fmt.Errorf("it cannot be understood: %v", problem)
 		}
 	}()
-	var model map[string]any
-	if err := yaml.Unmarshal(text, &model); err != nil {
-		return nil, err
-	}
-	delete(model, "version")
-	if all, ok := model["services"].(map[string]any); ok {
+	var configs []types.ConfigFile
+	for _, file := range files {
+		var model map[string]any
+		if err := yaml.Unmarshal(file.text, &model); err != nil {
+			return nil, err
+		}
+		delete(model, "version")
+		all, ok := model["services"].(map[string]any)
+		if !ok && !hasKey(model, "include") {
+			return nil, errors.New("it has no services: in files of version 1, they have to be put below the key services")
+		}
 		for _, service := range all {
 			if service, ok := service.(map[string]any); ok {
 				keepVariables(service["environment"])
 			}
 		}
+		configs = append(configs, types.ConfigFile{Filename: filepath.Join(dir, file.name), Content: file.text, Config: model})
 	}
 	return loader.LoadWithContext(context.Background(), types.ConfigDetails{
 		WorkingDir:  dir,
-		ConfigFiles: []types.ConfigFile{{Filename: filepath.Join(dir, name), Content: text, Config: model}},
+		ConfigFiles: configs,
 		Environment: types.Mapping{},
 	}, func(o *loader.Options) {
 		o.SetProjectName(project, false) // where the file has no name
@@ -140,6 +195,11 @@ func (c *compose) classify() {
 		switch image := imageName(s.Image); {
 		case len(s.Profiles) > 0:
 			c.note(c.file, "service %s belongs to a profile (%s) and is left out", name, strings.Join(s.Profiles, ", "))
+		case s.Build != nil && c.storeOf(s.Build) != "":
+			c.stores[name] = c.storeOf(s.Build)
+			if c.stores[name] == "postgres" {
+				fill(&c.Database, "postgres")
+			}
 		case s.Build != nil:
 			builds = append(builds, name)
 		case postgresImage.MatchString(image):
@@ -176,6 +236,25 @@ func (c *compose) classify() {
 			c.leaveOut(name)
 		}
 	}
+}
+
+// storeOf returns the kind of server that a built image is made of, if it is one that
+// berth runs: people build PostgreSQL to add a script to it.
+func (c *compose) storeOf(b *types.BuildConfig) string {
+	name, text, err := c.source(path.Join(b.Context, dockerfileOf(b)))
+	if err != nil || name == "" || path.IsAbs(b.Context) || strings.HasPrefix(path.Clean(name), "..") {
+		return ""
+	}
+	image, _, err := parseDockerfile(text, b.Target, nil)
+	switch base := imageName(image.base); {
+	case err != nil:
+		return ""
+	case postgresImage.MatchString(base):
+		return "postgres"
+	case valkeyImage.MatchString(base):
+		return "valkey"
+	}
+	return ""
 }
 
 // best returns the service that is most likely the application's web process.
@@ -288,7 +367,7 @@ func (c *compose) takeImage() {
 		if problem != "" {
 			c.note(c.file, "service %s: its healthcheck %s", c.main, problem)
 		}
-		c.Health = at
+		c.Health, c.healthPort, c.healthFile = at, port, c.file
 		fill(&c.Port, port)
 	}
 }

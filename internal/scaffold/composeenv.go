@@ -78,6 +78,7 @@ func (c *compose) takeValue(name, raw string, env map[string]string) {
 		c.addSecret(name)
 		c.note(c.file, "environment: %s is made of other variables: write it whole into .env", name)
 	case others.MatchString(name):
+		c.takePort(name, value)
 	case looksSecret(name, value):
 		c.addSecret(name)
 	case hostList.MatchString(name):
@@ -88,12 +89,13 @@ func (c *compose) takeValue(name, raw string, env map[string]string) {
 		c.note(c.file, "environment: %s=%s is for development and left out", name, value)
 	case c.database(c.file, name, value):
 	default:
-		if host := hostOf(value); host != "" && hasKey(c.services, host) {
-			c.note(c.file, "environment: %s names service %s, which is not there", name, host)
-		}
+		c.noteHost(c.file, name, value)
 		env[name] = value
 	}
 }
+
+// ofShell are variables that every shell has, of its user and folder.
+var ofShell = map[string]bool{"PWD": true, "HOME": true, "USER": true, "LOGNAME": true, "UID": true, "GID": true, "SHELL": true, "HOSTNAME": true}
 
 // fromShell takes a variable whose value the owner's shell or .env has, there
 // perhaps under another name.
@@ -102,6 +104,9 @@ func (c *compose) fromShell(name, source string) {
 	case others.MatchString(name) || c.Database != "" && name == "DATABASE_URL":
 	case looksSecret(name, ""):
 		c.addSecret(name)
+	case ofShell[source]:
+		c.note(c.file, "environment: %s tells of the developer's machine (%s) and is left out", name, source)
+		return
 	case name == source:
 		c.pending = append(c.pending, name)
 	default:
@@ -109,6 +114,21 @@ func (c *compose) fromShell(name, source string) {
 	}
 	if name != source && slices.Contains(c.Secrets, name) {
 		c.note(c.file, "environment: %s comes from %s: in .env it must be named %s", name, source, name)
+	}
+}
+
+// noteHost tells of a value that leads to another service, or to the developer's machine.
+func (c *compose) noteHost(file, name, value string) {
+	server := hostOf(value)
+	isAddress := hostName.MatchString(name) || urlName.MatchString(name) || server != value
+	switch {
+	case server == "" || !isAddress:
+	case slices.Contains(c.parts, server):
+		c.note(file, "%s leads to service %s, which is the application itself: within a pod that is localhost, and from elsewhere its public address", name, server)
+	case hasKey(c.services, server):
+		c.note(file, "%s leads to service %s, which berth does not run: give it another address in berth.yaml", name, server)
+	default:
+		c.noteLocal(name, value)
 	}
 }
 
@@ -141,15 +161,33 @@ func (c *compose) takeEnvFile(file string) {
 			c.refer(v.Name, reference)
 			continue
 		}
+		c.takePort(v.Name, v.Value)
 		if c.database(file, v.Name, v.Value) || others.MatchString(v.Name) || c.knows(v.Name) {
+			continue
+		}
+		if hostList.MatchString(v.Name) {
+			c.HostVariables = append(c.HostVariables, v.Name)
+			continue
+		}
+		if forDevelopment(v.Name, v.Value) {
+			c.note(file, "%s is for development and left out", v.Name)
 			continue
 		}
 		names = append(names, v.Name)
 		c.addSecret(v.Name)
 	}
 	if len(names) > 0 {
-		c.note(c.file, "env_file %s: copy into .env what the application needs of it: %s", file, strings.Join(names, ", "))
+		c.note(c.file, "env_file %s: its values belong into .env (cat %s >> .env), those of these: %s", file, file, strings.Join(names, ", "))
 	}
+}
+
+// takeLocal says which values lead to the developer's own machine.
+func (d *Draft) takeLocal() error {
+	d.local = slices.DeleteFunc(d.local, func(name string) bool { return d.Env[name] == "" })
+	if len(d.local) > 0 {
+		d.note(config.File, "localhost is the pod itself in the values of %s: give others, and what is the application's own address under environments.NAME.env", strings.Join(d.local, ", "))
+	}
+	return nil
 }
 
 // takePending says what no file had a value for.

@@ -64,8 +64,15 @@ func (c *compose) takeMain(s types.ServiceConfig) {
 	if migration.MatchString(text) && strings.ContainsAny(text, "&;") {
 		c.note(c.file, "service %s: its command migrates the database at each start of each replica; move that under release", c.main)
 	}
-	if server := developmentServer.FindString(text); server != "" {
+	own := c.docker.command()
+	switch server := developmentServer.FindString(text); {
+	case server != "" && !own.IsZero() && !developmentServer.MatchString(own.String()), c.otherTarget && server == "" && len(s.Command) > 0 && !own.IsZero():
+		c.Command = Command{}
+		c.note(c.file, "service %s: its command is for development and left out: the image's own runs (%.60s)", c.main, own)
+	case server != "":
 		c.note(c.file, "service %s: its command looks like a server for development (%s)", c.main, server)
+	case len(s.Command) == 0 && developmentServer.MatchString(own.String()):
+		c.note(c.Dockerfile, "its command looks like a server for development (%s): command, in berth.yaml, names another", developmentServer.FindString(own.String()))
 	}
 	if s.Deploy != nil || s.Scale != nil {
 		fill(&c.Replicas, max(0, s.GetScale()))
@@ -73,7 +80,7 @@ func (c *compose) takeMain(s types.ServiceConfig) {
 	c.takeLimits(s)
 }
 
-var developmentServer = regexp.MustCompile(`manage\.py runserver|--reload\b|npm run dev|yarn dev|pnpm dev|nodemon|flask run|--debug\b|air\b`)
+var developmentServer = regexp.MustCompile(`manage\.py runserver|--reload\b|\b(npm|yarn|pnpm|bun)( run)? (start:)?(dev|develop|watch)\b|\b(next|vite|nuxt|nuxi|astro|strapi) dev(elop)?\b|nodemon|flask run|--debug\b|\bair\b|artisan serve|rails (s|server).* -e dev`)
 
 // takeLimits takes memory as the limit and CPU as the request, as berth does.
 func (c *compose) takeLimits(s types.ServiceConfig) {
@@ -134,6 +141,7 @@ func (c *compose) isRelease(name string, s types.ServiceConfig) bool {
 // commandOf returns a service's own command; none where the image's is meant.
 // In berth.yaml a command stands for ENTRYPOINT and CMD together.
 func (c *compose) commandOf(name string, s types.ServiceConfig) Command {
+	c.noteStores(name, strings.Join(slices.Concat(s.Entrypoint, s.Command), " "))
 	switch {
 	case len(s.Entrypoint) > 0:
 		return Command{List: slices.Concat(s.Entrypoint, s.Command)}
@@ -143,7 +151,37 @@ func (c *compose) commandOf(name string, s types.ServiceConfig) Command {
 		c.note(c.Dockerfile, "ENTRYPOINT is a string, which ignores commands: that of service %s has no effect", name)
 		return Command{}
 	}
-	return c.docker.after(Command{List: s.Command})
+	if c.Image != "" {
+		c.note(c.file, "service %s: its command replaces the image's ENTRYPOINT here: put that before it, where the image has one", name)
+	}
+	return c.docker.after(Command{List: forInterpreter(c.docker, s.Command)})
+}
+
+// interpreters are the images whose own ENTRYPOINT runs what is no program itself.
+var interpreters = map[string]*regexp.Regexp{
+	"node": regexp.MustCompile(`^-|\.[cm]?[jt]s$`), "php": regexp.MustCompile(`^-|\.php$`),
+	"deno": regexp.MustCompile(`^(-.*|run|serve|task|x)$|\.[jt]s$`), "bun": regexp.MustCompile(`^(-.*|run|x|start|dev)$|\.[jt]s$`),
+}
+
+// forInterpreter puts the program before a command that the image's base would put
+// there: in berth.yaml, a command stands for ENTRYPOINT too.
+func forInterpreter(image dockerfile, command []string) []string {
+	program := imageName(image.base)
+	if form := interpreters[program]; form == nil || !image.entrypoint.IsZero() || !form.MatchString(command[0]) {
+		return command
+	}
+	return slices.Concat([]string{program}, command)
+}
+
+// noteStores tells of commands that wait for a server by the name that it has in the
+// file, which they would do for ever.
+func (c *compose) noteStores(name, command string) {
+	for _, store := range sorted(c.stores) {
+		named := regexp.MustCompile(`(^|[\s/@='"])` + regexp.QuoteMeta(store) + `(:\d+|\s+\d{2,5})?($|[\s/'";,])`)
+		if found := named.FindStringSubmatch(command); found != nil && (found[2] != "" || found[1] == "/" || found[1] == "@") {
+			c.note(c.file, "service %s: its command names %s, which has another name here: $%s; berth starts the application once its database and services serve, so it need not wait for them", name, store, given[c.stores[store]][host])
+		}
+	}
 }
 
 var dataFolder = regexp.MustCompile(`(?i)(^|[/_-])(data|uploads?|media|storage|files|attachments)$`)
@@ -172,7 +210,7 @@ func (c *compose) takeFiles(name string, s types.ServiceConfig) {
 			c.addVolume(path.Base(v.Source), v.Target)
 			c.note(c.file, "service %s: %s becomes a volume, which begins empty", name, v.Source)
 		case v.Type == types.VolumeTypeBind:
-			c.note(c.file, "service %s: %s is not mounted at %s: the image holds the application's files", name, v.Source, v.Target)
+			c.notMounted(name, v)
 		default:
 			c.note(c.file, "service %s: %s: there are no mounts of type %s", name, v.Target, v.Type)
 		}
@@ -185,6 +223,24 @@ func (c *compose) takeFiles(name string, s types.ServiceConfig) {
 		c.Writable = tmpfs
 	}
 }
+
+// notMounted says why a file or folder is not there, in the words of what it is.
+func (c *compose) notMounted(name string, v types.ServiceVolumeConfig) {
+	inside := path.Clean(v.Source)
+	switch {
+	case path.IsAbs(v.Source) || strings.HasPrefix(v.Source, "~") || strings.HasPrefix(inside, ".."):
+		c.mounts = append(c.mounts, mount{name, v.Source + " is outside of this folder, and pods get no files of the machine"})
+	case strings.HasPrefix(path.Base(inside), ".env"):
+		c.mounts = append(c.mounts, mount{name, v.Source + " is not mounted: what is in it comes as environment variables, from .env"})
+	case c.docker.base != "" && !c.docker.filled:
+		c.mounts = append(c.mounts, mount{name, fmt.Sprintf("%s is not mounted at %s, and the Dockerfile copies nothing: add COPY %s %s to it", v.Source, v.Target, inside, v.Target)})
+	default:
+		c.mounts = append(c.mounts, mount{name, fmt.Sprintf("%s is not mounted at %s: the image holds the application's files", v.Source, v.Target)})
+	}
+}
+
+// mount is what is said of one that a service does not have.
+type mount struct{ service, text string }
 
 // sayWhatIsMissing notes what the services ask for that an application's pods
 // do not get, once for all that ask for it.
@@ -201,6 +257,16 @@ func (c *compose) sayWhatIsMissing() {
 	}
 	for _, text := range order {
 		c.note(c.file, "%s: %s", strings.Join(asking[text], ", "), text)
+	}
+	for _, m := range c.mounts {
+		if asking[m.text] == nil {
+			for _, other := range c.mounts {
+				if other.text == m.text {
+					asking[m.text] = append(asking[m.text], other.service)
+				}
+			}
+			c.note(c.file, "%s: %s", strings.Join(asking[m.text], ", "), m.text)
+		}
 	}
 	for _, name := range c.parts {
 		if user := c.services[name].User; containerUser.MatchString(user) {

@@ -1,8 +1,8 @@
 package scaffold
 
 import (
+	"cmp"
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,6 +20,11 @@ type dockerfile struct {
 	cmd        Command
 	// base is the image that the stage begins with.
 	base string
+	// workdir is the folder that its program begins in, copies what is copied into it.
+	workdir string
+	copies  []copying
+	// filled says that a stage copies something, or fetches it.
+	filled bool
 	// args are those without a default, secrets what RUN mounts, of any stage.
 	args, secrets []string
 	// noHealth says why a HEALTHCHECK could not be carried over.
@@ -31,7 +36,12 @@ func (d *Draft) readDockerfile() error {
 	if d.Image != "" {
 		return nil
 	}
-	if d.Dockerfile == "" {
+	if d.Dockerfile != "" && !d.exists(d.Dockerfile) {
+		d.note(d.Sources[len(d.Sources)-1], "names the Dockerfile %s, which is not there", d.Dockerfile)
+		d.Dockerfile, d.Context, d.Target, d.Args = "", "", "", map[string]string{}
+	}
+	named := d.Dockerfile != ""
+	if !named {
 		d.Dockerfile = d.findDockerfile()
 	}
 	if d.Dockerfile == "" {
@@ -42,47 +52,23 @@ func (d *Draft) readDockerfile() error {
 		return err
 	}
 	d.Sources = append(d.Sources, name)
-	d.docker, err = parseDockerfile(text, d.Target, d.Args)
+	if context := d.contextOf(name, text); !named && context != "." {
+		d.Context = context
+		d.note(name, "copies from the folder %s, so that is the context: correct it in berth.yaml where it is another", context)
+	}
+	image, target, err := parseDockerfile(text, d.Target, d.Args)
+	d.docker = image
 	if err != nil {
 		d.note(name, "is not read further: %v", err)
 		return nil
 	}
+	if target != d.Target {
+		d.note(name, "stage %s is for development, so stage %s is built", cmp.Or(d.Target, "at the end"), cmp.Or(target, "at the end"))
+		d.Target, d.otherTarget = target, d.Target != ""
+	}
 	d.takeDockerfile(name)
 	return nil
 }
-
-// findDockerfile returns the Dockerfile that is most likely meant for
-// production.
-func (d *Draft) findDockerfile() string {
-	var found []string
-	for _, pattern := range []string{
-		"Dockerfile", "Containerfile", "dockerfile", "Dockerfile.prod*", "prod*.Dockerfile", "Dockerfile.*", "*.Dockerfile", "*.dockerfile",
-		"docker/Dockerfile", "docker/Dockerfile.prod*", "docker/*/Dockerfile", "deploy/Dockerfile", "build/Dockerfile", "images/*/Dockerfile",
-	} {
-		names, _ := filepath.Glob(filepath.Join(escapeGlob(d.dir), pattern))
-		for _, name := range names {
-			name, err := filepath.Rel(d.dir, name)
-			if err == nil && d.exists(name) && !strings.HasSuffix(name, ".dockerignore") && !slices.Contains(found, name) {
-				found = append(found, name)
-			}
-		}
-	}
-	if len(found) == 0 {
-		return ""
-	}
-	others := slices.DeleteFunc(slices.Clone(found[1:]), func(name string) bool { return development.MatchString(name) })
-	if len(others) > 0 {
-		d.note(found[0], "is the one that is built; an application has one image, so these are not: %s", strings.Join(others, ", "))
-	}
-	return found[0]
-}
-
-func escapeGlob(dir string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
-}
-
-// development marks the names of what is not for production.
-var development = regexp.MustCompile(`(?i)\b(dev|devel|development|test|tests|ci|local|debug)\b`)
 
 func (d *Draft) takeDockerfile(name string) {
 	for _, arg := range d.docker.args {
@@ -113,14 +99,21 @@ func (d *Draft) takeDockerfile(name string) {
 	if d.Health == "" && d.docker.noHealth != "" {
 		d.note(name, "HEALTHCHECK %s", d.docker.noHealth)
 	}
-	fill(&d.Health, d.docker.health)
+	if d.Health == "" {
+		d.Health, d.healthPort, d.healthFile = d.docker.health, d.docker.healthPort, name
+	}
 	if port := d.docker.env["PORT"]; slices.Contains(d.docker.ports, port) || slices.Contains(d.docker.ports, port+"/tcp") {
 		fill(&d.Port, number(port)) // of several, the one that it is told of
 	}
 	d.takePorts(name, "EXPOSE", d.docker.ports)
-	fill(&d.Port, d.docker.healthPort)
+	if d.docker.healthPort != caddyAdmin {
+		fill(&d.Port, d.docker.healthPort)
+	}
 	fill(&d.Port, number(d.docker.env["PORT"]))
 }
+
+// caddyAdmin is where Caddy, and FrankenPHP with it, is administered.
+const caddyAdmin = 2019
 
 // scratch are folders that hold nothing to keep; the root file system of a pod
 // is writable unless berth.yaml says otherwise.

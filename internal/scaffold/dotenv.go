@@ -70,6 +70,7 @@ func (d *Draft) readDotEnv() error {
 	if len(d.Sources) == 0 {
 		return nil // they alone describe no application
 	}
+	examples = expanded(examples)
 	addresses := newAddresses(d.stores(examples), examples, true)
 	for _, v := range examples {
 		if reference, leads := addresses.reference(v.Name, v.Value); leads {
@@ -79,19 +80,37 @@ func (d *Draft) readDotEnv() error {
 		}
 	}
 	addresses = newAddresses(d.stores(secrets), secrets, false)
+	var plain, made []string
 	for _, v := range secrets {
 		if reference, leads := addresses.reference(v.Name, v.Value); leads {
 			d.refer(v.Name, reference)
 			continue
 		}
-		if d.database(own, v.Name, v.Value) || others.MatchString(v.Name) || d.knows(v.Name) || slices.Contains(d.BuildSecrets, v.Name) {
+		d.takePort(v.Name, v.Value)
+		if d.database(own, v.Name, v.Value) || others.MatchString(v.Name) || d.knows(v.Name) && !slices.Contains(d.Secrets, v.Name) || slices.Contains(d.BuildSecrets, v.Name) {
+			continue
+		}
+		if len(referred(v.Value, secrets)) > 0 {
+			made = append(made, v.Name)
+		}
+		if slices.Contains(d.Secrets, v.Name) {
+			continue
+		}
+		if hostList.MatchString(v.Name) {
+			d.HostVariables = append(d.HostVariables, v.Name)
 			continue
 		}
 		// Whatever it is, the value of .env is what works now.
 		d.addSecret(v.Name)
 		if !looksSecret(v.Name, "") {
-			d.note(own, "%s is under secrets, so that its value stays in .env; move it to env when it is none", v.Name)
+			plain = append(plain, v.Name)
 		}
+	}
+	if len(plain) > 0 {
+		d.note(own, "under secrets, so that their values stay in .env; move to env what is no secret: %s", strings.Join(plain, ", "))
+	}
+	if len(made) > 0 {
+		d.note(own, "berth takes values as they stand, so write out what these are made of: %s", strings.Join(made, ", "))
 	}
 	if len(examples) > 0 {
 		d.Sources = append(d.Sources, sample)
@@ -110,16 +129,45 @@ func (d *Draft) stores(variables []config.Variable) map[string]string {
 	}
 	stores := map[string]string{}
 	for _, v := range variables {
-		if v.Name == "DB_CONNECTION" && v.Value == "pgsql" { // Laravel's
+		u, err := url.Parse(v.Value)
+		server := ""
+		if err == nil && u.Host != "" {
+			server = u.Hostname()
+		}
+		scheme, _, _ := strings.Cut(strings.Split(v.Value, ":")[0], "+")
+		switch {
+		case kinds[scheme] == "valkey" && mostlyLocal(server), redisHost.MatchString(v.Name) && mostlyLocal(v.Value):
+			stores[d.addService("cache")] = "valkey"
+			for _, name := range []string{"redis", "valkey"} {
+				stores[name] = "valkey"
+			}
+		case engineName.MatchString(v.Name) && postgresEngine.MatchString(v.Value), kinds[scheme] == "postgres" && mostlyLocal(server),
+			strings.HasSuffix(v.Name, "PORT") && v.Value == "5432":
 			fill(&d.Database, "postgres")
 		}
 	}
+	if len(d.Services) > 0 && len(stores) == 0 {
+		stores["redis"] = "valkey"
+	}
 	if d.Database == "postgres" {
-		for _, name := range []string{"localhost", "127.0.0.1", "postgres", "db"} {
+		for _, name := range []string{"postgres", "postgresql", "db", "database"} {
 			stores[name] = "postgres"
 		}
 	}
 	return stores
+}
+
+var (
+	redisHost      = regexp.MustCompile(`(^|_)(REDIS|VALKEY)_(HOST|HOSTNAME|SERVER)$`)
+	engineName     = regexp.MustCompile(`(CONNECTION|ENGINE|DIALECT|CLIENT|DRIVER|ADAPTER|BACKEND|TYPE)$`)
+	postgresEngine = regexp.MustCompile(`^(pgsql|pg|postgres|postgresql|postgis|django\.db\.backends\.postgresql)$`)
+)
+
+// mostlyLocal reports whether a host is the developer's own machine, or a container's
+// usual name.
+func mostlyLocal(host string) bool {
+	host, _, _ = strings.Cut(host, ":")
+	return isLocal(host) || slices.Contains([]string{"redis", "valkey", "cache", "postgres", "postgresql", "db", "database"}, host)
 }
 
 // refer has a variable made of others; an empty reference leaves it to berth.
@@ -133,7 +181,9 @@ func (d *Draft) refer(name, reference string) {
 // takeVariable takes a variable of a file that is public.
 func (d *Draft) takeVariable(file, name, value string) {
 	switch {
-	case !isVariable(name), others.MatchString(name), d.knows(name), d.database(file, name, value):
+	case others.MatchString(name):
+		d.takePort(name, value)
+	case !isVariable(name), d.knows(name), d.database(file, name, value):
 	case looksSecret(name, value):
 		d.addSecret(name)
 	case hostList.MatchString(name):
@@ -145,8 +195,62 @@ func (d *Draft) takeVariable(file, name, value string) {
 	case forDevelopment(name, value):
 		d.note(file, "%s=%s is for development and left out", name, value)
 	default:
+		if d.compose != nil {
+			d.compose.noteHost(file, name, value)
+		}
+		d.noteLocal(name, value)
 		d.Env[name] = value
 	}
+}
+
+// takePort takes the port that a file gives to the application.
+func (d *Draft) takePort(name, value string) {
+	if name == "PORT" {
+		fill(&d.envPort, number(value))
+	}
+}
+
+// local is a value that leads to the developer's own machine.
+var local = regexp.MustCompile(`^(localhost|127\.0\.0\.1|host\.docker\.internal)(:\d+)?$|(//|@)(localhost|127\.0\.0\.1|host\.docker\.internal)\b`)
+
+// noteLocal remembers a variable that leads there.
+func (d *Draft) noteLocal(name, value string) {
+	if local.MatchString(value) && !slices.Contains(d.local, name) {
+		d.local = append(d.local, name)
+	}
+}
+
+// variableIn is a reference to another variable, as shells write it.
+var variableIn = regexp.MustCompile(`\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))`)
+
+// referred returns the variables of a file that a value refers to.
+func referred(value string, variables []config.Variable) []string {
+	var names []string
+	for _, found := range variableIn.FindAllStringSubmatch(value, -1) {
+		if slices.ContainsFunc(variables, func(v config.Variable) bool { return v.Name == found[1]+found[2] }) {
+			names = append(names, found[1]+found[2])
+		}
+	}
+	return names
+}
+
+// expanded puts the values of variables in the place of references to them, as the
+// libraries do that read such a file.
+func expanded(variables []config.Variable) []config.Variable {
+	values := map[string]string{}
+	var all []config.Variable
+	for _, v := range variables {
+		v.Value = variableIn.ReplaceAllStringFunc(v.Value, func(text string) string {
+			found := variableIn.FindStringSubmatch(text)
+			if value, known := values[found[1]+found[2]]; known {
+				return value
+			}
+			return text
+		})
+		values[v.Name] = v.Value
+		all = append(all, v)
+	}
+	return all
 }
 
 // hostList is the name of a list of the hosts that an application answers to.
@@ -190,8 +294,15 @@ func (d *Draft) database(file, name, value string) bool {
 		return true
 	case strings.HasPrefix(driver, "postgres"):
 		d.Database = "postgres"
+		if u, err := url.Parse(value); err == nil && strings.Contains(u.Hostname(), ".") && !isLocal(u.Hostname()) {
+			d.note(file, "DATABASE_URL leads to a database elsewhere, and berth runs one of its own instead: to stay with that one, remove database and put DATABASE_URL under secrets")
+		}
 		return true
-	case strings.HasPrefix(driver, "sqlite"), driver == "file":
+	case driver == "file":
+		d.Database = "sqlite"
+		d.Env["DATABASE_URL"] = "file:/data/" + d.Name + ".db" // as Prisma and libSQL write it
+		return true
+	case strings.HasPrefix(driver, "sqlite"):
 		d.Database = "sqlite"
 		return true
 	case value != "":

@@ -26,13 +26,13 @@ func FuzzRead(f *testing.F) {
 			files[filepath.Base(file.Name)] = string(file.Data)
 		}
 		f.Add(files["Dockerfile"], files["Procfile"], files["compose.yaml"]+files["compose.yml"]+files["docker-compose.yml"]+files["docker-compose.yaml"],
-			files["app.json"], files[".env.example"])
+			files["app.json"], files[".env.example"], files["deploy.yml"])
 	}
-	f.Add("FROM a\nENV A", "web:x", "services: {a: {build: .}}", `{"env": {"A": 1}}`, "A='\n")
+	f.Add("FROM a\nENV A", "web:x", "services: {a: {build: .}}", `{"env": {"A": 1}}`, "A='\n", "servers: {job: {cmd: 'a && b'}}\nvolumes: [a]")
 	f.Fuzz(checkFolder)
 }
 
-func checkFolder(t *testing.T, dockerfile, procfile, compose, app, sample string) {
+func checkFolder(t *testing.T, dockerfile, procfile, compose, app, sample, kamal string) {
 	if dockerfile == "" {
 		dockerfile = "FROM scratch\n"
 	}
@@ -41,11 +41,14 @@ func checkFolder(t *testing.T, dockerfile, procfile, compose, app, sample string
 	}
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"Dockerfile": dockerfile, "Procfile": procfile, "compose.yaml": compose, "app.json": app, ".env.sample": sample,
+		"Dockerfile": dockerfile, "Procfile": procfile, "compose.yaml": compose, "app.json": app, ".env.sample": sample, "config/deploy.yml": kamal,
 		".env": "HUNTER_ONE=hunter2-is-secret\nLOG='hunter2-is-long'\n",
 	} {
 		if text == "" {
 			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
 		}
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)

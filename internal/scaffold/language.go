@@ -96,7 +96,7 @@ func (d *Draft) readLanguage() error {
 // usualPort is where programs of the folder's language mostly listen.
 func (d *Draft) usualPort() int {
 	for _, l := range languages {
-		if d.exists(l.file) && l.name != "static" {
+		if d.exists(d.inContext(l.file)) && l.name != "static" {
 			return l.port
 		}
 	}
@@ -111,7 +111,7 @@ func (d *Draft) script(runs Command) Command {
 	if !startScript.MatchString(strings.TrimSpace(runs.Text+strings.Join(runs.List, " "))) && (d.docker.base != "" || !runs.IsZero()) {
 		return Command{}
 	}
-	_, text, err := d.source("package.json")
+	_, text, err := d.source(d.inContext("package.json"))
 	var described struct{ Scripts struct{ Start string } }
 	if err != nil || json.Unmarshal(text, &described) != nil {
 		return Command{}
@@ -121,7 +121,7 @@ func (d *Draft) script(runs Command) Command {
 
 // strangers are files of other tools, which say nothing that is read here.
 var strangers = []struct{ file, tool string }{
-	{"config/deploy.yml", "Kamal"}, {"fly.toml", "Fly"}, {"render.yaml", "Render"}, {"railway.json", "Railway"}, {"railway.toml", "Railway"}, {"skaffold.yaml", "Skaffold"},
+	{"fly.toml", "Fly"}, {"render.yaml", "Render"}, {"railway.json", "Railway"}, {"railway.toml", "Railway"}, {"skaffold.yaml", "Skaffold"},
 }
 
 // noteStrangers says which files of other tools are not read.
@@ -135,7 +135,7 @@ func (d *Draft) noteStrangers() error {
 }
 
 // bases are the ports of images that serve as they come.
-var bases = map[string]int{"nginx": 80, "httpd": 80, "caddy": 80, "nginx-unprivileged": 8080, "php": 80, "wordpress": 80, "tomcat": 8080, "jetty": 8080}
+var bases = map[string]int{"nginx": 80, "httpd": 80, "caddy": 80, "nginx-unprivileged": 8080, "php": 80, "frankenphp": 80, "wordpress": 80, "tomcat": 8080, "jetty": 8080}
 
 // basePort returns the port that an image's base serves on by itself, or 0.
 func basePort(reference string) int {

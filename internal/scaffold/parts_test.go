@@ -142,7 +142,7 @@ func TestDockerfiles(t *testing.T) {
 			dockerfile{base: "a", secrets: []string{"T", "U"}}},
 		{"what is unknown is passed over", "FROM a\nFUTURE thing\nEXPOSE 1\nONBUILD EXPOSE 2\n", "", dockerfile{base: "a", ports: []string{"1"}}},
 	} {
-		got, err := parseDockerfile([]byte(test.source), test.target, nil)
+		got, _, err := parseDockerfile([]byte(test.source), test.target, nil)
 		if err != nil {
 			t.Errorf("%s: %v", test.name, err)
 		}
@@ -154,7 +154,7 @@ func TestDockerfiles(t *testing.T) {
 		}
 	}
 	for _, source := range []string{"", "# nothing", "RUN x", "FROM a\nRUN <<EOF\nx", "FROM a\nEXPOSE \x00\n", "FROM a\xff\n"} {
-		if got, err := parseDockerfile([]byte(source), "", nil); err == nil {
+		if got, _, err := parseDockerfile([]byte(source), "", nil); err == nil {
 			t.Errorf("%q: got %+v", source, got)
 		}
 	}

@@ -14,6 +14,8 @@ func (d *Draft) readProcfile() error {
 		return err
 	}
 	web := false
+	var before []string
+	otherwise := ""
 	for line := range strings.Lines(strings.TrimPrefix(string(text), "\ufeff")) {
 		line = strings.TrimSpace(line)
 		found := procfileLine.FindStringSubmatch(line)
@@ -31,8 +33,23 @@ func (d *Draft) readProcfile() error {
 		case "release":
 			d.Release = command
 		default:
+			if oneOff.MatchString(process) {
+				d.note(name, "process %s is left out: it is run by hand, with berth run ENV -- %s", process, command.Text)
+				continue
+			}
+			if releaseName.MatchString(process) || process == "postdeploy" {
+				before = append(before, process)
+				fill(&otherwise, command.Text)
+				continue
+			}
 			d.Processes[process] = Process{Command: command, Replicas: 1}
 		}
+	}
+	if len(before) > 0 && d.Release.IsZero() {
+		d.Release, before = Command{Text: otherwise}, before[1:]
+	}
+	if len(before) > 0 {
+		d.note(name, "process %s is left out: a release has one command, which runs before its pods start", strings.Join(before, ", "))
 	}
 	if !web && d.Release.IsZero() && len(d.Processes) == 0 {
 		return nil
@@ -41,6 +58,9 @@ func (d *Draft) readProcfile() error {
 	d.Sources = append(d.Sources, name)
 	return nil
 }
+
+// oneOff are processes that end, and so are no workers.
+var oneOff = regexp.MustCompile(`^(console|shell|sh|bash|rake|rails|repl|iex|tinker|psql|dbconsole|seed|runner|manage|cmd)$`)
 
 // ports are the ways in which commands name the port that they listen on.
 var ports = []*regexp.Regexp{

@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"berth/internal/fault"
 )
@@ -73,6 +74,15 @@ type Draft struct {
 	onlyWorks bool
 	// procfile is set where a Procfile says what runs.
 	procfile bool
+	// healthPort is the one that the health check asks, which healthFile has.
+	healthPort int
+	healthFile string
+	// otherTarget says that compose.yaml builds a stage for development.
+	otherTarget bool
+	// envPort is what a file sets PORT to.
+	envPort int
+	// local are variables that lead to the developer's own machine.
+	local []string
 	// fromEnv are the names of .env itself.
 	fromEnv []string
 	dir     string
@@ -86,6 +96,14 @@ type Command struct {
 
 // IsZero reports whether there is no command.
 func (c Command) IsZero() bool { return len(c.List) == 0 && c.Text == "" }
+
+// String is the command in one line.
+func (c Command) String() string {
+	if len(c.List) > 0 {
+		return strings.Join(c.List, " ")
+	}
+	return c.Text
+}
 
 // Process is a worker.
 type Process struct {
@@ -116,7 +134,8 @@ func Read(dir string) (*Draft, error) {
 	d := &Draft{dir: dir, Args: map[string]string{}, Env: map[string]string{}, References: map[string]string{},
 		Processes: map[string]Process{}, Volumes: map[string]string{}, Services: map[string]string{}}
 	for _, read := range []func() error{
-		d.readName, d.readProcfile, d.readCompose, d.readDockerfile, d.takeCompose, d.readAppJSON, d.readLanguage, d.readDotEnv, d.takePending, d.noteStrangers,
+		d.readName, d.readProcfile, d.readCompose, d.readDockerfile, d.takeCompose, d.readAppJSON, d.readKamal, d.readFrameworks,
+		d.readLanguage, d.readDotEnv, d.takePending, d.takeLocal, d.noteMigrations, d.noteMade, d.noteStrangers,
 	} {
 		if err := read(); err != nil {
 			return nil, err

@@ -6,14 +6,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"berth/internal/config"
 )
 
 var (
-	imageReference = regexp.MustCompile(`^[a-z0-9][a-zA-Z0-9._/:@-]*$`)
-	platform       = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`)
-	stageName      = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]*$`)
-	containerUser  = regexp.MustCompile(`^(0|[1-9][0-9]{0,8})(:(0|[1-9][0-9]{0,8}))?$`)
-	healthPath     = regexp.MustCompile(`^/[^ ?#"\\\x00-\x1f]*$`)
+	platform      = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`)
+	stageName     = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]*$`)
+	containerUser = regexp.MustCompile(`^(0|[1-9][0-9]{0,8})(:(0|[1-9][0-9]{0,8}))?$`)
+	healthPath    = regexp.MustCompile(`^/[^ ?#"\\\x00-\x1f]*$`)
 )
 
 // reserved are names of objects that every application has.
@@ -27,6 +28,7 @@ const maxObject = 52
 // it notes.
 func (d *Draft) settle() {
 	d.settleImage()
+	d.settleCommands()
 	d.settleWeb()
 	d.settleProcesses()
 	d.settleServices()
@@ -39,8 +41,8 @@ func (d *Draft) settle() {
 }
 
 func (d *Draft) settleImage() {
-	if d.Image != "" && !imageReference.MatchString(d.Image) {
-		d.note(d.Sources[0], "image %.60q is none that can be released as it stands", d.Image)
+	if problem := config.NotAnImage(d.Image); d.Image != "" && problem != "" {
+		d.note(d.Sources[0], "image %.60q is none that can be released as it stands: %s", d.Image, problem)
 		d.Image, d.Dockerfile = "", "Dockerfile"
 	}
 	if d.Image != "" {
@@ -63,6 +65,37 @@ func (d *Draft) settleImage() {
 	}
 }
 
+// settleCommands makes texts of lists that only a shell can run.
+func (d *Draft) settleCommands() {
+	d.Command, d.Release = d.forShell("the command", d.Command), d.forShell("the release command", d.Release)
+	for _, name := range sorted(d.Processes) {
+		p := d.Processes[name]
+		p.Command = d.forShell("the command of "+name, p.Command)
+		d.Processes[name] = p
+	}
+}
+
+func (d *Draft) forShell(what string, c Command) Command {
+	if len(c.List) == 0 || !strings.ContainsAny(c.List[0], " \t\n") && !slices.ContainsFunc(c.List, config.IsShellWord) {
+		return c
+	}
+	if len(c.List) == 1 {
+		return Command{Text: c.List[0]}
+	}
+	d.note(d.Sources[0], "%s has words that only a shell knows, so it is written as a text for one", what)
+	var text []string
+	for _, word := range c.List {
+		if !config.IsShellWord(word) && !plainWord.MatchString(word) {
+			word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		}
+		text = append(text, word)
+	}
+	return Command{Text: strings.Join(text, " ")}
+}
+
+// plainWord is one that a shell takes as it is.
+var plainWord = regexp.MustCompile(`^[\w@%+=:,./-]+$`)
+
 // settleWeb finds the port of the web process, or leaves out what only it has.
 func (d *Draft) settleWeb() {
 	if d.onlyWorks {
@@ -84,6 +117,8 @@ func (d *Draft) settleWeb() {
 	}
 	fill(&d.Port, portOf(runs))
 	fill(&d.Port, portOf(d.script(runs)))
+	fill(&d.Port, d.serverPort())
+	fill(&d.Port, d.envPort)
 	fill(&d.Port, basePort(d.docker.base))
 	fill(&d.Port, basePort(d.Image))
 	if d.Port == 0 {
@@ -96,6 +131,10 @@ func (d *Draft) settleWeb() {
 	}
 	if d.procfile && len(d.docker.entrypoint.List) > 0 {
 		d.note(d.Dockerfile, "ENTRYPOINT %q does not run before the commands of the Procfile: put it before them in berth.yaml if it must", d.docker.entrypoint.List[0])
+	}
+	if d.healthPort != 0 && d.healthPort != d.Port {
+		d.note(d.healthFile, "its health check asks port %d, and requests come to port %d: health is the path that answers there", d.healthPort, d.Port)
+		d.Health = ""
 	}
 	if !healthPath.MatchString(d.Health) {
 		d.Health = ""

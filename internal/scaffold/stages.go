@@ -18,15 +18,18 @@ import (
 // parseDockerfile reads the stage that is built: the target, or the last one,
 // and what it inherits from the stages that it begins with. Instructions that
 // this package does not know are passed over, as the builder judges them.
-func parseDockerfile(text []byte, target string, given map[string]string) (dockerfile, error) {
+//
+// It returns the target too: another one where what would be built is for development
+// by its name, and a stage for production is there.
+func parseDockerfile(text []byte, target string, given map[string]string) (dockerfile, string, error) {
 	// What expands variables writes to stderr of bytes that are no text.
 	if !utf8.Valid(text) || bytes.ContainsRune(text, 0) {
-		return dockerfile{}, errors.New("it is not text in UTF-8")
+		return dockerfile{}, target, errors.New("it is not text in UTF-8")
 	}
 	text = bytes.ReplaceAll(text, []byte("\ufeff"), nil)
 	result, err := parser.Parse(bytes.NewReader(text))
 	if err != nil {
-		return dockerfile{}, err
+		return dockerfile{}, target, err
 	}
 	r := stages{lex: shell.NewLex(result.EscapeToken), global: map[string]string{}, given: given}
 	for _, node := range result.AST.Children {
@@ -39,11 +42,36 @@ func parseDockerfile(text []byte, target string, given map[string]string) (docke
 		}
 	}
 	if built < 0 {
-		return dockerfile{}, errors.New("it has no FROM")
+		return dockerfile{}, target, errors.New("it has no FROM")
+	}
+	if better := r.production(built); better != built {
+		built, target = better, r.all[better].name
+		if built == len(r.all)-1 {
+			target = ""
+		}
 	}
 	image := r.all[built].image
-	image.args, image.secrets = r.args, r.secrets
-	return image, nil
+	image.args, image.secrets, image.filled = r.args, r.secrets, r.filled
+	return image, target, nil
+}
+
+var productionStage = regexp.MustCompile(`(?i)(^|[^a-z])(prod|production|final|release|runtime|runner|run|deploy|live)([^a-z]|$)`)
+
+// production returns the stage for production where one for development would be
+// built, or else that one.
+func (r *stages) production(built int) int {
+	if !development.MatchString(r.all[built].name) {
+		return built
+	}
+	for i := len(r.all) - 1; i >= 0; i-- {
+		if name := r.all[i].name; productionStage.MatchString(name) && !development.MatchString(name) {
+			return i
+		}
+	}
+	if last := len(r.all) - 1; !development.MatchString(r.all[last].name) {
+		return last
+	}
+	return built
 }
 
 // stages reads a Dockerfile's instructions one after the other.
@@ -52,6 +80,13 @@ type stages struct {
 	global, given map[string]string
 	all           []stage
 	args, secrets []string
+	filled        bool
+}
+
+// copying is a COPY into the image.
+type copying struct {
+	sources []string
+	to      string
 }
 
 type stage struct {
@@ -102,7 +137,22 @@ func (r *stages) read(node *parser.Node) {
 		image.cmd = command(node, words)
 	case "healthcheck":
 		r.healthcheck(image, words)
+	case "workdir":
+		if len(words) > 0 {
+			image.workdir = path.Join("/", image.workdir, r.expand(words[0]))
+			if path.IsAbs(r.expand(words[0])) {
+				image.workdir = path.Clean(r.expand(words[0]))
+			}
+		}
+	case "copy", "add":
+		r.filled = true
+		if len(words) > 1 && !fromStage(node) {
+			image.copies = append(slices.Clone(image.copies), copying{words[:len(words)-1], r.expand(words[len(words)-1])})
+		}
 	case "run":
+		for _, word := range words {
+			r.filled = r.filled || strings.Contains(word, "git clone") || strings.Contains(word, "curl ") || strings.Contains(word, "wget ")
+		}
 		for _, flag := range node.Flags {
 			if id := secretID(flag); id != "" && !slices.Contains(r.secrets, id) {
 				r.secrets = append(r.secrets, id)

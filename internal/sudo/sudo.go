@@ -36,7 +36,14 @@ func Restart(args, also, environ []string, terminal bool) error {
 	}
 	program, err := exec.LookPath("sudo")
 	if err != nil {
-		return fault.WithHint(errors.New("this needs root, and there is no sudo here"), "run the same command as root")
+		hint := "run the same command as root"
+		for _, other := range []string{"doas", "run0"} {
+			if _, err := exec.LookPath(other); err == nil {
+				hint += ": " + strings.Join(append([]string{other, self}, args...), " ")
+				break
+			}
+		}
+		return fault.WithHint(errors.New("this needs root, and there is no sudo here"), "%s", hint)
 	}
 	if !terminal && exec.Command(program, "--non-interactive", "true").Run() != nil {
 		return fault.WithHint(errors.New("this needs root, and sudo cannot ask for a password without a terminal"),

@@ -22,20 +22,22 @@ func TestCommandNamesVariablesWithoutTheirValues(t *testing.T) {
 }
 
 func TestRestartWithoutAWayToRootSaysWhatToDo(t *testing.T) {
-	for name, script := range map[string]string{
-		"no sudo":                    "",
-		"a password and no terminal": "#!/bin/sh\nexit 1\n",
+	for name, test := range map[string]struct{ program, script, want string }{
+		"no sudo":                    {"", "", "run the same command as root"},
+		"doas in its place":          {"doas", "#!/bin/sh\n", "as root: doas /"},
+		"run0 in its place":          {"run0", "#!/bin/sh\n", "as root: run0 /"},
+		"a password and no terminal": {"sudo", "#!/bin/sh\nexit 1\n", "as root: sudo /"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()
-			if script != "" {
-				if err := os.WriteFile(filepath.Join(folder, "sudo"), []byte(script), 0o755); err != nil {
+			if test.program != "" {
+				if err := os.WriteFile(filepath.Join(folder, test.program), []byte(test.script), 0o755); err != nil {
 					t.Fatal(err)
 				}
 			}
 			t.Setenv("PATH", folder)
 			err := Restart([]string{"up"}, nil, os.Environ(), false)
-			if err == nil || !strings.Contains(err.Error(), "root") || !strings.Contains(fault.Hint(err), "root") {
+			if err == nil || !strings.Contains(err.Error(), "root") || !strings.Contains(fault.Hint(err), test.want) {
 				t.Errorf("got %v, hint %q", err, fault.Hint(err))
 			}
 		})

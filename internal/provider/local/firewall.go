@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"berth/internal/provider"
 )
@@ -147,14 +150,20 @@ func (n network) closeFirewalls(ctx context.Context) error {
 // checkFirewall finds the firewalls that only their owner can open.
 func (p *Provider) checkFirewall(ctx context.Context) provider.Check {
 	c := provider.Check{Name: "firewall"}
-	if _, err := exec.LookPath("nft"); err != nil || os.Geteuid() != 0 {
-		return c // it comes as a package; and nobody else may look
+	if os.Geteuid() != 0 {
+		return c // nobody else may look
 	}
-	found, err := readRuleset(ctx)
+	var found *ruleset
+	err := probeTables()
+	if _, missing := exec.LookPath("nft"); err == nil && missing == nil {
+		found, err = readRuleset(ctx)
+	} else if err == nil {
+		return c // it comes as a package
+	}
 	if err != nil {
 		c.Problem = err.Error()
 		c.Remedy = "boot a kernel with nftables (nf_tables): Debian's and Ubuntu's have it; after a kernel upgrade, reboot to get its modules"
-		if strings.Contains(err.Error(), "Operation not permitted") {
+		if errors.Is(err, unix.EPERM) || strings.Contains(err.Error(), "Operation not permitted") {
 			c.Remedy = "run berth where root may change the network: in a container that takes the capability CAP_NET_ADMIN"
 		}
 		return c

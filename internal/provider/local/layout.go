@@ -21,13 +21,13 @@ func defaultLayout() (layout, error) {
 	if err != nil && os.Geteuid() != 0 {
 		return layout{}, fmt.Errorf("find the home folder: %w", err)
 	}
-	if state == "" {
+	if !filepath.IsAbs(state) { // or is none: the specification has such paths ignored
 		state = filepath.Join(home, ".local", "state")
 		if os.Geteuid() == 0 {
 			state = "/var/lib"
 		}
 	}
-	if cache == "" {
+	if !filepath.IsAbs(cache) {
 		cache = filepath.Join(home, ".cache")
 		if os.Geteuid() == 0 {
 			cache = "/var/cache"

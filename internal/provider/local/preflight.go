@@ -24,6 +24,7 @@ import (
 
 const (
 	neededDisk   = 8 << 30 // bytes; measured: 5 GiB with Go's caches
+	neededInodes = 200_000
 	neededMemory = 3 << 30 // bytes; measured: 2 GiB with one node, and what compiling takes
 )
 
@@ -35,12 +36,15 @@ func (p *Provider) Check(ctx context.Context) []provider.Check {
 		checks = append(checks, checkProgram("go", "install Go 1.26 or newer: https://go.dev/doc/install"))
 	}
 	checks = append(checks,
-		checkProgram("apt-get", "berth takes etcd, containerd and PostgreSQL from Debian's packages: run it on Debian or Ubuntu"),
+		checkSystem(thisHost),
+		checkContainer(thisHost),
+		p.checkFolders(thisHost),
 		p.checkDisk(),
 		checkMemory(),
 		p.checkClock(time.Now()),
 		checkCgroups(),
 		checkOverlay(thisHost),
+		checkLimits(thisHost, openFiles()),
 		p.checkAttributes(),
 		p.checkFirewall(ctx),
 	)
@@ -117,6 +121,9 @@ func (p *Provider) checkDisk() provider.Check {
 		if free := stat.Bavail * uint64(stat.Bsize); free < neededDisk {
 			c.Problem = fmt.Sprintf("%d GiB free at %s, %d needed", free>>30, folder, neededDisk>>30)
 			c.Remedy = "free some, or name folders on a larger disk in XDG_STATE_HOME and XDG_CACHE_HOME"
+		} else if stat.Files > 0 && stat.Ffree < neededInodes {
+			c.Problem = fmt.Sprintf("%d free inodes at %s, %d needed", stat.Ffree, folder, neededInodes)
+			c.Remedy = "remove files, or name folders on another disk in XDG_STATE_HOME and XDG_CACHE_HOME"
 		}
 	}
 	return c
@@ -177,6 +184,9 @@ func checkCgroups() provider.Check {
 		if !slices.ContainsFunc(have, func(h string) bool { return slices.Contains(strings.Split(h, ","), controller) }) {
 			c.Problem = "no controller " + controller
 			c.Remedy = "enable it on the kernel's command line: cgroup_enable=" + controller
+			if kind := thisHost.container(); kind != "" && kind != "wsl" {
+				c.Remedy = "this is a container (" + kind + "): its host has to delegate the controller to it"
+			}
 		}
 	}
 	return c
@@ -226,6 +236,9 @@ func (p *Provider) checkAttributes() provider.Check {
 func (p *Provider) checkNetwork() provider.Check {
 	c := provider.Check{Name: "network " + p.network.String()}
 	taken, err := p.network.overlap()
+	if err == nil && taken == "" {
+		taken, err = p.network.addressIn()
+	}
 	if err != nil {
 		c.Problem = err.Error()
 	} else if taken != "" {

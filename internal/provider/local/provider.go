@@ -68,6 +68,11 @@ func New(c *config.Config) (*Provider, error) {
 }
 
 func newProvider(c config.Local, l layout, n network) *Provider {
+	if os.Geteuid() == 0 {
+		// Other users read what is made here: containers', apt's, and who trusts the
+		// authority. Hardened machines give root a umask that keeps them out.
+		unix.Umask(0o022)
+	}
 	return &Provider{config: c, layout: l, network: n, images: imageStore{registry: registry{l, n}, reach: &reach{}}}
 }
 
