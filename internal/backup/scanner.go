@@ -122,6 +122,7 @@ var (
 	tableData  = []byte("; Type: TABLE DATA; ")
 	copyBegins = []byte("COPY ")
 	copyEnds   = []byte(" FROM stdin;")
+	quoteMark  = []byte(`"`)
 	largeBegin = []byte("SELECT pg_catalog.lo")
 	setValue   = []byte("SELECT pg_catalog.setval(")
 	closing    = []byte("-- PostgreSQL database dump complete")
@@ -161,7 +162,8 @@ func (s *scanner) line(line []byte) {
 	case len(line) > 0 && !bytes.HasPrefix(line, []byte("--")) && !bytes.HasPrefix(line, versions[2]):
 		s.closed = false // It was text in something else.
 	}
-	if s.state == inCopy && bytes.HasSuffix(line, copyEnds) {
+	// Within a quoted name, whose quotes are not all there yet, that is a part of it.
+	if s.state == inCopy && bytes.HasSuffix(line, copyEnds) && bytes.Count(s.copied, quoteMark)%2 == 0 {
 		s.table = qualifiedName(string(s.copied[len(copyBegins):]))
 		// Several partitions may come under the name of their root.
 		if s.rows = s.tables[s.table]; s.rows == nil {
