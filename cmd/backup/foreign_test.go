@@ -297,6 +297,11 @@ func TestTimeouts(t *testing.T) {
 	for _, setting := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
 		execute(t, postgres.URL("postgres"), "ALTER ROLE hurried SET "+setting+" = '30ms'")
 	}
+	// Nor does it matter how it likes its dumps, which the scratch server does not know.
+	for _, setting := range []string{"quote_all_identifiers = on", "standard_conforming_strings = off", "array_nulls = off", "transform_null_equals = on", "extra_float_digits = 0"} {
+		execute(t, postgres.URL("postgres"), "ALTER ROLE hurried SET "+setting)
+	}
+	s.exec(t, `CREATE TABLE "back\slash" (id serial, a text[] DEFAULT '{NULL,"NULL"}', f float8 DEFAULT 0.1::float8 + 0.2::float8); INSERT INTO "back\slash" DEFAULT VALUES`)
 	execute(t, postgres.URL("postgres"), "ALTER ROLE hurried SET idle_session_timeout = '3s'")
 	u := mustParse(t, s.env["DATABASE_URL"])
 	u.User = url.User("hurried")

@@ -270,6 +270,11 @@ var session = []struct {
 	{"idle_in_transaction_session_timeout", "0", 0, false},
 	{"idle_session_timeout", "0", 14, false},
 	{"transaction_timeout", "0", 17, false},
+	// How a dump is written and read again must not depend on whose session it is.
+	{"array_nulls", "on", 0, false},
+	{"quote_all_identifiers", "off", 0, false},
+	{"standard_conforming_strings", "on", 0, false},
+	{"transform_null_equals", "off", 0, false},
 	// Triggers on login would write into what is restored, or refuse the job.
 	{"event_triggers", "off", 17, true},
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -214,9 +216,13 @@ func identifier(text string) (name, rest string) {
 
 var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 
-// TableName is how a table is called in manifests.
+// TableName is how a table is called in manifests, which are UTF-8: bytes that are not
+// are written like \xe4.
 func TableName(schema, table string) string {
 	quote := func(name string) string {
+		if !utf8.ValidString(name) {
+			return strconv.Quote(name)
+		}
 		if plainName.MatchString(name) {
 			return name
 		}
