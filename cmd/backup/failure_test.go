@@ -330,3 +330,29 @@ func newMortalProxy(t *testing.T, bytes int64) *mortalProxy {
 	}()
 	return p
 }
+
+// A backup whose dump was removed, by a lifecycle rule say, counts no more: an older one
+// is restored, and stays.
+func TestDumpThatIsGone(t *testing.T) {
+	s := newSite(t)
+	s.exec(t, "CREATE TABLE t AS SELECT 1 AS i")
+	var older, newer backup.Manifest
+	s.succeeds(t, &older, "run")
+	s.succeeds(t, &newer, "run")
+	if err := os.Remove(s.path(newer.Dump.Name)); err != nil {
+		t.Fatal(err)
+	}
+	if entries := s.list(t); entries[0].State() != "damaged" || !strings.Contains(entries[0].Problem, "is not in the bucket any more") || entries[1].State() != "verified" {
+		t.Errorf("the list is %+v", entries)
+	}
+	var restored backup.Restored
+	s.succeeds(t, &restored, "restore", "--yes", "--no-safety-backup")
+	if restored.ID != older.ID {
+		t.Errorf("restored is %s, want %s", restored.ID, older.ID)
+	}
+	s.env["BACKUP_KEEP_LAST"], s.env["BACKUP_KEEP_DAILY"], s.env["BACKUP_KEEP_WEEKLY"], s.env["BACKUP_KEEP_MONTHLY"] = "1", "0", "0", "0"
+	s.succeeds(t, nil, "prune")
+	if entries := s.list(t); len(entries) == 0 || entries[len(entries)-1].ID != older.ID {
+		t.Errorf("after pruning there are %+v", entries)
+	}
+}

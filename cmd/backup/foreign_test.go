@@ -44,6 +44,63 @@ func TestPartitionsByHashOfAnEnum(t *testing.T) {
 	}
 }
 
+// Databases of testdata/strangers come back as they were. Lines "-- warns:" are what
+// the backup has to say of them, and all of it.
+func TestStrangers(t *testing.T) {
+	files, err := filepath.Glob("testdata/strangers/*.sql")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			s := newSite(t)
+			u := s.env["DATABASE_URL"]
+			load := exec.Command(filepath.Join(postgres.Bin, "psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--dbname="+u, "--file="+file)
+			if said, err := load.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, said)
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			warns := regexp.MustCompile(`(?m)^-- warns: (.*)$`).FindAllStringSubmatch(string(text), -1)
+			before := pgDump(t, u)
+			var made backup.Manifest
+			s.succeeds(t, &made, "run")
+			if len(made.Warnings) != len(warns) {
+				t.Errorf("it warns of %q", made.Warnings)
+			}
+			for _, warning := range warns {
+				if !strings.Contains(strings.Join(made.Warnings, "\n"), warning[1]) {
+					t.Errorf("it warns of %q, and not of %s", made.Warnings, warning[1])
+				}
+			}
+			if len(warns) > 0 {
+				return // It does not come back whole.
+			}
+			s.succeeds(t, nil, "restore", "--yes", "--no-safety-backup")
+			if diff := cmp.Diff(before, pgDump(t, u)); diff != "" {
+				t.Errorf("it comes back differently (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A database with prepared transactions cannot be renamed: that is said before the work
+// begins, and not after it.
+func TestPreparedTransactions(t *testing.T) {
+	s := newSite(t)
+	s.exec(t, "CREATE TABLE t AS SELECT 1 AS i")
+	s.succeeds(t, nil, "run")
+	s.exec(t, "BEGIN; INSERT INTO t VALUES (2); PREPARE TRANSACTION 'of "+s.name+"'")
+	s.fails(t, nil, "prepared transactions of database "+s.name+" keep it from being replaced: of "+s.name, "restore", "--yes")
+	if entries := s.list(t); len(entries) != 1 {
+		t.Errorf("a safety backup was made before: %+v", entries)
+	}
+	s.exec(t, "ROLLBACK PREPARED 'of "+s.name+"'")
+	s.succeeds(t, nil, "restore", "--yes", "--no-safety-backup")
+}
+
 // created is what "pg_dump --create" says of a database beside its contents.
 func created(t *testing.T, database string) string {
 	t.Helper()
@@ -240,6 +297,11 @@ func TestTimeouts(t *testing.T) {
 	for _, setting := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
 		execute(t, postgres.URL("postgres"), "ALTER ROLE hurried SET "+setting+" = '30ms'")
 	}
+	// Nor does it matter how it likes its dumps, which the scratch server does not know.
+	for _, setting := range []string{"quote_all_identifiers = on", "standard_conforming_strings = off", "array_nulls = off", "transform_null_equals = on", "extra_float_digits = 0"} {
+		execute(t, postgres.URL("postgres"), "ALTER ROLE hurried SET "+setting)
+	}
+	s.exec(t, `CREATE TABLE "back\slash" (id serial, a text[] DEFAULT '{NULL,"NULL"}', f float8 DEFAULT 0.1::float8 + 0.2::float8); INSERT INTO "back\slash" DEFAULT VALUES`)
 	execute(t, postgres.URL("postgres"), "ALTER ROLE hurried SET idle_session_timeout = '3s'")
 	u := mustParse(t, s.env["DATABASE_URL"])
 	u.User = url.User("hurried")

@@ -58,12 +58,43 @@ func TestSQLASCII(t *testing.T) {
 	execute(t, postgres.URL("postgres"), "CREATE DATABASE "+s.name+" TEMPLATE template0 ENCODING SQL_ASCII LOCALE 'C'")
 	s.env["DATABASE_URL"] = postgres.URL(s.name)
 	s.exec(t, `CREATE TABLE t AS SELECT E'latin1: \xe4, utf8: \xc3\xa4'::text AS x`)
+	s.exec(t, "CREATE TABLE \"latin1 \xe4\" AS SELECT 1 AS \"\xe4\"; CREATE TABLE \"latin1 \xf6\" AS SELECT 2 AS \"\xe4\" UNION SELECT 3")
 	sum := query[string](t, s.env["DATABASE_URL"], "SELECT md5(x) FROM t")
 	s.succeeds(t, nil, "run")
 	s.exec(t, "DELETE FROM t")
 	s.succeeds(t, nil, "restore", "--yes", "--no-safety-backup")
 	if got := query[string](t, s.env["DATABASE_URL"], "SELECT md5(x) FROM t"); got != sum {
 		t.Errorf("restored is %s, want %s", got, sum)
+	}
+}
+
+// Bytes that are no characters of the database's encoding do not prevent its backups.
+func TestEncodings(t *testing.T) {
+	for _, format := range []string{"plain", "custom"} {
+		s := newSite(t)
+		s.env["BACKUP_FORMAT"] = format
+		s.name += "_windows"
+		execute(t, postgres.URL("postgres"), "CREATE DATABASE "+s.name+" TEMPLATE template0 ENCODING WIN1252 LOCALE 'C'")
+		s.env["DATABASE_URL"] = postgres.URL(s.name)
+		in := s.env["DATABASE_URL"] + "?client_encoding=UTF8"
+		execute(t, in, `CREATE TABLE "Größe €" AS SELECT '€ ä'::text AS "x €"`)
+		var in8, own backup.Manifest
+		s.succeeds(t, &in8, "run")
+		if _, there := in8.Tables[`public."Größe €"`]; !there || in8.OwnEncoding {
+			t.Errorf("%s: %+v", format, in8)
+		}
+		execute(t, in, `INSERT INTO "Größe €" VALUES (E'none: \x81')`)
+		bytes := `SELECT md5(string_agg(convert_to("x €", 'WIN1252'), '')) FROM "Größe €"`
+		sum := query[string](t, in, bytes)
+		s.succeeds(t, &own, "run")
+		if !own.OwnEncoding || own.Rows() != 2 {
+			t.Errorf("%s: %+v", format, own)
+		}
+		execute(t, in, `DELETE FROM "Größe €"`)
+		s.succeeds(t, nil, "restore", "--yes", "--no-safety-backup", own.ID)
+		if got := query[string](t, in, bytes); got != sum {
+			t.Errorf("%s: restored is %s, want %s", format, got, sum)
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { os.Exit(suite(m)) }
 
 func suite(m *testing.M) int {
 	var err error
-	if postgres, err = postgrestest.Start("fsync=off", "synchronous_commit=off", "full_page_writes=off"); err != nil {
+	if postgres, err = postgrestest.Start("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_prepared_transactions=2"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

@@ -93,6 +93,78 @@ func TestWhoIsInACopyIsNobody(t *testing.T) {
 	}
 }
 
+// Columns of other people's kinds. Each has a value of somebody, or of two.
+func TestStrangers(t *testing.T) {
+	const single, two = `INSERT INTO users VALUES ('Person1@shop.example')`, `INSERT INTO users VALUES ('Person1@shop.example'), ('Person2@shop.example')`
+	for _, test := range []struct {
+		name, sql string
+		masks     Masks
+		so        string // is true afterwards
+	}{
+		{"a citext and a text that it equals", `CREATE EXTENSION citext; CREATE TABLE users (e citext PRIMARY KEY); CREATE TABLE o (e citext REFERENCES users); INSERT INTO o VALUES ('person1@SHOP.example');`,
+			Masks{"users.e": Email, "o.e": Email}, "SELECT count(*) = 1 FROM users JOIN o USING (e)"},
+		{"a reference to a text", `CREATE TABLE users (e text PRIMARY KEY); CREATE TABLE o (e text REFERENCES users);` + two + `; INSERT INTO o SELECT * FROM users`,
+			Masks{"users.e": "x", "o.e": "x"}, "SELECT count(*) = 2 FROM users JOIN o USING (e)"},
+		{"an index of a partition", `CREATE TABLE users (e text, i int DEFAULT 1) PARTITION BY LIST (i); CREATE TABLE u1 PARTITION OF users DEFAULT; CREATE UNIQUE INDEX ON u1 (e);` + two,
+			Masks{"users.e": "x"}, "SELECT count(DISTINCT e) = 2 FROM users"},
+		{"an exclusion", `CREATE EXTENSION btree_gist; CREATE TABLE users (e text, EXCLUDE USING gist (e WITH =));` + two, Masks{"users.e": "x"}, "SELECT count(DISTINCT e) = 2 FROM users"},
+		{"a trigger that always acts", `CREATE TABLE users (e text); CREATE TABLE log (x text); CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (OLD.e); RETURN NULL; END $$;
+			CREATE TRIGGER a BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION f(); ALTER TABLE users ENABLE ALWAYS TRIGGER a;
+			CREATE TRIGGER r BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION f(); ALTER TABLE users ENABLE REPLICA TRIGGER r;
+			CREATE RULE u AS ON UPDATE TO users DO ALSO INSERT INTO log VALUES (OLD.e); ALTER TABLE users ENABLE ALWAYS RULE u;` + single,
+			Masks{"users.e": Email}, "SELECT string_agg(tgenabled::text, '' ORDER BY tgname) = 'AR' AND (SELECT ev_enabled = 'A' FROM pg_rewrite WHERE rulename = 'u') AND NOT EXISTS (SELECT FROM log) FROM pg_trigger"},
+		{"a child of a table", `CREATE TABLE users (e text); CREATE TABLE admins (x int) INHERITS (users); INSERT INTO admins VALUES ('Person1@shop.example', 1)`, Masks{"users.e": Email}, "SELECT bool_and(e LIKE '%.invalid') FROM admins"},
+		{"functions on a path", `CREATE FUNCTION inner_(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower($1)'; CREATE FUNCTION outer_(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT inner_($1)';
+			CREATE TABLE users (e text, g text GENERATED ALWAYS AS (outer_(e)) STORED); CREATE INDEX ON users (outer_(e)); ` + single + `; SET search_path = pg_catalog`,
+			Masks{"users.e": Email}, "SELECT bool_and(g LIKE '%.invalid') FROM public.users"},
+		{"names that differ in case", `CREATE TABLE "Users" ("Email" text); INSERT INTO "Users" VALUES ('Person1@shop.example')`, Masks{"Users.Email": Email}, `SELECT bool_and("Email" LIKE '%.invalid') FROM "Users"`},
+		{"the widest table", `DO $$ BEGIN EXECUTE 'CREATE TABLE wide (' || (SELECT string_agg('c' || n || ' int', ',') FROM generate_series(1, 1600) n) || ')'; END $$; CREATE TABLE none (); CREATE TABLE users (e text);` + single,
+			Masks{"users.e": Email}, "SELECT true"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			sql := test.sql
+			if strings.Contains(test.name, "citext") {
+				sql = strings.Replace(sql, "CREATE TABLE o", single+"; CREATE TABLE o", 1)
+			}
+			c := database(t, sql)
+			if _, err := Apply(t.Context(), c, test.masks); err != nil {
+				t.Fatal(err, fault.Hint(err))
+			}
+			if !one[bool](t, c, test.so) {
+				t.Errorf("not so: %s", test.so)
+			}
+		})
+	}
+	for _, test := range []struct {
+		name, sql  string
+		masks      Masks
+		says, hint string
+	}{
+		{"another case", `CREATE TABLE "Users" ("Email" text)`, Masks{"users.email": Email}, "no such column", "did you mean public.Users.Email?"},
+		{"another schema", `CREATE SCHEMA app; CREATE TABLE app.users (email text)`, Masks{"users.email": Email}, "no such column", "did you mean app.users.email?"},
+		{"a view", `CREATE VIEW users AS SELECT 'x' AS e`, Masks{"users.e": Email}, "it is of a view", "tables that the view"},
+		{"a foreign table", `CREATE EXTENSION file_fdw; CREATE SERVER f FOREIGN DATA WRAPPER file_fdw; CREATE FOREIGN TABLE users (e text) SERVER f OPTIONS (filename '/none')`, Masks{"users.e": Email}, "it is of a foreign table", "leave it out"},
+		{"a foreign partition", `CREATE EXTENSION file_fdw; CREATE SERVER f FOREIGN DATA WRAPPER file_fdw; CREATE TABLE users (e text) PARTITION BY LIST (e); CREATE FOREIGN TABLE u PARTITION OF users DEFAULT SERVER f OPTIONS (filename '/none')`,
+			Masks{"users.e": Email}, "a part of it is a foreign table", "detach"},
+		{"a reference that would lead nowhere", `CREATE TABLE users (e text PRIMARY KEY); CREATE TABLE o (e text REFERENCES users)`, Masks{"users.e": Email, "o.e": "x"}, "public.o.e references public.users.e, and both must have the same mask", "name both"},
+		{"a reference that is forgotten", `CREATE TABLE users (e text PRIMARY KEY); CREATE TABLE o (e text REFERENCES users)`, Masks{"users.e": Email}, "both must have the same mask", "name both"},
+		{"a check", `CREATE TABLE users (e text CHECK (e LIKE '%shop.example'));` + single, Masks{"users.e": Email}, "users_e_check", "choose a mask"},
+		{"a domain", `CREATE DOMAIN d AS text NOT NULL; CREATE TABLE users (e d);` + single, Masks{"users.e": Null}, "does not allow null", "choose a mask"},
+		{"a materialized view", `CREATE TABLE users (e text);` + single + `; CREATE MATERIALIZED VIEW m AS SELECT 1 / position('shop' IN e) FROM users`, Masks{"users.e": Email}, "division by zero", "materialized view"},
+		{"JSON of ASCII", `CREATE TABLE users (e text); INSERT INTO users VALUES ('Jürgen "Größmann"'); CREATE TABLE o (x json); INSERT INTO o VALUES ('{"a": "J\u00FCrgen \"Gr\u00f6\u00dfmann\""}')`, Masks{"users.e": "x"}, "public.o.x holds", "too"},
+		{"JSON of UTF-8", `CREATE TABLE users (e text); INSERT INTO users VALUES ('Jürgen "Größmann"'); CREATE TABLE o (x jsonb); INSERT INTO o VALUES ('{"a": "Jürgen \"Größmann\""}')`, Masks{"users.e": "x"}, "public.o.x holds", "too"},
+		{"a row", `CREATE TYPE r AS (a text, b int); CREATE TABLE users (e text); INSERT INTO users VALUES ('Anne "the" Person'); CREATE TABLE o (x r); INSERT INTO o VALUES (ROW('Anne "the" Person', 1))`, Masks{"users.e": "x"}, "public.o.x holds", "too"},
+		{"capitals", `CREATE TABLE users (e text); INSERT INTO users VALUES ('Jürgen Ökonom'); CREATE TABLE o (x text); INSERT INTO o VALUES ('an JÜRGEN ÖKONOM!')`, Masks{"users.e": "x"}, "public.o.x holds", "too"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := database(t, test.sql)
+			if _, err := Apply(t.Context(), c, test.masks); err == nil || !strings.Contains(err.Error(), test.says) || !strings.Contains(fault.Hint(err), test.hint) {
+				t.Errorf("got %v, hint %q", err, fault.Hint(err))
+			}
+		})
+	}
+}
+
 // A value that is found anywhere else ends it, and the column is named.
 func TestWhatIsFoundElsewhere(t *testing.T) {
 	for _, test := range []struct {

@@ -1,11 +1,14 @@
 package anonymize
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -45,8 +48,10 @@ const (
 
 // needles are the values to search for. Case does not matter.
 type needles struct {
-	// of says by value which column it is from.
-	of map[string]string
+	// of says by value which column it is from; values is how many there are, without
+	// the forms that they have within JSON and rows.
+	of     map[string]string
+	values int
 	// lengths of the values by their first bytes; seen rules out most others at once.
 	lengths map[uint64][]int
 	seen    []uint64
@@ -66,33 +71,75 @@ func newNeedles(masks Masks) *needles {
 	return n
 }
 
-func (n *needles) count() int { return len(n.of) }
+func (n *needles) count() int { return n.values }
 
 func slot(first uint64) uint64 { return first * 0x9e3779b97f4a7c15 >> (64 - 22) }
 
 func (n *needles) add(value []byte, from string) {
-	folded := string(n.fold([]byte(strings.TrimSpace(string(value)))))
-	if _, known := n.of[folded]; known || len(folded) < shortest || slices.ContainsFunc(n.masks, func(mask string) bool { return strings.Contains(mask, folded) }) {
+	text := strings.TrimSpace(string(value))
+	if !n.addForm(text, from) {
 		return
+	}
+	n.values++
+	for _, form := range forms(text) {
+		n.addForm(form, from)
+	}
+}
+
+// forms are how a text stands within JSON, in arrays and in rows, where that differs:
+// with its quotes escaped, and with other characters than ASCII as \u00fc.
+func forms(text string) (all []string) {
+	if strings.ContainsAny(text, "\"\\\n\t") {
+		all = append(all, strings.NewReplacer(`"`, `\"`, `\`, `\\`, "\n", `\n`, "\t", `\t`).Replace(text), strings.NewReplacer(`"`, `""`, `\`, `\\`).Replace(text))
+	}
+	if utf8.ValidString(text) && strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		var b strings.Builder
+		for _, unit := range utf16.Encode([]rune(text)) {
+			switch {
+			case unit >= utf8.RuneSelf:
+				fmt.Fprintf(&b, `\u%04x`, unit)
+			case unit == '"' || unit == '\\':
+				b.WriteByte('\\')
+				b.WriteByte(byte(unit))
+			default:
+				b.WriteByte(byte(unit))
+			}
+		}
+		all = append(all, b.String())
+	}
+	return all
+}
+
+// addForm adds a text, and reports whether it was not there and is worth searching for.
+func (n *needles) addForm(text, from string) bool {
+	folded := string(n.fold([]byte(text)))
+	if _, known := n.of[folded]; known || len(folded) < shortest || slices.ContainsFunc(n.masks, func(mask string) bool { return strings.Contains(mask, folded) }) {
+		return false
 	}
 	n.of[folded] = from
 	if len(folded) < gram {
-		return
+		return true
 	}
 	first := binary.LittleEndian.Uint64([]byte(folded[:gram]))
 	n.seen[slot(first)/64] |= 1 << (slot(first) % 64)
 	if lengths := n.lengths[first]; !slices.Contains(lengths, len(folded)) {
 		n.lengths[first] = append(lengths, len(folded))
 	}
+	return true
 }
 
-// fold lowers the case of ASCII. What it returns lasts until the next call.
+// fold lowers the case. What it returns lasts until the next call.
 func (n *needles) fold(text []byte) []byte {
 	n.lower = append(n.lower[:0], text...)
+	ascii := true
 	for i, b := range n.lower {
 		if 'A' <= b && b <= 'Z' {
 			n.lower[i] = b + 'a' - 'A'
 		}
+		ascii = ascii && b < utf8.RuneSelf
+	}
+	if !ascii && utf8.Valid(n.lower) {
+		return bytes.ToLower(n.lower)
 	}
 	return n.lower
 }
@@ -176,9 +223,9 @@ func (r relation) search(ctx context.Context, c *pgx.Conn, values *needles) (sea
 // they were made: one that depends on another comes later.
 func relations(ctx context.Context, c *pgx.Conn, kinds ...string) ([]relation, error) {
 	rows, err := c.Query(ctx, `
-		SELECT n.nspname, c.relname, array_agg(a.attname::text ORDER BY a.attnum), array_agg(a.atttypid = 'bytea'::regtype ORDER BY a.attnum)
-		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+		SELECT n.nspname, c.relname, array_agg(a.attname::text ORDER BY a.attnum), array_agg(a.atttypid = 'pg_catalog.bytea'::regtype ORDER BY a.attnum)
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 		WHERE c.relkind::text = ANY ($1) AND c.relispopulated AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_toast%' AND n.nspname NOT LIKE 'pg\_temp%'
 		GROUP BY c.oid, n.nspname, c.relname ORDER BY c.oid`, kinds)
 	if err != nil {
@@ -191,7 +238,7 @@ func relations(ctx context.Context, c *pgx.Conn, kinds ...string) ([]relation, e
 }
 
 func searchLargeObjects(ctx context.Context, c *pgx.Conn, values *needles) (int64, []Leak, error) {
-	return searchRows(ctx, c, values, "SELECT data FROM pg_largeobject", 1, func(int) string { return "large objects" })
+	return searchRows(ctx, c, values, "SELECT data FROM pg_catalog.pg_largeobject", 1, func(int) string { return "large objects" })
 }
 
 func searchRows(ctx context.Context, c *pgx.Conn, values *needles, query string, fields int, name func(int) string) (searched int64, leaks []Leak, err error) {

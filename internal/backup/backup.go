@@ -138,8 +138,9 @@ func (j *Job) List(ctx context.Context) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	verified := map[string]bool{}
+	verified, listed := map[string]bool{}, map[string]bool{}
 	for _, o := range objects {
+		listed[o.Name] = true
 		if id, ok := strings.CutSuffix(o.Name, ".verified.json"); ok {
 			verified[id] = true
 		}
@@ -164,6 +165,11 @@ func (j *Job) List(ctx context.Context) ([]Entry, error) {
 			if err != nil {
 				return err
 			}
+			if !entry.Unreadable && !listed[entry.Dump.Name] {
+				if err := j.missed(ctx, entry); err != nil {
+					return err
+				}
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			entries = append(entries, *entry)
@@ -175,6 +181,18 @@ func (j *Job) List(ctx context.Context) ([]Entry, error) {
 	}
 	slices.SortFunc(entries, func(a, b Entry) int { return cmp.Or(b.Started.Compare(a.Started), cmp.Compare(b.ID, a.ID)) })
 	return entries, nil
+}
+
+// missed marks a backup as damaged whose dump was not listed, and is not there: somebody
+// or a lifecycle rule has removed it. Nothing may count on it any more.
+func (j *Job) missed(ctx context.Context, e *Entry) error {
+	_, err := j.Bucket.Stat(ctx, e.Dump.Name)
+	if !errors.Is(err, bucket.ErrNotFound) {
+		return err
+	}
+	e.Problem = fmt.Sprintf("backup %s: its dump %s is not in the bucket any more", e.ID, e.Dump.Name)
+	e.Verified = &Verification{ID: e.ID, Problem: e.Problem}
+	return nil
 }
 
 // unreadable stands for a backup whose manifest is no manifest.

@@ -24,7 +24,9 @@ type Manifest struct {
 	ServerVersion string       `json:"serverVersion"`
 	ClientVersion string       `json:"clientVersion"`
 	Format        Format       `json:"format,omitempty"`
-	Dump          Object       `json:"dump"`
+	// OwnEncoding says that the dump is in the database's encoding, and not in UTF-8.
+	OwnEncoding bool   `json:"ownEncoding,omitempty"`
+	Dump        Object `json:"dump"`
 	// Globals is empty for SQLite, which has none.
 	Globals Object `json:"globals,omitzero"`
 	// Recipients are the age recipients that can decrypt; none: not encrypted.

@@ -157,14 +157,17 @@ type dumped struct {
 	warnings []string
 }
 
-// encodingOf is what a database is dumped in: UTF-8, but for one that does not know
-// what its bytes stand for.
-func encodingOf(info DatabaseInfo) string {
-	if info.Encoding == "SQL_ASCII" {
-		return info.Encoding
+// encoding is what the database is dumped in: UTF-8, but for one that does not know
+// what its bytes stand for, or has some that UTF-8 has nothing for.
+func (m Manifest) encoding() string {
+	if m.OwnEncoding || m.Database.Encoding == "SQL_ASCII" {
+		return m.Database.Encoding
 	}
 	return "UTF8"
 }
+
+// noEquivalent is what a server says of such bytes.
+const noEquivalent = `has no equivalent in encoding "UTF8"`
 
 // dump runs pg_dump, copies what it writes to w, and returns what that holds and
 // its size. It fails unless pg_dump has ended well and what came is a whole dump.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -148,6 +149,22 @@ func (info DatabaseInfo) create(ctx context.Context, c *pgx.Conn, name string) e
 
 // errNoLocale is in the chain when a server does not know the database's locale.
 var errNoLocale = errors.New("this server does not have the database's locale")
+
+// withoutLibraries returns the same without settings that have each session load a
+// library, which a scratch server need not have, and does not need.
+func (info DatabaseInfo) withoutLibraries() DatabaseInfo {
+	left := func(settings []string) []string {
+		return slices.DeleteFunc(slices.Clone(settings), func(setting string) bool {
+			return strings.HasPrefix(setting, "session_preload_libraries=") || strings.HasPrefix(setting, "local_preload_libraries=")
+		})
+	}
+	info.Settings = left(info.Settings)
+	info.RoleSettings = slices.Clone(info.RoleSettings)
+	for i, role := range info.RoleSettings {
+		info.RoleSettings[i].Settings = left(role.Settings)
+	}
+	return info
+}
 
 // settle gives a new database the settings of the original, before anything is
 // loaded: constraints and materialized views may read them.

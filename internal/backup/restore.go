@@ -101,6 +101,9 @@ func (j *Job) restoreServer(ctx context.Context, m *Manifest, r *Restored, o Res
 	if err := canMake(ctx, maintenance, m); err != nil {
 		return err
 	}
+	if err := canRename(ctx, lock, j.Database.Name()); err != nil {
+		return err
+	}
 	if !o.NoSafetyBackup {
 		safety, err := j.Run(ctx)
 		if err != nil {
@@ -221,6 +224,21 @@ func canMake(ctx context.Context, server *Database, m *Manifest) error {
 	}
 	return fault.WithHint(fmt.Errorf("the server does not have the extension %s, which the backup needs", strings.Join(missing, ", ")),
 		"install the package of the extension for PostgreSQL there")
+}
+
+// canRename refuses a database with prepared transactions: they are no session that
+// could be ended, and PostgreSQL renames no database that has any.
+func canRename(ctx context.Context, c *pgx.Conn, name string) error {
+	var prepared []string
+	err := c.QueryRow(ctx, "SELECT ARRAY(SELECT gid FROM pg_prepared_xacts WHERE database = $1 ORDER BY prepared)", name).Scan(&prepared)
+	if err != nil {
+		return fmt.Errorf("look for prepared transactions: %w", err)
+	}
+	if len(prepared) == 0 {
+		return nil
+	}
+	return fault.WithHint(fmt.Errorf("%d prepared transactions of database %s keep it from being replaced: %s", len(prepared), name, strings.Join(prepared, ", ")),
+		"end them there: COMMIT PREPARED or ROLLBACK PREPARED")
 }
 
 // quiet disables the subscriptions of a database that is kept: it must not take what

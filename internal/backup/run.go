@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -46,6 +47,11 @@ func (j *Job) Run(ctx context.Context) (*Manifest, error) {
 // snapshot and pg_dump, it is tried again once.
 func (j *Job) storeServer(ctx context.Context, m *Manifest) error {
 	err := j.storeSnapshot(ctx, m)
+	if err != nil && strings.Contains(err.Error(), noEquivalent) && !m.OwnEncoding {
+		j.Log.Warn("the database has bytes that are no characters of its encoding, dumping as they are", "backup", m.ID, "encoding", m.Database.Encoding, "error", err.Error())
+		m.OwnEncoding = true
+		err = j.storeSnapshot(ctx, m)
+	}
 	if errors.Is(err, errTablesChanged) {
 		j.Log.Info("tables were made or dropped meanwhile, dumping again", "backup", m.ID, "error", err.Error())
 		err = j.storeSnapshot(ctx, m)
@@ -70,13 +76,18 @@ func (j *Job) storeSnapshot(ctx context.Context, m *Manifest) error {
 	if m.Warnings, err = hidden(ctx, s.connection); err != nil {
 		return err
 	}
+	if m.OwnEncoding {
+		if err := s.asTheyAre(ctx); err != nil {
+			return err
+		}
+	}
 	m.Database, m.ServerVersion, m.ClientVersion, m.Format = s.info, s.version, p.version, j.Format
 	if m.Format == "" {
 		m.Format = Plain
 	}
 	j.Log.Info("dumping", "backup", m.ID, "database", s.info.Name, "databaseBytes", s.info.Bytes, "serverVersion", s.version)
 	m.Dump, err = j.upload(ctx, m, func(ctx context.Context, w io.Writer) (plain int64, err error) {
-		d, err := p.dump(ctx, j.Database, m.Format, encodingOf(m.Database), w, "--snapshot="+s.name)
+		d, err := p.dump(ctx, j.Database, m.Format, m.encoding(), w, "--snapshot="+s.name)
 		if err != nil {
 			return 0, err
 		}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -122,6 +124,7 @@ var (
 	tableData  = []byte("; Type: TABLE DATA; ")
 	copyBegins = []byte("COPY ")
 	copyEnds   = []byte(" FROM stdin;")
+	quoteMark  = []byte(`"`)
 	largeBegin = []byte("SELECT pg_catalog.lo")
 	setValue   = []byte("SELECT pg_catalog.setval(")
 	closing    = []byte("-- PostgreSQL database dump complete")
@@ -161,7 +164,8 @@ func (s *scanner) line(line []byte) {
 	case len(line) > 0 && !bytes.HasPrefix(line, []byte("--")) && !bytes.HasPrefix(line, versions[2]):
 		s.closed = false // It was text in something else.
 	}
-	if s.state == inCopy && bytes.HasSuffix(line, copyEnds) {
+	// Within a quoted name, whose quotes are not all there yet, that is a part of it.
+	if s.state == inCopy && bytes.HasSuffix(line, copyEnds) && bytes.Count(s.copied, quoteMark)%2 == 0 {
 		s.table = qualifiedName(string(s.copied[len(copyBegins):]))
 		// Several partitions may come under the name of their root.
 		if s.rows = s.tables[s.table]; s.rows == nil {
@@ -212,9 +216,13 @@ func identifier(text string) (name, rest string) {
 
 var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 
-// TableName is how a table is called in manifests.
+// TableName is how a table is called in manifests, which are UTF-8: bytes that are not
+// are written like \xe4.
 func TableName(schema, table string) string {
 	quote := func(name string) string {
+		if !utf8.ValidString(name) {
+			return strconv.Quote(name)
+		}
 		if plainName.MatchString(name) {
 			return name
 		}

@@ -75,6 +75,11 @@ func TestScanner(t *testing.T) {
 	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Error(diff)
 	}
+	// Names may be what ends the statement, at the end of a line.
+	got2, err := scanText(t, strings.Replace(dump, `COPY public.article (id, title) FROM stdin;`, "COPY public.\"y FROM stdin;\n\" (\"b FROM stdin;\n\"\" FROM stdin;\n\") FROM stdin;", 1), 7)
+	if table := got2.Tables["public.\"y FROM stdin;\n\""]; err != nil || table.Rows != 2 || len(got2.Tables) != 2 {
+		t.Errorf("of odd names there are %+v, %v", got2.Tables, err)
+	}
 	if got.LargeObjects.Rows != 1 || got.Sequences.Rows != 1 {
 		t.Errorf("%d large objects, %d sequences", got.LargeObjects.Rows, got.Sequences.Rows)
 	}

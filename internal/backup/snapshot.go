@@ -63,8 +63,20 @@ func (d *Database) begin(ctx context.Context) (_ *snapshot, err error) {
 	if s.info, err = queryInfo(ctx, c); err != nil {
 		return nil, err
 	}
+	if s.info.Encoding == "SQL_ASCII" {
+		return s, s.asTheyAre(ctx)
+	}
 	s.tables, err = queryTables(ctx, c)
 	return s, err
+}
+
+// asTheyAre reads names in the database's own encoding, as they are in a dump in it.
+func (s *snapshot) asTheyAre(ctx context.Context) (err error) {
+	if _, err := s.connection.Exec(ctx, "SELECT set_config('client_encoding', getdatabaseencoding(), true)"); err != nil {
+		return fmt.Errorf("read names as they are: %w", err)
+	}
+	s.tables, err = queryTables(ctx, s.connection)
+	return err
 }
 
 // refusePooler refuses a connection pooler such as pgbouncer, which lends a session
@@ -146,6 +158,9 @@ func (s *snapshot) changed(ctx context.Context, d *Database) bool {
 		return false
 	}
 	defer c.Close(context.WithoutCancel(ctx))
+	if _, err := c.Exec(ctx, "SELECT set_config('client_encoding', $1, false)", s.connection.PgConn().ParameterStatus("client_encoding")); err != nil {
+		return false
+	}
 	now, err := queryTables(ctx, c)
 	return err == nil && !maps.Equal(s.tables, now)
 }

@@ -130,7 +130,7 @@ func (j *Job) restoreInto(ctx context.Context, p Programs, maintenance, target *
 		return m.Contents, nil
 	}
 	j.Log.Info("restored, comparing", "backup", m.ID, "seconds", time.Since(begun).Seconds())
-	d, err := p.dump(ctx, target, Plain, encodingOf(m.Database), io.Discard)
+	d, err := p.dump(ctx, target, Plain, m.encoding(), io.Discard)
 	if err != nil {
 		return Contents{}, fmt.Errorf("read what was restored: %w", err)
 	}
@@ -159,7 +159,11 @@ func (j *Job) createDatabase(ctx context.Context, maintenance *Database, name st
 	if err != nil {
 		return foreign, err
 	}
-	return foreign, m.Database.settle(ctx, c, name)
+	info := m.Database
+	if where == inScratch {
+		info = info.withoutLibraries()
+	}
+	return foreign, info.settle(ctx, c, name)
 }
 
 // explainLoad tells a dump that cannot be loaded from a server that cannot load it.

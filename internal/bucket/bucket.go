@@ -16,9 +16,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net/http"
 	"net/url"
 	"path"
+	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -58,6 +62,24 @@ type Bucket struct {
 	core    *minio.Core
 	options Options
 	limits  limits
+
+	transport http.RoundTripper
+	// busy is until when the store has asked to be left alone, in Unix nanoseconds.
+	busy atomic.Int64
+}
+
+// RoundTrip makes a request, and notes for how long the store wants no other.
+func (b *Bucket) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := b.transport.RoundTrip(r)
+	if err == nil && (response.StatusCode == http.StatusTooManyRequests || response.StatusCode == http.StatusServiceUnavailable) {
+		text := response.Header.Get("Retry-After")
+		if seconds, err := strconv.ParseUint(text, 10, 16); err == nil {
+			b.busy.Store(time.Now().Add(time.Duration(seconds) * time.Second).UnixNano())
+		} else if at, err := http.ParseTime(text); err == nil {
+			b.busy.Store(at.UnixNano())
+		}
+	}
+	return response, err
 }
 
 // limits bound waiting and memory. Tests have shorter ones.
@@ -67,14 +89,20 @@ type limits struct {
 	answer, complete time.Duration
 	// stall is how long a download may bring nothing.
 	stall time.Duration
+	// busy is how long at most a store's wish to be left alone is heeded.
+	busy time.Duration
 	// part is the least size of a part.
 	part int64
 }
 
-var usual = limits{answer: 2 * time.Minute, complete: 20 * time.Minute, stall: 2 * time.Minute, part: 8 << 20}
+var usual = limits{answer: 2 * time.Minute, complete: 20 * time.Minute, stall: 2 * time.Minute, busy: 2 * time.Minute, part: 8 << 20}
 
 // New returns the bucket without asking for it.
 func New(o Options) (*Bucket, error) {
+	// A file or a form adds a line end, which no header may have.
+	for _, text := range []*string{&o.Endpoint, &o.Name, &o.Region, &o.AccessKey, &o.SecretKey} {
+		*text = strings.TrimSpace(*text)
+	}
 	for _, need := range []struct{ value, name, hint string }{
 		{o.Endpoint, "endpoint", o.Hints.Endpoint}, {o.Name, "name", o.Hints.Name},
 		{o.AccessKey, "access key", o.Hints.Keys}, {o.SecretKey, "secret key", o.Hints.Keys},
@@ -83,13 +111,9 @@ func New(o Options) (*Bucket, error) {
 			return nil, hinted(fault.Usage("the bucket's %s is not set", need.name), need.hint)
 		}
 	}
-	endpoint := o.Endpoint
-	if !strings.Contains(endpoint, "://") {
-		endpoint = "https://" + endpoint
-	}
-	u, err := url.Parse(endpoint)
-	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		return nil, fault.Usage("the bucket's endpoint is not an http(s) URL")
+	u, err := endpointOf(o.Endpoint, o.Name)
+	if err != nil {
+		return nil, err
 	}
 	if o.Prefix, err = CleanPrefix(o.Prefix); err != nil {
 		return nil, err
@@ -114,9 +138,10 @@ func New(o Options) (*Bucket, error) {
 		}
 		transport.TLSClientConfig.RootCAs = pool
 	}
-	core, err := minio.NewCore(u.Host, &minio.Options{
+	b := &Bucket{limits: usual, transport: transport}
+	b.core, err = minio.NewCore(u.Host, &minio.Options{
 		Creds: credentials.NewStaticV4(o.AccessKey, o.SecretKey, ""), Secure: u.Scheme == "https",
-		Region: o.Region, Transport: transport, MaxRetries: 1, // Trying again is done here.
+		Region: o.Region, Transport: b, MaxRetries: 1, // Trying again is done here.
 	})
 	if err != nil {
 		return nil, fault.Usage("the bucket: %w", err)
@@ -130,7 +155,27 @@ func New(o Options) (*Bucket, error) {
 	if o.Hints.Denied == "" {
 		o.Hints.Denied = o.Hints.Keys
 	}
-	return &Bucket{core: core, options: o, limits: usual}, nil
+	b.options = o
+	return b, nil
+}
+
+// endpointOf reads an endpoint. Consoles show it with the bucket's name, before the host
+// or as the path: that is left out, as requests have it anyway.
+func endpointOf(text, name string) (*url.URL, error) {
+	if !strings.Contains(text, "://") {
+		text = "https://" + text
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return nil, fault.Usage("the bucket's endpoint is not an http(s) URL")
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" || !slices.Contains([]string{"", name}, strings.Trim(u.Path, "/")) {
+		return nil, fault.Usage("the bucket's endpoint must be only a host, such as https://s3.example.com")
+	}
+	if rest, named := strings.CutPrefix(u.Host, name+"."); named && strings.Contains(rest, ".") {
+		u.Host = rest
+	}
+	return u, nil
 }
 
 // CleanPrefix returns the prefix that a person means by "/x/" or "a//b/": S3 takes
@@ -168,14 +213,17 @@ func (b *Bucket) retry(ctx context.Context, what string, extra time.Duration, re
 		if permanent(err) || try >= b.options.Tries {
 			return fmt.Errorf("%s: %w", what, b.explain(err))
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := b.sleep(ctx, pause); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		pause *= 2
 	}
 }
 
-func sleep(ctx context.Context, pause time.Duration) error {
+// sleep pauses, and longer where the store has asked for it.
+func (b *Bucket) sleep(ctx context.Context, pause time.Duration) error {
+	asked := time.Until(time.Unix(0, b.busy.Load()))
+	pause = max(pause, min(asked, b.limits.busy))
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -43,9 +45,13 @@ func (d *download) open() error {
 	defer timer.Stop()
 	o := minio.GetObjectOptions{}
 	if d.offset > 0 {
-		if err := errors.Join(o.SetRange(d.offset, 0), o.SetMatchETag(d.etag)); err != nil {
+		if err := o.SetRange(d.offset, 0); err != nil {
 			cancel()
 			return err
+		}
+		// One that is weak, which a proxy makes, matches nothing.
+		if d.etag != "" && !strings.HasPrefix(d.etag, "W/") {
+			o.Set("If-Match", strconv.Quote(d.etag))
 		}
 	}
 	body, info, header, err := d.bucket.core.GetObject(ctx, d.bucket.options.Name, d.bucket.key(d.name), o)
@@ -60,9 +66,17 @@ func (d *download) open() error {
 		}
 		return err
 	}
+	total := info.Size
+	ranged := strings.HasPrefix(header.Get("Content-Range"), fmt.Sprintf("bytes %d-", d.offset))
+	if d.offset > 0 && ranged {
+		total += d.offset
+	}
 	if d.offset == 0 {
 		d.etag, d.size = info.ETag, info.Size
-	} else if header.Get("Content-Range") == "" {
+	} else if d.size > 0 && info.Size > 0 && total != d.size {
+		cancel()
+		return errors.Join(ErrChanged, body.Close())
+	} else if !ranged {
 		// A store that knows no ranges sends all of it.
 		if _, err := io.CopyN(io.Discard, body, d.offset); err != nil {
 			cancel()
@@ -117,7 +131,7 @@ func (d *download) resume(err error) error {
 	if d.failed >= d.bucket.options.Tries || permanent(err) {
 		return fmt.Errorf("get %s, after %d bytes: %w", d.name, d.offset, d.bucket.explain(unexpected(err)))
 	}
-	if err := sleep(d.ctx, d.bucket.options.Backoff<<(d.failed-1)); err != nil {
+	if err := d.bucket.sleep(d.ctx, d.bucket.options.Backoff<<(d.failed-1)); err != nil {
 		return err
 	}
 	if openErr := d.open(); openErr != nil && permanent(openErr) {

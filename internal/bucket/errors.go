@@ -3,8 +3,10 @@ package bucket
 import (
 	"context"
 	"crypto/tls"
+	"encoding/xml"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -32,6 +34,10 @@ var (
 	ErrUnsupported = errors.New("the bucket's store does not offer this")
 	// ErrUnreachable is in the chain when there was no answer.
 	ErrUnreachable = errors.New("the bucket cannot be reached")
+	// ErrNotS3 is in the chain when what answers at the endpoint does not speak S3.
+	ErrNotS3 = errors.New("what answers at the bucket's endpoint is not S3")
+	// ErrArchived is in the chain when an object must be fetched out of an archive first.
+	ErrArchived = errors.New("the object was moved to an archive, perhaps by a lifecycle rule")
 	// ErrChanged is in the chain when an object was replaced while it was read.
 	ErrChanged = errors.New("the object was replaced while it was read")
 )
@@ -43,15 +49,19 @@ var kinds = []struct {
 }{
 	{ErrNotFound, []string{"NoSuchKey"}},
 	{ErrNoBucket, []string{"NoSuchBucket"}},
-	{ErrKeys, []string{"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken"}},
-	{ErrDenied, []string{"AccessDenied", "AllAccessDisabled", "AccountProblem", "MethodNotAllowed"}},
+	{ErrKeys, []string{"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "ExpiredTokenException",
+		"TokenRefreshRequired", "InvalidClientTokenId", "InvalidSecurity", "Unauthorized", "UnauthorizedAccess", "NotSignedUp"}},
+	{ErrDenied, []string{"AccessDenied", "AllAccessDisabled", "AccountProblem", "MethodNotAllowed", "Forbidden", "UserSuspended"}},
+	{ErrArchived, []string{"InvalidObjectState"}},
 	{ErrFull, []string{"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage", "InsufficientCapacity", "StorageQuotaExceeded"}},
 	{ErrClock, []string{"RequestTimeTooSkewed"}},
 	{ErrUnsupported, []string{"NotImplemented", "XNotImplemented"}},
 }
 
-// transient are codes that pass, whatever the status says.
-var transient = []string{"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests", "ServiceUnavailable"}
+// transient are codes that pass, whatever the status says. What a checksum does not fit
+// to, or is not all there, was spoilt on its way.
+var transient = []string{"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests", "ServiceUnavailable",
+	"OperationAborted", "ConditionalRequestConflict", "BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody"}
 
 // kindOf returns what an answer means, or nil.
 func kindOf(answer minio.ErrorResponse) error {
@@ -61,6 +71,8 @@ func kindOf(answer minio.ErrorResponse) error {
 		}
 	}
 	switch answer.StatusCode {
+	case http.StatusUnauthorized:
+		return ErrKeys
 	case http.StatusInsufficientStorage:
 		return ErrFull
 	case http.StatusNotImplemented:
@@ -83,7 +95,7 @@ func permanent(err error) bool {
 		return false
 	case kindOf(answer) != nil:
 		return true
-	case answer.StatusCode == http.StatusRequestTimeout, answer.StatusCode == http.StatusTooManyRequests:
+	case slices.Contains([]int{http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests}, answer.StatusCode):
 		return false
 	}
 	return answer.StatusCode >= 300 && answer.StatusCode < 500
@@ -104,10 +116,16 @@ func (b *Bucket) explain(err error) error {
 	switch {
 	case errors.As(err, &answer):
 		kind := kindOf(answer)
+		if strings.Contains(answer.Message, "<") {
+			answer.Message = answer.Code // A page of HTML, of what stands between, is no line.
+			err = answer
+		}
 		if kind != nil {
 			err = fmt.Errorf("%w (%s): %w", kind, answer.Code, err)
 		}
 		switch {
+		case answer.Region != "" && answer.StatusCode < 500 && kind == nil && answer.Region != b.options.Region:
+			return hinted(fmt.Errorf("bucket %s is in another region: %w", b.options.Name, err), "set the bucket's region to "+answer.Region+", and an endpoint of it")
 		case kind == ErrKeys:
 			return hinted(err, hints.Keys)
 		case kind == ErrDenied:
@@ -118,13 +136,28 @@ func (b *Bucket) explain(err error) error {
 			return hinted(err, "make room in bucket "+b.options.Name+", or raise its quota")
 		case kind == ErrClock:
 			return hinted(err, "set this machine's clock")
+		case kind == ErrArchived:
+			return hinted(err, "restore it from the archive at the store, and except backups from the lifecycle rule")
+		case answer.StatusCode == http.StatusRequestEntityTooLarge:
+			return hinted(err, "let what stands before the bucket take bodies of 600 MB: of NGINX it is client_max_body_size")
 		case answer.StatusCode/100 == 3:
 			return hinted(fmt.Errorf("bucket %s is at another endpoint: %w", b.options.Name, err), hints.Endpoint)
 		}
 	case errors.As(err, &network), errors.Is(err, context.DeadlineExceeded):
 		return hinted(fmt.Errorf("%w: %w", ErrUnreachable, err), hints.Endpoint)
+	case errors.Is(err, ErrNotS3):
+		return hinted(err, hints.Endpoint)
+	case unread(err):
+		return hinted(fmt.Errorf("%w: %w", ErrNotS3, err), hints.Endpoint)
 	}
 	return err
+}
+
+// unread reports whether an answer of success was not what S3 answers.
+func unread(err error) bool {
+	var syntax *xml.SyntaxError
+	var other xml.UnmarshalError
+	return errors.As(err, &syntax) || errors.As(err, &other) || errors.Is(err, io.EOF)
 }
 
 func hinted(err error, hint string) error {

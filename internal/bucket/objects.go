@@ -35,40 +35,89 @@ type ListOptions struct {
 }
 
 // List lists objects in the order of their names. If a page fails, it is requested
-// again.
+// again. From a store that does not know version 2 of S3's listing, pages come by
+// version 1.
 func (b *Bucket) List(ctx context.Context, o ListOptions) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		after := ""
 		if o.After != "" {
 			after = b.key(o.After)
 		}
-		delimiter := "/"
-		if o.Recursive {
-			delimiter = ""
-		}
-		for token := ""; ; {
-			var page minio.ListBucketV2Result
+		for next := (place{after: after}); ; {
+			var part page
 			err := b.retry(ctx, "list bucket "+b.options.Name, 0, func(ctx context.Context) (err error) {
-				page, err = within(ctx, func() (minio.ListBucketV2Result, error) {
-					return b.core.ListObjectsV2(b.options.Name, b.key(o.Below), after, token, delimiter, 1000)
-				})
+				part, err = within(ctx, func() (page, error) { return b.page(o, next) })
 				return err
 			})
 			if err != nil {
 				yield(Object{}, err)
 				return
 			}
-			for _, info := range page.Contents {
+			for _, info := range part.objects {
+				if info.Key <= after {
+					continue // The store does not know the parameter.
+				}
 				if !yield(Object{strings.TrimPrefix(info.Key, b.options.Prefix), info.Size, info.LastModified}, nil) {
 					return
 				}
 			}
-			if !page.IsTruncated || page.NextContinuationToken == "" {
+			if part.next == (place{}) {
 				return
 			}
-			token = page.NextContinuationToken
+			next = part.next
 		}
 	}
+}
+
+// place is where a listing goes on: after a key, or, of version 2, at a token.
+type place struct {
+	after, token string
+	old          bool
+}
+
+// page is a part of a listing; next is empty at its end.
+type page struct {
+	objects []minio.ObjectInfo
+	next    place
+}
+
+// page asks for one page of a listing.
+func (b *Bucket) page(o ListOptions, at place) (page, error) {
+	delimiter := "/"
+	if o.Recursive {
+		delimiter = ""
+	}
+	if !at.old {
+		answer, err := b.core.ListObjectsV2(b.options.Name, b.key(o.Below), at.after, at.token, delimiter, 1000)
+		switch {
+		case err == nil && answer.Name == "" && answer.MaxKeys == 0 && len(answer.Contents)+len(answer.CommonPrefixes) == 0:
+			// Any XML is taken for a listing, and a page of HTML for an empty one.
+			return page{}, ErrNotS3
+		case err == nil && answer.IsTruncated:
+			return page{answer.Contents, place{after: at.after, token: answer.NextContinuationToken}}, nil
+		case err == nil:
+			return page{answer.Contents, place{}}, nil
+		case codeOf(err) != minio.NotImplemented || at.token != "":
+			return page{}, err
+		}
+	}
+	answer, err := b.core.ListObjects(b.options.Name, b.key(o.Below), at.after, delimiter, 1000)
+	if err != nil || !answer.IsTruncated {
+		return page{objects: answer.Contents}, err
+	}
+	next := place{after: answer.NextMarker, old: true}
+	if next.after == "" { // S3 tells it only with a delimiter.
+		for _, info := range answer.Contents {
+			next.after = max(next.after, info.Key)
+		}
+		for _, folder := range answer.CommonPrefixes {
+			next.after = max(next.after, folder.Prefix)
+		}
+	}
+	if next.after <= at.after {
+		return page{}, fmt.Errorf("%w: its listing is cut off and does not go on", ErrUnsupported)
+	}
+	return page{answer.Contents, next}, nil
 }
 
 // within bounds a call of the library that takes no context. The call goes on by
@@ -146,7 +195,30 @@ func (b *Bucket) Stat(ctx context.Context, name string) (Object, error) {
 		info, err = b.core.StatObject(ctx, b.options.Name, b.key(name), minio.StatObjectOptions{})
 		return err
 	})
-	return Object{name, info.Size, info.LastModified}, err
+	if err != nil || info.Size >= 0 {
+		return Object{name, info.Size, info.LastModified}, err
+	}
+	// A proxy may leave out the size, which a listing has.
+	for listed, err := range b.List(ctx, ListOptions{Below: name, Recursive: true}) {
+		if err != nil || listed.Name == name {
+			return listed, err
+		}
+	}
+	return Object{}, fmt.Errorf("look at %s: %w", name, ErrNotFound)
+}
+
+// written describes an object that was just written, which a store may find only
+// after a while.
+func (b *Bucket) written(ctx context.Context, name string) (Object, error) {
+	for try := 1; ; try++ {
+		o, err := b.Stat(ctx, name)
+		if !errors.Is(err, ErrNotFound) || try >= b.options.Tries {
+			return o, err
+		}
+		if err := b.sleep(ctx, b.options.Backoff<<(try-1)); err != nil {
+			return o, err
+		}
+	}
 }
 
 // Delete removes an object. It does not mind if there is none.
@@ -182,7 +254,7 @@ func (b *Bucket) AbortUploads(ctx context.Context, before time.Time) (aborted in
 		}
 		return nil
 	})
-	if errors.Is(err, ErrUnsupported) {
+	if errors.Is(err, ErrUnsupported) || codeOf(err) == "MethodNotAllowed" {
 		return aborted, nil
 	}
 	return aborted, err

@@ -52,12 +52,29 @@ type Behaviour struct {
 	Delay map[Kind]time.Duration
 	// LoseAnswer is how many answers of a kind are lost once the request was served.
 	LoseAnswer map[Kind]int
+	// Say has a number of requests of a kind answered by something else than S3.
+	Say map[Kind]Saying
+	// OldListing lists as S3 did before version 2: without continuation tokens, two
+	// names a page.
+	OldListing bool
+	// Hide are headers that answers of a kind do not have.
+	Hide map[Kind]string
+	// WeakETags gives downloads a proxy's ETags, W/"x", in place of the store's.
+	WeakETags bool
+}
+
+// A Saying is an answer that the test words itself, and how often it is given.
+type Saying struct {
+	Times, Status int
+	Body          string
 }
 
 // A Refusal is how a request is refused, and how often.
 type Refusal struct {
 	Times, Status int
 	Code          string
+	// Region is where the bucket is, as S3 says it; RetryAfter is that header.
+	Region, RetryAfter string
 }
 
 // A Proxy stands before the S3 server and behaves as told.
@@ -163,6 +180,13 @@ func even(parts map[string]int64) bool {
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	kind := kindOf(r)
 	refusal, lost, delay, message := p.judge(r, kind)
+	w = &hiding{ResponseWriter: w, proxy: p, kind: kind}
+	if said := p.says(kind); refusal == nil && said != nil {
+		_, _ = io.Copy(io.Discard, r.Body) // The client may be gone.
+		w.WriteHeader(said.Status)
+		_, _ = io.WriteString(w, said.Body)
+		return
+	}
 	switch {
 	case refusal != nil:
 		_, _ = io.Copy(io.Discard, r.Body) // The client may be gone.
@@ -179,6 +203,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		w.WriteHeader(kept.Code)
 		_, _ = w.Write(kept.Body.Bytes())
+	case kind == List && p.oldListing():
+		p.listOld(w, r)
 	case kind == Get && p.noRanges():
 		p.whole(&cutting{ResponseWriter: w, proxy: p}, r)
 	case kind == Get:
@@ -205,6 +231,81 @@ func kindOf(r *http.Request) Kind {
 	return Kind(r.Method)
 }
 
+// says takes one of the answers that the test has worded.
+func (p *Proxy) says(kind Kind) *Saying {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	said := p.behaviour.Say[kind]
+	if said.Times == 0 {
+		return nil
+	}
+	said.Times--
+	p.behaviour.Say[kind] = said
+	return &said
+}
+
+func (p *Proxy) oldListing() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.behaviour.OldListing
+}
+
+// listOld lists by the first version of S3's listing, whichever was asked for.
+func (p *Proxy) listOld(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	bucket := strings.Trim(r.URL.Path, "/")
+	page, err := minio.Core{Client: p.client}.ListObjects(bucket, q.Get("prefix"), q.Get("marker"), q.Get("delimiter"), 2)
+	if err != nil {
+		refuse(w, Refusal{Status: 500, Code: "InternalError"}, err.Error())
+		return
+	}
+	var b strings.Builder
+	escape := func(text string) string {
+		var escaped strings.Builder
+		_ = xml.EscapeText(&escaped, []byte(text)) // a builder never fails
+		return escaped.String()
+	}
+	fmt.Fprintf(&b, "<ListBucketResult><Name>%s</Name><MaxKeys>2</MaxKeys><IsTruncated>%t</IsTruncated>", bucket, page.IsTruncated)
+	for _, o := range page.Contents {
+		fmt.Fprintf(&b, "<Contents><Key>%s</Key><LastModified>%s</LastModified><Size>%d</Size></Contents>", escape(o.Key), o.LastModified.Format("2006-01-02T15:04:05.000Z"), o.Size)
+	}
+	last := ""
+	for _, f := range page.CommonPrefixes {
+		fmt.Fprintf(&b, "<CommonPrefixes><Prefix>%s</Prefix></CommonPrefixes>", escape(f.Prefix))
+		last = f.Prefix
+	}
+	if n := len(page.Contents); n > 0 {
+		last = max(last, page.Contents[n-1].Key)
+	}
+	if page.IsTruncated && q.Get("delimiter") != "" { // Only then S3 says it.
+		fmt.Fprintf(&b, "<NextMarker>%s</NextMarker>", escape(last))
+	}
+	b.WriteString("</ListBucketResult>")
+	w.Header().Set("Content-Type", "application/xml")
+	_, _ = io.WriteString(w, b.String())
+}
+
+// hiding passes an answer on without some of its headers.
+type hiding struct {
+	http.ResponseWriter
+	proxy *Proxy
+	kind  Kind
+}
+
+func (h *hiding) WriteHeader(status int) {
+	h.proxy.mu.Lock()
+	if name := h.proxy.behaviour.Hide[h.kind]; name != "" {
+		h.Header()[name] = nil // so that the server does not add it either
+	}
+	if tag := h.Header().Get("ETag"); tag != "" && h.kind == Get && h.proxy.behaviour.WeakETags {
+		h.Header().Set("ETag", "W/"+tag)
+	}
+	h.proxy.mu.Unlock()
+	h.ResponseWriter.WriteHeader(status)
+}
+
+func (h *hiding) Unwrap() http.ResponseWriter { return h.ResponseWriter }
+
 func (p *Proxy) noRanges() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -229,10 +330,13 @@ func (p *Proxy) whole(w http.ResponseWriter, r *http.Request) {
 
 func refuse(w http.ResponseWriter, r Refusal, message string) {
 	body, _ := xml.Marshal(struct {
-		XMLName                  xml.Name `xml:"Error"`
-		Code, Message, RequestId string
-	}{Code: r.Code, Message: message, RequestId: "x"}) // a struct of texts
+		XMLName                          xml.Name `xml:"Error"`
+		Code, Message, RequestId, Region string
+	}{Code: r.Code, Message: message, RequestId: "x", Region: r.Region}) // a struct of texts
 	w.Header().Set("Content-Type", "application/xml")
+	if r.RetryAfter != "" {
+		w.Header().Set("Retry-After", r.RetryAfter)
+	}
 	w.WriteHeader(r.Status)
 	_, _ = w.Write(body)
 }

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
@@ -17,6 +19,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"berth/internal/backup"
+	"berth/internal/fault"
 )
 
 // Engine is SQLite.
@@ -30,7 +33,62 @@ func location(path, parameters string) string {
 // Copy copies a database by SQLite's online backup, as it is at one moment, while
 // others read and write it. The destination is replaced in one transaction; if that
 // is interrupted, it does not change. See https://www.sqlite.org/backup.html.
-func (Engine) Copy(ctx context.Context, from, to string) error {
+//
+// A destination in WAL mode cannot take pages of another size. It leaves that mode for
+// the time, which nobody else may have it open for.
+func (e Engine) Copy(ctx context.Context, from, to string) error {
+	err := e.copy(ctx, from, to)
+	var code *sqlite.Error
+	if !errors.As(err, &code) || code.Code()&0xff != sqlite3.SQLITE_READONLY {
+		return err
+	}
+	sizes, mode, askErr := pages(ctx, from, to)
+	if askErr != nil || sizes[0] == sizes[1] || mode != "wal" {
+		return err
+	}
+	if err := setJournal(ctx, to, "delete"); err != nil {
+		return fault.WithHint(fmt.Errorf("copy pages of %d bytes over %s, which has pages of %d: %w", sizes[0], to, sizes[1], err),
+			"stop the application: while it has the database open, the size of its pages cannot change")
+	}
+	return errors.Join(e.copy(ctx, from, to), setJournal(ctx, to, mode))
+}
+
+// pages returns the sizes of two databases' pages, and the second one's journal mode.
+func pages(ctx context.Context, paths ...string) (sizes [2]int, mode string, err error) {
+	for i, path := range paths {
+		db, err := sql.Open("sqlite", location(path, "mode=rw&_pragma=busy_timeout(30000)"))
+		if err != nil {
+			return sizes, mode, err
+		}
+		err = db.QueryRowContext(ctx, "PRAGMA page_size").Scan(&sizes[i])
+		if err == nil {
+			err = db.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode)
+		}
+		if err := errors.Join(err, db.Close()); err != nil {
+			return sizes, mode, err
+		}
+	}
+	return sizes, mode, nil
+}
+
+// setJournal changes the journal mode of a database.
+func setJournal(ctx context.Context, path, mode string) (err error) {
+	db, err := sql.Open("sqlite", location(path, "mode=rw&_pragma=busy_timeout(5000)"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	var now string
+	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode="+mode).Scan(&now); err != nil {
+		return err
+	}
+	if now != mode {
+		return fmt.Errorf("its journal mode stays %s", now)
+	}
+	return nil
+}
+
+func (Engine) copy(ctx context.Context, from, to string) error {
 	// mode=rw keeps SQLite from making a database where there is none.
 	db, err := sql.Open("sqlite", location(from, "mode=rw&_pragma=busy_timeout(30000)"))
 	if err != nil {
@@ -122,18 +180,21 @@ func read(ctx context.Context, db *sql.DB) (version string, c backup.Contents, e
 
 // check looks for damage. SQLite compares a table with its indexes only if it has the
 // collations and functions that these use, which may be the application's own; what
-// it could not check is returned.
+// it could not check is returned. Rows that break a constraint are no damage: they are
+// as the application has them, and are returned, too.
 func check(ctx context.Context, db *sql.DB) (unchecked []string, err error) {
-	err = integrity(ctx, db, "1")
+	unchecked, err = integrity(ctx, db, everything)
 	if !isApplications(err) {
-		return nil, err
+		return unchecked, err
 	}
+	unchecked = nil
 	names, err := texts(ctx, db, "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow')")
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range names {
-		err := integrity(ctx, db, quote(name))
+		broken, err := integrity(ctx, db, quote(name))
+		unchecked = append(unchecked, broken...)
 		if isApplications(err) {
 			unchecked = append(unchecked, fmt.Sprintf("the indexes and constraints of table %s were not checked: %v", name, err))
 		} else if err != nil {
@@ -143,19 +204,35 @@ func check(ctx context.Context, db *sql.DB) (unchecked []string, err error) {
 	return unchecked, nil
 }
 
-// integrity is PRAGMA integrity_check, of so many errors or of a table.
-func integrity(ctx context.Context, db *sql.DB, of string) error {
-	var found string
-	if err := db.QueryRowContext(ctx, "PRAGMA integrity_check("+of+")").Scan(&found); err != nil {
-		return err
+// everything is how many findings integrity_check gives at most: it stops there.
+const everything = "2147483647"
+
+// broken matches what integrity_check says of a row that breaks a constraint, which was
+// not checked when it was written.
+var broken = regexp.MustCompile(`^(NULL|NUMERIC|TEXT|non-[A-Z]+) value in |^CHECK constraint failed in `)
+
+// integrity is PRAGMA integrity_check, of so many findings or of a table.
+func integrity(ctx context.Context, db *sql.DB, of string) (constraints []string, err error) {
+	rows, err := db.QueryContext(ctx, "PRAGMA integrity_check("+of+")")
+	if err != nil {
+		return nil, err
 	}
-	if isApplications(errors.New(found)) {
-		return errors.New(found)
+	defer rows.Close()
+	for rows.Next() {
+		var found string
+		switch err := rows.Scan(&found); {
+		case err != nil:
+			return nil, err
+		case found == "ok":
+		case isApplications(errors.New(found)):
+			return nil, errors.New(found)
+		case !broken.MatchString(found):
+			return nil, fmt.Errorf("%w: %s", backup.ErrUnsound, found)
+		case !slices.Contains(constraints, found):
+			constraints = append(constraints, found)
+		}
 	}
-	if found != "ok" {
-		return fmt.Errorf("%w: %s", backup.ErrUnsound, found)
-	}
-	return nil
+	return constraints, rows.Err()
 }
 
 // isApplications reports whether what is amiss is something of the application's own

@@ -8,7 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"berth/internal/backup"
+	"berth/internal/fault"
 )
 
 // database makes a database of one table with one row, which has a value twice:
@@ -128,5 +131,94 @@ func TestCollationsAndFunctionsOfTheApplication(t *testing.T) {
 		if len(c.Unchecked) != 1 || !strings.Contains(c.Unchecked[0], "table t ") {
 			t.Errorf("%s: not checked are %q", test.to, c.Unchecked)
 		}
+	}
+}
+
+// made makes a database by statements, without asking whether they make sense.
+func made(t *testing.T, parameters, statements string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "made.db")
+	db, err := sql.Open("sqlite", location(path, parameters))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.Exec(statements)
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatalf("%v in %s", err, statements)
+	}
+	return path
+}
+
+// Databases as other people have them are copied, read, and copied back over one that
+// the application has made anew.
+func TestStrangers(t *testing.T) {
+	for name, test := range map[string]struct{ parameters, sql, warns string }{
+		"STRICT, without rowid":      {"", "CREATE TABLE s (a INT, b TEXT, c ANY) STRICT; INSERT INTO s VALUES (1, 'x', x'00'), (NULL, NULL, 1.5); CREATE TABLE w (a TEXT, b TEXT, PRIMARY KEY (b, a)) STRICT, WITHOUT ROWID; INSERT INTO w VALUES ('a', 'b')", ""},
+		"generated columns":          {"", "CREATE TABLE g (a INT, b INT GENERATED ALWAYS AS (a * 2) STORED, c AS (a + 1) VIRTUAL); INSERT INTO g VALUES (1)", ""},
+		"virtual tables":             {"", "CREATE VIRTUAL TABLE f USING fts5(a, content=''); INSERT INTO f VALUES ('x'); CREATE VIRTUAL TABLE r USING rtree(id, x0, x1); INSERT INTO r VALUES (1, 2, 3)", ""},
+		"a virtual table of another": {"", "CREATE TABLE vec_data (x); INSERT INTO vec_data VALUES (5); PRAGMA writable_schema = ON; INSERT INTO sqlite_schema VALUES ('table', 'vec', 'vec', 0, 'CREATE VIRTUAL TABLE vec USING vec0(x)')", ""},
+		"broken views and triggers":  {"", "CREATE TABLE t (a); INSERT INTO t VALUES (1); CREATE VIEW v AS SELECT nofunction(a) FROM missing; CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO nowhere VALUES (1); END", ""},
+		"UTF-16":                     {"", "PRAGMA encoding = 'UTF-16be'; CREATE TABLE t (a); INSERT INTO t VALUES ('é🦄'), (CAST(x'd800' AS TEXT))", ""},
+		"small pages":                {"_pragma=page_size(512)&_pragma=auto_vacuum(1)", "CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(100000))", ""},
+		"large pages":                {"_pragma=page_size(65536)&_pragma=journal_mode(WAL)", "PRAGMA user_version = 7; PRAGMA application_id = 99; CREATE TABLE t (a); INSERT INTO t VALUES (1)", ""},
+		"odd names":                  {"", `CREATE TABLE "" ("" INT); INSERT INTO "" VALUES (1); CREATE TABLE '?1' ('$x', "a""b"); INSERT INTO '?1' VALUES (1, 2)`, ""},
+		"infinity":                   {"", "CREATE TABLE t (a DATETIME, b BOOLEAN, c, d); INSERT INTO t VALUES ('2026', 'yes', 1e999, -0.0), (1.5, 2, -9223372036854775808, -1e999)", ""},
+		"NULL where it may not be":   {"", "CREATE TABLE t (a); INSERT INTO t VALUES (NULL), (NULL); PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE TABLE t (a NOT NULL)'", "NULL value in t.a"},
+		"nothing at all":             {"", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := made(t, test.parameters, test.sql)
+			copied := filepath.Join(t.TempDir(), "copy.db")
+			if err := (Engine{}).Copy(t.Context(), path, copied); err != nil {
+				t.Fatal(err)
+			}
+			want := contents(t, copied)
+			if warned := strings.Join(want.Unchecked, "; "); warned != test.warns {
+				t.Errorf("it warns of %q, want %q", warned, test.warns)
+			}
+			over := made(t, "_pragma=journal_mode(WAL)", "CREATE TABLE old (a)")
+			if err := (Engine{}).Copy(t.Context(), copied, over); err != nil {
+				t.Fatal(err)
+			}
+			again := filepath.Join(t.TempDir(), "again.db")
+			if err := (Engine{}).Copy(t.Context(), over, again); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, contents(t, again)); diff != "" {
+				t.Errorf("what was restored differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// While the application has the database open, its pages keep their size.
+func TestPagesOfAnotherSize(t *testing.T) {
+	small := made(t, "_pragma=page_size(512)", "CREATE TABLE t (a)")
+	path := database(t, "1")
+	app, err := sql.Open("sqlite", location(path, "mode=rw"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := app.Ping(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := app.Exec("SELECT * FROM t"); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Engine{}).Copy(t.Context(), small, path); err == nil || !strings.Contains(fault.Hint(err), "stop the application") {
+		t.Errorf("got %v, hint %q", err, fault.Hint(err))
+	}
+	if got := contents(t, path).Tables["main.t"].Rows; got != 1 {
+		t.Errorf("it has %d rows", got)
+	}
+	if err := app.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Engine{}).Copy(t.Context(), small, path); err != nil {
+		t.Error(err)
+	}
+	if _, mode, err := pages(t.Context(), small, path); err != nil || mode != "wal" {
+		t.Errorf("its journal mode is %s, %v", mode, err)
 	}
 }

@@ -1,0 +1,22 @@
+-- What is PostgreSQL's own is found, whatever comes first on the database's path.
+CREATE SCHEMA x;
+CREATE FUNCTION x.now() RETURNS text LANGUAGE sql AS $$ SELECT 'another' $$;
+CREATE FUNCTION x.current_setting(text) RETURNS text LANGUAGE sql AS $$ SELECT '1' $$;
+CREATE FUNCTION x.set_config(text, text, boolean) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'another'; END $$;
+CREATE FUNCTION x.pg_try_advisory_lock(bigint) RETURNS boolean LANGUAGE sql AS 'SELECT false';
+CREATE FUNCTION x.pg_export_snapshot() RETURNS text LANGUAGE sql AS $$ SELECT '1' $$;
+CREATE TABLE x.pg_class (i int);
+INSERT INTO x.pg_class VALUES (1);
+CREATE TABLE x.pg_database (i int);
+INSERT INTO x.pg_database VALUES (1);
+CREATE TABLE x.pg_extension (extname text);
+CREATE TABLE x.pg_depend (i int);
+CREATE TABLE x.pg_roles (rolname name, rolsuper boolean);
+CREATE TYPE x.int4 AS ENUM ('a');
+CREATE TABLE x.types (t x.int4, u pg_catalog.int4);
+INSERT INTO x.types VALUES ('a', 1);
+CREATE OPERATOR public.= (LEFTARG = text, RIGHTARG = text, FUNCTION = textne);
+CREATE SCHEMA "Public";
+CREATE TABLE "Public".t (x int);
+INSERT INTO "Public".t VALUES (9);
+DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = x, public, pg_catalog', pg_catalog.current_database()); END $$;
