@@ -37,6 +37,8 @@ func (c *compose) takeEnvironment(s types.ServiceConfig, env map[string]string) 
 			c.note(c.file, "environment: %.60q is not a name of a variable", name)
 		case leads:
 			c.refer(name, reference)
+		case strings.HasSuffix(name, "_FILE") && strings.HasPrefix(values[name], "/run/secrets/"):
+			c.fromSecretFile(addresses, strings.TrimSuffix(name, "_FILE"))
 		case value == nil:
 			c.fromShell(name, name)
 		default:
@@ -92,6 +94,16 @@ func (c *compose) takeValue(name, raw string, env map[string]string) {
 		c.noteHost(c.file, name, value)
 		env[name] = value
 	}
+}
+
+// fromSecretFile takes a variable whose value Docker has in a file.
+func (c *compose) fromSecretFile(addresses *addresses, name string) {
+	if reference, leads := addresses.reference(name, ""); leads {
+		c.refer(name, reference)
+	} else if !others.MatchString(name) && isVariable(name) {
+		c.addSecret(name)
+	}
+	c.note(c.file, "environment: %s_FILE names a file of Docker's secrets, which pods do not have: the application has to read %s", name, name)
 }
 
 // ofShell are variables that every shell has, of its user and folder.

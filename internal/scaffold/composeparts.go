@@ -117,6 +117,8 @@ func (c *compose) takeProcess(name string, s types.ServiceConfig) {
 			return
 		}
 		c.Release = command
+	case name != c.main && s.Restart == types.RestartPolicyNo:
+		c.note(c.file, "service %s is left out, because it ends by itself (restart: no): it is run by hand, with berth run ENV -- %s", name, command)
 	default:
 		if len(s.Ports) > 0 {
 			c.note(c.file, "service %s: only %s answers requests, so its ports are left out", name, c.main)

@@ -37,7 +37,9 @@ func (d *Draft) readDockerfile() error {
 		return nil
 	}
 	if d.Dockerfile != "" && !d.exists(d.Dockerfile) {
-		d.note(d.Sources[len(d.Sources)-1], "names the Dockerfile %s, which is not there", d.Dockerfile)
+		if d.Dockerfile != "Dockerfile" { // of which more is said later
+			d.note(d.Sources[len(d.Sources)-1], "names the Dockerfile %s, which is not there", d.Dockerfile)
+		}
 		d.Dockerfile, d.Context, d.Target, d.Args = "", "", "", map[string]string{}
 	}
 	named := d.Dockerfile != ""
