@@ -75,7 +75,7 @@ func testPreview(t *testing.T) {
 		o.end().wants(t, 0)
 	}
 	t.Logf("one of five says:\n%s", made[0].said.String())
-	berth(t, "-C", folder, "preview", "six").wants(t, 1, "there are 5 previews already", "that of one", "berth preview remove one")
+	berth(t, "-C", folder, "preview", "six").wants(t, 1, "there are 5 previews already", "hint: berth preview remove ")
 
 	found := previewsOf(t, folder)
 	if len(found) != 5 {
