@@ -185,7 +185,7 @@ func (c *Client) unchanged(ctx context.Context, environment string, h *helm.Rele
 	if err != nil {
 		return nil, err
 	}
-	missing, err := rollout.Serving(ctx, c.kube, environment, ws)
+	missing, err := rollout.Serving(ctx, kube.API{Interface: c.kube}, environment, ws)
 	if err != nil || len(missing) > 0 {
 		return nil, err
 	}
@@ -321,7 +321,7 @@ var (
 // rollout returns what waits for workloads of an environment.
 func (c *Client) rollout(environment string, ws []rollout.Workload, deadline time.Duration, step progress.Step) *rollout.Rollout {
 	return &rollout.Rollout{
-		Client: c.kube, Namespace: environment, Workloads: ws,
+		Client: kube.API{Interface: c.kube}, Namespace: environment, Workloads: ws,
 		Poll: c.timeouts.poll, Deadline: deadline, Detail: step.Detail,
 	}
 }
