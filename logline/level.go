@@ -29,7 +29,7 @@ var severities = map[string]Severity{
 	"TRACE": Trace, "TRC": Trace, "TRCE": Trace, "VERBOSE": Trace, "VRB": Trace, "FINEST": Trace, "FINER": Trace,
 	"DEBUG": Debug, "DBG": Debug, "DBUG": Debug, "FINE": Debug, "DEBUG1": Debug, "DEBUG2": Debug, "DEBUG3": Debug, "DEBUG4": Debug, "DEBUG5": Debug,
 	"INFO": Info, "INF": Info, "INFORMATION": Info, "INFORMATIONAL": Info, "LOG": Info, "CONFIG": Info,
-	"NOTICE": Info + 1, "HINT": Info + 1,
+	"NOTICE": Info + 1, "HINT": Info + 1, "SUCCESS": Info + 1, "NOTE": Info + 1, "SYSTEM": Info,
 	"WARN": Warn, "WARNING": Warn, "WRN": Warn,
 	"ERROR": Error, "ERR": Error, "EROR": Error, "FAIL": Error, "SEVERE": Error,
 	"CRITICAL": Error + 1, "CRIT": Error + 1, "CRT": Error + 1, "ALERT": Error + 2,
@@ -72,6 +72,9 @@ func levelOfValue(v *fastjson.Value) string {
 	switch v.Type() {
 	case fastjson.TypeString:
 		level := stringOf(v)
+		if strings.IndexByte(level, '\x1b') >= 0 {
+			level = plain(level) // as Winston colours it
+		}
 		if SeverityOf(level) != Unknown {
 			return level
 		}
@@ -80,6 +83,9 @@ func levelOfValue(v *fastjson.Value) string {
 		}
 	case fastjson.TypeNumber:
 		if n := v.GetFloat64(); n == float64(int(n)) {
+			if n > 10 && n < 70 {
+				n -= float64(int(n) % 10) // one of a program's own, between Pino's
+			}
 			return numbers[int(n)]
 		}
 	}
@@ -89,15 +95,13 @@ func levelOfValue(v *fastjson.Value) string {
 // LevelOf finds the level in the beginning of a plain line, in capitals, where
 // programs write it: "[error]", "ERROR:", "level=warn", "2026-08-20 error: ".
 func LevelOf(text string) string {
-	for _, o := range openings {
-		if strings.HasPrefix(text, o.text) {
-			return o.level
-		}
+	if level := opening(text); level != "" {
+		return level
 	}
 	if strings.Contains(text, "\n\tat ") || strings.Contains(text, "\n    at ") || isException(text) {
 		return "ERROR"
 	}
-	for _, form := range []func(string) string{klogLevel, logrusLevel, syslogLevel, nodeLevel} {
+	for _, form := range []func(string) string{klogLevel, logrusLevel, syslogLevel, nodeLevel, redisLevel, phpLevel, goLevel} {
 		if level := form(text); level != "" {
 			return level
 		}
@@ -110,8 +114,20 @@ func LevelOf(text string) string {
 	}
 	h := heading{text: head}
 	for h.next() {
+		if head[h.begin:h.end] == "HTTP" && strings.HasPrefix(head[h.end:], "/") {
+			break // a request, and what comes next is the client's
+		}
 		if level := h.level(); level != "" {
 			return level
+		}
+	}
+	return ""
+}
+
+func opening(text string) string {
+	for _, o := range openings {
+		if strings.HasPrefix(text, o.text) {
+			return o.level
 		}
 	}
 	return ""
@@ -122,6 +138,9 @@ var openings = []struct{ text, level string }{
 	{"panic: ", "FATAL"}, {"fatal error: ", "FATAL"}, {"thread '", "ERROR"}, // Go, and Rust
 	{"Traceback (most recent call last)", "ERROR"}, {"Exception in thread ", "ERROR"}, // Python, and Java
 	{"PHP Fatal error: ", "ERROR"}, {"PHP Parse error: ", "ERROR"}, {"PHP Warning: ", "WARNING"}, {"PHP Notice: ", "NOTICE"}, {"PHP Deprecated: ", "NOTICE"},
+	{"Fatal error: ", "ERROR"}, {"** (", "ERROR"}, {"Unhandled exception", "ERROR"}, {"Uncaught ", "ERROR"}, {"error[E", "ERROR"}, // PHP and Swift, Elixir, .NET and Dart, browsers, Rust
+	{"  + Exception Group Traceback", "ERROR"}, {"runtime: out of memory", "FATAL"}, {"unexpected fault address", "FATAL"},
+	{"SIGSEGV: ", "FATAL"}, {"SIGABRT: ", "FATAL"}, {"SIGQUIT: ", "FATAL"}, {"*** SIG", "FATAL"}, {"Segmentation fault", "FATAL"}, {"terminate called ", "FATAL"},
 	{"npm ERR! ", "ERROR"}, {"npm error ", "ERROR"}, {"npm warn ", "WARN"},
 	{" ⨯ ", "ERROR"}, {"⨯ ", "ERROR"}, {" ⚠ ", "WARN"}, {"⚠ ", "WARN"}, // Next.js
 }
@@ -129,13 +148,60 @@ var openings = []struct{ text, level string }{
 // isException reports whether a line begins with the name of an exception, as
 // JavaScript, Python, Ruby and Java say it: "TypeError: x is not a function".
 func isException(text string) bool {
+	text = strings.TrimPrefix(text, "[")
 	at := 0
 	for at < len(text) && (isLetter(text[at]) || text[at] == '.' || text[at] == ':' && strings.HasPrefix(text[at:], "::") || text[at] == ':' && at > 0 && text[at-1] == ':') {
 		at++
 	}
 	name := text[:at]
-	return strings.HasPrefix(text[at:], ": ") && (strings.HasSuffix(name, "Error") || strings.HasSuffix(name, "Exception")) &&
+	if strings.HasPrefix(text[at:], " (") && strings.HasSuffix(name, "Error") {
+		return len(name) > len("Error") // Rails'
+	}
+	return strings.HasPrefix(text[at:], ": ") && (strings.HasSuffix(name, "Error") || strings.HasSuffix(name, "Exception") || name == "ExceptionGroup" || name == "BaseExceptionGroup") &&
 		len(name) > len("Error") && name != "Exception"
+}
+
+// redisLevel reads the sign in the head of Redis' lines: "7:M 01 Jan 2026 00:00:00.000 # ".
+func redisLevel(text string) string {
+	const least = len("7:M 01 Jan 2026 00:00:00.000 # ")
+	process, rest, ok := strings.Cut(text[:min(len(text), least+10)], ":")
+	if !ok || process == "" || strings.Trim(process, "0123456789") != "" || len(rest) < least-len("7:") || strings.IndexByte("MSXC", rest[0]) < 0 || rest[1] != ' ' {
+		return ""
+	}
+	switch rest[len("M 01 Jan 2026 00:00:00.000") : least-len("7:")] {
+	case " # ":
+		return "WARNING"
+	case " * ":
+		return "NOTICE"
+	case " - ":
+		return "VERBOSE"
+	case " . ":
+		return "DEBUG"
+	}
+	return ""
+}
+
+// phpLevel reads what PHP-FPM passes on of PHP: "NOTICE: PHP message: PHP Fatal error: ".
+func phpLevel(text string) string {
+	const near = 200
+	if !strings.HasPrefix(text, "[") && !strings.HasPrefix(text, "NOTICE: ") {
+		return ""
+	}
+	_, message, ok := strings.Cut(text[:min(len(text), near)], "PHP message: ")
+	if !ok {
+		return ""
+	}
+	return opening(message)
+}
+
+// goLevel reads what Go's server says of a handler's panic, and Ruby of an uncaught exception.
+func goLevel(text string) string {
+	const near = 200
+	line, _, _ := strings.Cut(text[:min(len(text), near)], "\n")
+	if strings.Contains(line, "http: panic serving ") || strings.Contains(line, ".rb:") && strings.Contains(line, ":in ") && strings.HasSuffix(line, "Error)") {
+		return "ERROR"
+	}
+	return ""
 }
 
 // logrusLevel reads the head of logrus' lines for people: "WARN[0003] ".
@@ -166,8 +232,16 @@ func syslogLevel(text string) string {
 	return syslogLevels[priority%8]
 }
 
-// nodeLevel reads Node's own warnings: "(node:1) [DEP0005] DeprecationWarning: ".
+// nodeLevel reads Node's own warnings: "(node:1) [DEP0005] DeprecationWarning: ", and
+// Python's: "/app/a.py:3: UserWarning: ".
 func nodeLevel(text string) string {
+	if file, rest, ok := strings.Cut(text, ".py:"); ok && strings.IndexByte(file, ' ') < 0 {
+		if _, rest, ok = strings.Cut(rest, ": "); ok {
+			if before, _, ok := strings.Cut(rest, ": "); ok && strings.HasSuffix(before, "Warning") && strings.IndexByte(before, ' ') < 0 {
+				return "WARNING"
+			}
+		}
+	}
 	if rest, ok := strings.CutPrefix(text, "(node:"); ok {
 		if _, rest, ok = strings.Cut(rest, ") "); ok {
 			if before, _, ok := strings.Cut(rest, ": "); ok && strings.HasSuffix(before, "Warning") {
@@ -178,9 +252,11 @@ func nodeLevel(text string) string {
 	return ""
 }
 
-// klogLevel reads the head of Kubernetes' lines: "E0101 00:00:00.000000 1 a.go:1] ".
+// klogLevel reads the head of Kubernetes' lines: "E0101 00:00:00.000000 1 a.go:1] ", and
+// of glog's, which may have the year.
 func klogLevel(text string) string {
-	if len(text) < len("E0101 00:00:00") || text[5] != ' ' || text[8] != ':' || strings.Trim(text[1:5], "0123456789") != "" {
+	date, rest, _ := strings.Cut(text[:min(len(text), len("E20260101 00:00:00"))], " ")
+	if len(date) != len("E0101") && len(date) != len("E20260101") || len(rest) < len("00:00:00") || rest[2] != ':' || strings.Trim(date[1:], "0123456789") != "" {
 		return ""
 	}
 	switch text[0] {
@@ -210,7 +286,7 @@ type heading struct {
 func (h *heading) next() bool {
 	if h.end > 0 {
 		word := h.text[h.begin:h.end]
-		if word != "T" && word != "Z" && word != "UTC" && word != "GMT" {
+		if mark := strings.TrimRight(word, "0123456789"); mark != "T" && mark != "Z" && mark != "UTC" && mark != "GMT" {
 			h.marked = true
 		}
 		if strings.Trim(word, "abcdefghijklmnopqrstuvwxyz") == "" && len(word) > 1 && !strings.HasPrefix(h.text[h.end:], "]") {
@@ -249,7 +325,13 @@ func (h *heading) level() string {
 	if severities[level] == Unknown {
 		return ""
 	}
+	rest := h.text[h.end:]
 	switch {
+	case level == "NOTE" || level == "SYSTEM":
+		if before == '[' && after == ']' && h.begin > 1 {
+			return level // MySQL's
+		}
+		return ""
 	case before == ':' && after == ']', // Apache's "[core:error]"
 		before == '.' && after == ':' && word == level,                             // Monolog's "production.ERROR:"
 		after == '/' && word == level && strings.HasSuffix(h.text[:h.begin], ": "): // Celery's ": WARNING/MainProcess]"
@@ -260,7 +342,12 @@ func (h *heading) level() string {
 		return level
 	case after == ':' && !h.marked:
 		// At the beginning, or behind a time, it may be of small letters.
+		if word != level && (level == "CONFIG" || level == "LOG" || level == "HINT" || level == "FINE" || level == "FAIL" && strings.HasPrefix(rest, ": 0")) {
+			return ""
+		}
 		return level
+	case !h.marked && word != level && (h.begin == 0 && strings.HasPrefix(strings.TrimLeft(rest, " "), "- ") || h.begin > 0 && strings.Contains(rest, " : ")):
+		return level // Next.js' "warn  - ", and Swift's "2026-01-01T00:00:00+0000 error app : "
 	case word != level || strings.IndexByte(" \t[(|\"'", before) < 0:
 		return ""
 	case after == ':':

@@ -9,6 +9,7 @@
 package logline
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/valyala/fastjson"
@@ -80,8 +81,19 @@ func (l *Line) read() {
 		switch name := lower(key, &small); string(name) {
 		case "msg", "message":
 			l.takeMessage(v, at, fromMessage, &best)
-		case "short_message":
+		case "short_message", "textpayload", "formattedmessage":
 			l.takeMessage(v, at, fromGELF, &best)
+		case "body": // OpenTelemetry's
+			if l.object.Get("severityText") != nil {
+				l.takeMessage(v, at, fromGELF, &best)
+			}
+		case "record": // Loguru's
+			if nested := v.Get("message"); nested != nil {
+				l.takeMessage(nested, -1, fromFields, &best)
+				if l.Level == "" {
+					l.Level = levelOfValue(v.Get("level", "name"))
+				}
+			}
 		case "@m", "renderedmessage":
 			l.takeMessage(v, at, fromSerilog, &best)
 		case "@mt", "messagetemplate":
@@ -98,6 +110,10 @@ func (l *Line) read() {
 			}
 			if l.Level = levelOfValue(v); l.Level != "" {
 				l.level = at
+			} else if string(key) == "PRIORITY" { // journald's
+				if n, err := strconv.Atoi(stringOf(v)); err == nil && n >= 0 && n < len(syslogLevels) {
+					l.Level, l.level = syslogLevels[n], at
+				}
 			} else if v.Type() == fastjson.TypeNumber && string(name) == "level" {
 				gelf, gelfAt = v.GetInt(), at
 			} else if v.Type() == fastjson.TypeObject {
@@ -150,7 +166,7 @@ func (l *Line) takeMessage(v *fastjson.Value, at int, rank source, best *source)
 }
 
 // longestName is that of a member that is looked for.
-const longestName = 15
+const longestName = 16
 
 // lower returns a name in small letters, or nothing for one that is too long.
 func lower(name []byte, into *[longestName]byte) []byte {

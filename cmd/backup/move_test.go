@@ -114,7 +114,7 @@ func TestMoveRefuses(t *testing.T) {
 	m.exec(t, "CREATE DATABASE reports")
 	m.fails(t, nil, "the server also has the database reports, which would stay behind", "move", "--to", m.to)
 	m.exec(t, "DROP DATABASE reports")
-	m.exec(t, "CREATE DATABASE "+m.name+"_before_20260101_000000_0000") // of an earlier restore
+	m.exec(t, "CREATE DATABASE "+m.name+"_before_20260101_000000_0000")  // of an earlier restore
 	m.exec(t, "CREATE DATABASE "+m.name+"_restore_20260101_000000_0000") // of one that was killed
 
 	m.exec(t, "BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION 'half'")

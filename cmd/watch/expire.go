@@ -9,10 +9,9 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
-	"berth/internal/kube"
+	"berth/internal/kube/own"
+	"berth/internal/watch"
 )
 
 // expire removes a namespace, usually the one that it runs in, when the time is over for
@@ -32,25 +31,25 @@ func expire(ctx context.Context, arguments []string, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
-	client, err := kube.Connect(config)
+	client, err := watch.Connect(config)
 	if err != nil {
 		return err
 	}
 	return removeExpired(ctx, client, *namespace, time.Now(), log)
 }
 
-func removeExpired(ctx context.Context, client kubernetes.Interface, name string, now time.Time, log *slog.Logger) error {
-	found, err := client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+func removeExpired(ctx context.Context, client *watch.API, name string, now time.Time, log *slog.Logger) error {
+	found, err := client.Namespace(ctx, name)
 	if err != nil {
 		return fmt.Errorf("look at namespace %s: %w", name, err)
 	}
-	until := found.Annotations[kube.ExpiresAnnotation]
-	if !kube.Owned(found) || !kube.Expired(found, now) {
+	until := found.Annotations[own.ExpiresAnnotation]
+	if !own.Owned(found) || !own.Expired(found, now) {
 		log.Info("the namespace has not expired", "namespace", name, "expires", until)
 		return nil
 	}
 	log.Info("the namespace has expired and is removed", "namespace", name, "expires", until)
-	err = client.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(found.UID))})
+	err = client.RemoveNamespace(ctx, found)
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return fmt.Errorf("remove namespace %s: %w", name, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +117,31 @@ func read(t testing.TB, file string, step int) []string {
 		}
 	}
 	return got
+}
+
+// TestTraces has what programs write when they fail, each below its name, and what is
+// written next. "---8<---" stands between the records that are to come of it.
+func TestTraces(t *testing.T) {
+	traces, err := os.ReadFile("testdata/traces.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for trace := range strings.SplitSeq(strings.TrimSuffix(string(traces), "\n"), "\n=====") {
+		name, text, _ := strings.Cut(trace, "\n")
+		t.Run(strings.Trim(name, "= "), func(t *testing.T) {
+			var lines, want []string
+			for record := range strings.SplitSeq(text, "\n---8<---\n") {
+				want = append(want, "stderr "+record)
+				for line := range strings.SplitSeq(record, "\n") {
+					lines = append(lines, "stderr F "+line)
+				}
+			}
+			want = append(want, "stderr {}")
+			if diff := cmp.Diff(want, read(t, file(append(lines, "stderr F {}")...), 1)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
 }
 
 // What is too long comes in pieces, and nothing of it is lost.

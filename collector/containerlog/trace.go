@@ -15,6 +15,8 @@ const (
 	pythonException
 	// pythonStatement is within SQL of several lines.
 	pythonStatement
+	// pythonGroup is a group of exceptions, drawn as a tree.
+	pythonGroup
 	// exception is Java's, JavaScript's, .NET's or Ruby's: each of its lines shows that
 	// it belongs there.
 	exception
@@ -25,6 +27,19 @@ const (
 	nodeSource
 	nodeError
 	nodeFrames
+	// rubyTrace is an uncaught exception of Ruby, which shows its source too.
+	rubyTrace
+	// rustPanic is before a panic's message, and rustNotes behind it.
+	rustPanic
+	rustNotes
+	phpTrace
+	elixirTrace
+	// dotnetRecord is what .NET's console logger writes below a line of level and category.
+	dotnetRecord
+	// postgresRecord is one of PostgreSQL's, which begins further lines with a tab.
+	postgresRecord
+	// indentedTrace is of C++, sanitizers and Haskell: whatever is indented.
+	indentedTrace
 	// privateKey is no trace, but has to be seen as a whole to be redacted.
 	privateKey
 )
@@ -33,14 +48,37 @@ func beginTrace(text []byte) trace {
 	switch {
 	case len(text) == 0 || text[0] == '{':
 		return noTrace
-	case hasPrefix(text, "panic: "), hasPrefix(text, "fatal error: "), hasPrefix(text, "goroutine "), bytes.Contains(text, []byte("http: panic serving ")):
+	case hasPrefix(text, "panic: "), hasPrefix(text, "fatal error: "), hasPrefix(text, "goroutine "), hasPrefix(text, "SIGQUIT: "), hasPrefix(text, "SIGABRT: "),
+		hasPrefix(text, "SIGSEGV: "), bytes.Contains(text, []byte("http: panic serving ")):
 		return goTrace
-	case hasPrefix(text, "Traceback (most recent call last)"), hasPrefix(text, `  File "`), hasPrefix(text, "  + Exception Group Traceback"):
+	case hasPrefix(text, "Traceback (most recent call last)"), hasPrefix(text, `  File "`):
 		return pythonTrace
-	case bytes.HasSuffix(text, []byte(" PRIVATE KEY-----")) && bytes.Contains(text, []byte("-----BEGIN ")):
+	case hasPrefix(text, "  + Exception Group Traceback"):
+		return pythonGroup
+	case text[len(text)-1] == '-' && bytes.Contains(text, []byte("BEGIN ")) && bytes.Contains(text, []byte("PRIVATE KEY")):
 		return privateKey
 	case isSource(text):
 		return nodeSource
+	case isDotnet(text):
+		return dotnetRecord
+	case hasPrefix(text, "thread '") && bytes.Contains(text, []byte(" panicked at ")):
+		if text[len(text)-1] != ':' {
+			return rustNotes // before Rust 1.73 the message came first
+		}
+		return rustPanic
+	case text[len(text)-1] == ')' && bytes.Contains(text, []byte(".rb")) && bytes.Contains(text, []byte(":in ")):
+		return rubyTrace
+	case bytes.Contains(text, []byte("Fatal error: ")) && bytes.Contains(text, []byte("Uncaught ")), bytes.Contains(text, []byte(`{"exception":"[object] (`)) && text[len(text)-1] == ')':
+		return phpTrace
+	case hasPrefix(text, "** ("), bytes.HasSuffix(text, []byte(" terminating")) && bytes.Contains(text, []byte("[error]")):
+		return elixirTrace
+	case text[0] >= '0' && text[0] <= '9' && isPostgres(text):
+		return postgresRecord
+	case hasPrefix(text, "terminate called "), hasPrefix(text, "*** ") && bytes.HasSuffix(text, []byte(" ***")), hasPrefix(text, "CallStack (from HasCallStack)"),
+		bytes.Contains(text, []byte("==ERROR: ")):
+		return indentedTrace
+	case text[len(text)-1] == '{' && (names(text, "Error") || names(text, "Exception")):
+		return exceptionFields
 	case names(text, "Error"), names(text, "Exception"), names(text, "Throwable"):
 		return exception
 	}
@@ -54,7 +92,7 @@ func (t *trace) goesOn(text []byte) bool {
 	case goTrace:
 		return len(text) == 0 || indented || hasPrefix(text, "goroutine ") || hasPrefix(text, "[signal ") || hasPrefix(text, "created by ") ||
 			hasPrefix(text, "runtime stack:") || hasPrefix(text, "...additional frames") ||
-			hasPrefix(text, "exit status ") || isGoCall(text)
+			hasPrefix(text, "exit status ") || hasPrefix(text, "PC=") || isRegister(text) || isGoCall(text)
 	case pythonTrace:
 		if len(text) > 0 && !indented {
 			*t = pythonException
@@ -62,7 +100,13 @@ func (t *trace) goesOn(text []byte) bool {
 		return true
 	case pythonException, pythonStatement:
 		return t.afterException(text, indented)
+	case pythonGroup:
+		return indented
 	case exception:
+		if hasPrefix(text, "Traceback (most recent call last)") {
+			*t = pythonTrace // behind what Python says that it is of
+			return true
+		}
 		if !isFrame(text, indented) {
 			return false
 		}
@@ -88,12 +132,31 @@ func (t *trace) goesOn(text []byte) bool {
 		return true
 	case nodeFrames:
 		return len(text) == 0 || indented || hasPrefix(text, "}") || hasPrefix(text, "Node.js v")
+	case rubyTrace:
+		return len(text) == 0 || indented || text[len(text)-1] == ')' && bytes.Contains(text, []byte(".rb")) && bytes.Contains(text, []byte(":in "))
+	case rustPanic:
+		*t = rustNotes
+		return true
+	case rustNotes:
+		return indented || hasPrefix(text, "note: ") || hasPrefix(text, "stack backtrace:")
+	case phpTrace:
+		return len(text) == 0 || hasPrefix(text, "#") || hasPrefix(text, "Stack trace:") || hasPrefix(text, "[stacktrace]") || hasPrefix(text, "[previous exception]") ||
+			hasPrefix(text, "  thrown in ") || hasPrefix(text, "Next ") || hasPrefix(text, `"}`)
+	case elixirTrace:
+		return indented || hasPrefix(text, "** (") || hasPrefix(text, "Last message") || hasPrefix(text, "State: ") || hasPrefix(text, "Message: ") ||
+			hasPrefix(text, "Function: ") || hasPrefix(text, "Initial Call: ") || hasPrefix(text, "Ancestors: ")
+	case dotnetRecord:
+		return hasPrefix(text, "      ")
+	case postgresRecord:
+		return hasPrefix(text, "\t")
+	case indentedTrace:
+		return indented || hasPrefix(text, "PC: @") || hasPrefix(text, "SUMMARY: ")
 	case privateKey:
 		if bytes.Contains(text, []byte("-----END ")) {
 			*t = noTrace
 			return true
 		}
-		return bytes.IndexByte(text, ' ') < 0 || hasPrefix(text, "Proc-Type:") || hasPrefix(text, "DEK-Info:")
+		return bytes.IndexByte(text, ' ') < 0 || hasPrefix(text, "Proc-Type:") || hasPrefix(text, "DEK-Info:") || hasPrefix(text, "Version: ") || hasPrefix(text, "Comment: ")
 	}
 	return false
 }
@@ -124,11 +187,51 @@ func (t *trace) afterException(text []byte, indented bool) bool {
 // isFrame reports whether a line is one of an exception: "\tat a.B.c(B.java:1)".
 func isFrame(text []byte, indented bool) bool {
 	if !indented {
-		return hasPrefix(text, "Caused by: ")
+		return hasPrefix(text, "Caused by: ") || hasPrefix(text, "--- End of stack trace ")
 	}
+	tab := text[0] == '\t'
 	text = bytes.TrimLeft(text, " \t")
-	return hasPrefix(text, "at ") || hasPrefix(text, "from ") || hasPrefix(text, "... ") || hasPrefix(text, "--- ") || hasPrefix(text, "---> ") ||
+	return hasPrefix(text, "at ") && (tab || bytes.ContainsAny(text, "(:")) || hasPrefix(text, "[CIRCULAR REFERENCE") || hasPrefix(text, "from ") || hasPrefix(text, "... ") || hasPrefix(text, "--- ") || hasPrefix(text, "---> ") ||
 		hasPrefix(text, "Caused by: ") || hasPrefix(text, "Suppressed: ")
+}
+
+// isDotnet reports whether a line is the head of a record of .NET's console logger:
+// "fail: Microsoft.AspNetCore.Server.Kestrel[13]".
+func isDotnet(text []byte) bool {
+	const level = len("info: ")
+	if len(text) <= level || text[len(text)-1] != ']' || text[4] != ':' || text[5] != ' ' {
+		return false
+	}
+	switch string(text[:4]) {
+	case "trce", "dbug", "info", "warn", "fail", "crit":
+	default:
+		return false
+	}
+	open := bytes.LastIndexByte(text, '[')
+	return open > level && len(bytes.Trim(text[open+1:len(text)-1], "0123456789-")) == 0 && bytes.IndexByte(text[level:open], ' ') < 0
+}
+
+// isPostgres reports whether a line has one of PostgreSQL's levels, which two blanks follow.
+func isPostgres(text []byte) bool {
+	const near = 120
+	text = text[:min(len(text), near)]
+	at := bytes.Index(text, []byte(":  "))
+	if at < 0 {
+		return false
+	}
+	for _, level := range []string{"ERROR", "STATEMENT", "DETAIL", "CONTEXT", "QUERY", "LOG", "FATAL", "WARNING", "NOTICE", "INFO", "HINT"} {
+		if bytes.HasSuffix(text[:at], []byte(" "+level)) {
+			return true
+		}
+	}
+	return false
+}
+
+// isRegister reports whether a line is one of a processor's registers: "rax    0xca".
+func isRegister(text []byte) bool {
+	name, value, ok := bytes.Cut(text, []byte(" "))
+	value = bytes.TrimLeft(value, " ")
+	return ok && len(name) <= len("fault") && hasPrefix(value, "0x") && bytes.IndexByte(value, ' ') < 0
 }
 
 // isSource reports whether a line is the place of a program's source and nothing

@@ -19,12 +19,57 @@ func userinfo(text string) string {
 		for scheme > 0 && isWord(text[scheme-1]) {
 			scheme--
 		}
-		web := strings.HasPrefix(strings.ToLower(text[scheme:]), "http")
+		if scheme > 0 && text[scheme-1] == '\\' && begin-scheme > len("n://") && strings.IndexByte("nrt", text[scheme]) >= 0 {
+			scheme++ // the escape of a line's end
+		}
+		web := len(text)-scheme > len("http") && strings.EqualFold(text[scheme:scheme+len("http")], "http")
+		if from, to := webhook(text[begin:]); web && from < to {
+			c.cut(begin+from, begin+to)
+		}
 		if end := userEnd(text[begin:], web); end > 0 {
 			c.cut(begin, begin+end)
 		}
 		at = begin
 	}
+}
+
+// webhooks are addresses that let everybody who knows them post messages, with how
+// many parts of their paths say whose they are.
+var webhooks = []struct {
+	host, path string
+	known      int
+}{
+	{"hooks.slack.com", "/services/", 2}, {"hooks.slack.com", "/workflows/", 3}, {"hooks.slack.com", "/triggers/", 2},
+	{"discord.com", "/api/webhooks/", 1}, {"discordapp.com", "/api/webhooks/", 1}, {".webhook.office.com", "/webhookb2/", 0},
+	{"outlook.office.com", "/webhook/", 0}, {"hooks.zapier.com", "/hooks/catch/", 1}, {"api.telegram.org", "/bot", 0}, {"hc-ping.com", "/", 0},
+}
+
+// webhook returns where the secret part of such an address stands, behind its scheme.
+func webhook(text string) (from, to int) {
+	const longest = 60 // of a host
+	slash := strings.IndexByte(text[:min(len(text), longest)], '/')
+	if slash < 0 {
+		return 0, 0
+	}
+	for _, w := range webhooks {
+		if !strings.HasSuffix(text[:slash], w.host) || !strings.HasPrefix(text[slash:], w.path) {
+			continue
+		}
+		to = len(text)
+		if end := strings.IndexAny(text, " \t\r\n\"'`<>?#,)]}\\"); end >= 0 {
+			to = end
+		}
+		from = slash + len(w.path)
+		for range w.known {
+			next := strings.IndexByte(text[from:to], '/')
+			if next < 0 {
+				return 0, 0
+			}
+			from += next + 1
+		}
+		return from, to
+	}
+	return 0, 0
 }
 
 // userEnd returns where the user and password of an authority end, or none. A
@@ -145,7 +190,7 @@ func addresses(text string) string {
 			end += width
 		}
 		end -= len(text[at+1:end]) - len(strings.TrimRight(text[at+1:end], ".-"))
-		if begin < at && end > at+1 && isAddress(text[begin:at], text[at+1:end], text[end:]) {
+		if begin < at && end > at+1 && isAddress(text[:begin], text[begin:at], text[at+1:end], text[end:]) {
 			c.cut(begin, end)
 			at = end - 1
 		}
@@ -155,13 +200,20 @@ func addresses(text string) string {
 
 // notDomains are last parts of what has an @ and is no address: systemd's units
 // and files.
-var notDomains = set(`service socket timer target mount slice scope png jpg jpeg gif svg webp js mjs cjs ts tsx jsx css map json go py rb rs java
-	php html md txt yaml yml toml lock gz tgz zip tar log conf sh so`)
+var notDomains = set(`service socket timer target mount slice scope png jpg jpeg gif svg webp js mjs cjs ts tsx jsx css map json go rb java
+	php html txt yaml yml toml lock gz tgz tar log conf`)
+
+// maybeDomains are those that are also countries and other domains: behind a slash
+// they are of files.
+var maybeDomains = set(`py rs md zip sh so`)
+
+// commonDomains end what is no object of Java.
+var commonDomains = set(`com net org edu gov io de uk fr es it nl pl ru cn jp in br au ca ch at be se no dk fi eu us info biz co me dev app`)
 
 // isAddress tells an address from a version (react@18.2.0, chi@v5.0.1), an
 // object in Java (Object@5acf9800), a unit (getty@tty1.service) and a place that
 // git and ssh name.
-func isAddress(local, domain, after string) bool {
+func isAddress(before, local, domain, after string) bool {
 	if domain == "localhost" {
 		return !strings.HasPrefix(after, ":") && !strings.HasPrefix(after, "/")
 	}
@@ -170,13 +222,14 @@ func isAddress(local, domain, after string) bool {
 		return false
 	}
 	last := rest[strings.LastIndexByte(rest, '.')+1:]
-	if utf8.RuneCountInString(last) < 2 || notDomains[strings.ToLower(last)] || strings.Trim(last, "0123456789") == "" {
+	inPath := strings.HasSuffix(before, "/") || strings.HasSuffix(before, `\`)
+	if utf8.RuneCountInString(last) < 2 || notDomains[strings.ToLower(last)] || inPath && maybeDomains[last] || strings.Trim(last, "0123456789") == "" {
 		return false
 	}
 	if version := strings.TrimPrefix(first, "v"); strings.Trim(version, "0123456789") == "" && is(rest[0], digit) {
 		return false
 	}
 	class := local[strings.LastIndexAny(local, ".$")+1:]
-	object := class != "" && class[0] >= 'A' && class[0] <= 'Z' && len(first) <= 8 && strings.Trim(first, "0123456789abcdef") == "" && strings.ContainsAny(first, "0123456789")
+	object := class != "" && !commonDomains[strings.ToLower(last)] && class[0] >= 'A' && class[0] <= 'Z' && len(first) <= 8 && strings.Trim(first, "0123456789abcdef") == "" && strings.ContainsAny(first, "0123456789")
 	return !object
 }

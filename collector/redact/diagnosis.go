@@ -17,7 +17,7 @@ var verdicts = set(`must should cannot can't could couldn't can not no is isn't 
 	mismatched failed failure fails error errors denied refused rejected forbidden unauthorized unauthenticated empty blank too
 	already exceeded timeout timed eof illegal bad contains lacks needs cancelled canceled unavailable unable revoked found closed
 	exists changed updated deleted created rotated removed accepted verified validated valid ok present absent disabled enabled
-	loaded unset unreadable reset broken optional deprecated ignored stale`)
+	loaded unset unreadable reset broken optional deprecated ignored stale expected ensure allowed used`)
 
 // subjects are what verdicts are about, and the operations that fail.
 var subjects = set(`token tokens session secret secrets cookie cookies signature key keys password passwords credential credentials
@@ -25,7 +25,42 @@ var subjects = set(`token tokens session secret secrets cookie cookies signature
 	authorization login named the a an this that your it in of for at deadline length format number jwt claim claims audience
 	issuer algorithm nonce hash input output data parse get dial read open lookup decode decrypt encrypt verify validation
 	unmarshal json base64 tcp http https i/o server client service account database config variable environment and or method
-	asn1 x509 tls rpc grpc oauth2 aes rsa ecdsa pq sql bcrypt crypto/bcrypt crypto/rsa strconv.parseint strconv.atoi such`)
+	asn1 x509 tls rpc grpc oauth2 aes rsa ecdsa pq sql bcrypt crypto/bcrypt crypto/rsa strconv.parseint strconv.atoi such string array
+	object syntax parsing rotation version quota`)
+
+// placeholders stand where a secret was, or will be; and they are what schemas say of one.
+var placeholders = set(`filtered redacted masked hidden protected sensitive omitted removed string integer number boolean`)
+
+// isPlaceholder tells what stands for a secret from the secret: ****, [FILTERED],
+// ${DB_PASSWORD}, $1, <your-password>.
+func isPlaceholder(value string) bool {
+	if strings.Trim(value, "*?•.") == "" {
+		return true
+	}
+	word := strings.ToLower(strings.Trim(value, "<>[](){} "))
+	if placeholders[word] || word == "sensitive value" {
+		return true
+	}
+	switch name, isName := strings.CutPrefix(value, "$"); {
+	case isName:
+		// A variable of a shell, or the place of a value in a statement.
+		return strings.Trim(name, "0123456789") == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_{}") == ""
+	case value[0] == '<' || value[0] == '{':
+		return strings.Trim(word, "abcdefghijklmnopqrstuvwxyz-_ ") == "" && value[0] == '<' || strings.HasPrefix(value, "{{") || strings.HasPrefix(value, "{ .")
+	}
+	return false
+}
+
+// isPlace tells where a secret is from the secret: a file, or a name of Amazon's.
+func isPlace(value string) bool {
+	if strings.HasPrefix(value, "arn:") || strings.HasPrefix(value, "projects/") {
+		return true
+	}
+	if rest, ok := strings.CutPrefix(value, "/"); ok {
+		return strings.Contains(rest, "/") && strings.Trim(rest, "abcdefghijklmnopqrstuvwxyz0123456789_.-/") == "" && switches(rest) <= 6
+	}
+	return false
+}
 
 // joining words go on with a sentence behind a value.
 var joining = set(`for in at from on with by to of as and or but after before because while when if then than via`)
@@ -58,6 +93,9 @@ func isDiagnosis(text string) bool {
 			if end < 0 {
 				return false
 			}
+			if isDiagnosis(text[1 : 1+end]) {
+				return true
+			}
 			text = strings.TrimLeft(text[end+2:], ",:")
 			continue
 		}
@@ -68,7 +106,7 @@ func isDiagnosis(text string) bool {
 		switch word := plainWord(text[:end]); {
 		case verdicts[word]:
 			return true
-		case !subjects[word] && !isWrapping(text[:end]):
+		case !subjects[word] && !isWrapping(text[:end]) && (len(word) > 4 || strings.Trim(word, "0123456789") != ""):
 			return false
 		}
 		text = text[end:]

@@ -1,5 +1,7 @@
 package redact
 
+import "strings"
+
 // kind is what a name says of its value.
 type kind uint8
 
@@ -18,6 +20,10 @@ const (
 	directory
 	// random is secret only where the value is no word: auth, but not auth=oidc.
 	random
+	// digits is secret only as a few of them: pin=4829, but not pin=out.
+	digits
+	// payment is secret only as the number of a payment card.
+	payment
 )
 
 // A word ends the names of what is secret: password, user.password, DB_PASSWORD,
@@ -30,6 +36,8 @@ type word struct {
 }
 
 var secretWords = []word{
+	// These end in others, and come first.
+	{text: "existingsecret", kind: notSecret}, {text: "pullsecret", kind: notSecret},
 	{text: "password", kind: secret}, {text: "passwd", kind: secret}, {text: "pwd", kind: secret}, {text: "passphrase", kind: secret},
 	{text: "passcode", kind: secret}, {text: "secret", kind: secret}, {text: "token", kind: secret}, {text: "jwt", kind: secret, whole: true},
 	{text: "authorization", kind: header}, {text: "cookie", kind: header}, {text: "credential", kind: secret},
@@ -41,14 +49,33 @@ var secretWords = []word{
 	{text: "otp", kind: secret, whole: true}, {text: "totp", kind: secret, whole: true}, {text: "pincode", kind: secret},
 	{text: "cardnumber", kind: secret}, {text: "creditcard", kind: secret}, {text: "cvv", kind: secret, whole: true}, {text: "cvc", kind: secret, whole: true},
 	{text: "otpcode", kind: secret}, {text: "verificationcode", kind: secret}, {text: "mfacode", kind: secret}, {text: "recoverycode", kind: secret},
-	{text: "signature", kind: assigned}, {text: "sig", kind: assigned, whole: true}, {text: "code", kind: assigned, whole: true},
 	{text: "auth", kind: random, whole: true}, {text: "salt", kind: random, whole: true},
 	{text: "appkey", kind: secret, whole: true}, {text: "licensekey", kind: secret}, {text: "licencekey", kind: secret},
 	{text: "passwordconfirmation", kind: secret}, {text: "passwordconfirm", kind: secret}, {text: "identifiedby", kind: secret},
+	{text: "passwordhash", kind: random}, {text: "passworddigest", kind: random}, {text: "passwordmatch", kind: notSecret},
+	{text: "dbpw", kind: secret}, {text: "rootpw", kind: secret}, {text: "bindpw", kind: secret}, {text: "authpw", kind: secret}, {text: "userpw", kind: secret},
+	{text: "storepass", kind: secret}, {text: "keypass", kind: secret}, {text: "requirepass", kind: secret}, {text: "masterauth", kind: secret},
+	{text: "presharedkey", kind: secret}, {text: "psk", kind: secret, whole: true}, {text: "functionskey", kind: secret}, {text: "saskey", kind: secret},
+	{text: "applicationkey", kind: secret}, {text: "insertkey", kind: secret}, {text: "servicekey", kind: random}, {text: "rolekey", kind: random},
+	{text: "customerkey", kind: random}, {text: "serverkey", kind: random}, {text: "storagekey", kind: random}, {text: "sessionkey", kind: random},
+	{text: "adminkey", kind: random}, {text: "primarykey", kind: random}, {text: "fernetkey", kind: random}, {text: "aeskey", kind: random},
+	{text: "hmackey", kind: random}, {text: "cipherkey", kind: random}, {text: "enckey", kind: random}, {text: "anonkey", kind: random},
+	{text: "sshkey", kind: random}, {text: "deploykey", kind: random}, {text: "tlskey", kind: random}, {text: "sslkey", kind: random}, {text: "privkey", kind: random},
+	{text: "securitycode", kind: secret}, {text: "authcode", kind: secret}, {text: "authorizationcode", kind: secret}, {text: "devicecode", kind: secret},
+	{text: "backupcode", kind: secret}, {text: "codeverifier", kind: secret}, {text: "oauthverifier", kind: secret}, {text: "secretid", kind: random},
+	{text: "assertion", kind: random}, {text: "samlresponse", kind: secret}, {text: "seedphrase", kind: secret}, {text: "recoveryphrase", kind: secret},
+	{text: "oauth2bearer", kind: secret}, {text: "xsrf", kind: secret, whole: true}, {text: "ticket", kind: assigned, whole: true}, {text: "sharedaccesssignature", kind: secret},
+	{text: "pin", kind: digits, whole: true}, {text: "card", kind: payment, whole: true}, {text: "pan", kind: payment, whole: true}, {text: "cardno", kind: payment},
+	{text: "signature", kind: assigned}, {text: "sig", kind: assigned, whole: true}, {text: "code", kind: assigned, whole: true},
+	{text: "key", kind: assigned, whole: true},
 	{text: "accesskeyid", kind: notSecret},
 	// In other languages.
 	{text: "passwort", kind: secret}, {text: "kennwort", kind: secret}, {text: "motdepasse", kind: secret}, {text: "contrasena", kind: secret},
-	{text: "contraseña", kind: secret}, {text: "senha", kind: secret, whole: true}, {text: "wachtwoord", kind: secret}, {text: "пароль", kind: secret},
+	{text: "contraseña", kind: secret}, {text: "senha", kind: secret, whole: true}, {text: "wachtwoord", kind: secret},
+	{text: "пароль", kind: secret}, {text: "Пароль", kind: secret}, {text: "ПАРОЛЬ", kind: secret}, {text: "adgangskode", kind: secret}, {text: "lösenord", kind: secret},
+	{text: "passord", kind: secret}, {text: "salasana", kind: secret}, {text: "hasło", kind: secret}, {text: "haslo", kind: secret, whole: true}, {text: "heslo", kind: secret, whole: true},
+	{text: "şifre", kind: secret}, {text: "sifre", kind: secret, whole: true}, {text: "סיסמה", kind: secret}, {text: "パスコード", kind: secret}, {text: "暗証番号", kind: secret},
+	{text: "암호", kind: secret}, {text: "口令", kind: secret},
 	{text: "密码", kind: secret}, {text: "密碼", kind: secret}, {text: "パスワード", kind: secret}, {text: "비밀번호", kind: secret},
 }
 
@@ -85,6 +112,9 @@ func kindOf(text string, last int) kind {
 	if k := ending(text[:end]); k != notSecret {
 		return k
 	}
+	if is(text[end-1], digit) {
+		return numbered(text[:end], last)
+	}
 	if c := text[end-1] | 0x20; c != 's' || last < 4 {
 		return notSecret
 	}
@@ -97,18 +127,48 @@ func kindOf(text string, last int) kind {
 	return notSecret
 }
 
+// numbered tells the kind of a name with a number behind it, as Django's password1
+// and SQLAlchemy's password_1.
+func numbered(text string, last int) kind {
+	const most = 2
+	end := len(text)
+	for end > 0 && len(text)-end < most && is(text[end-1], digit) {
+		end--
+	}
+	for last -= len(text) - end; end > 0 && last > 0 && is(text[end-1], inWord); last-- {
+		end--
+	}
+	if last < 3 || end == 0 {
+		return notSecret
+	}
+	if k := ending(text[:end]); k == secret {
+		return secret
+	}
+	return notSecret
+}
+
 func ending(text string) kind {
 	c := text[len(text)-1]
 	if is(c, letter) {
 		c |= 0x20
 	}
+	before := byte(0)
+	if len(text) > 1 && is(text[len(text)-2], letter) {
+		before = text[len(text)-2] | 0x20
+	}
 	for _, w := range byLast[c] {
+		if before != 0 && before != w.text[len(w.text)-2] {
+			continue
+		}
 		begin, ok := endsWith(text, w.text)
 		if !ok || w.whole && !beginsWord(text, begin) {
 			continue
 		}
 		if w.text == "pwd" && (text[begin:] == "pwd" || text[begin:] == "PWD") && (beginsWord(text, begin) || begin >= 3 && text[begin-3:begin] == "OLD") {
 			return directory
+		}
+		if w.text == "key" && strings.HasSuffix(text, "_KEY") {
+			return random // of an environment
 		}
 		return w.kind
 	}

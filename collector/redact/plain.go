@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -59,25 +60,36 @@ func colour(text string) int {
 func unicodeEscape(text string) (width int, stands string) {
 	slashes := len(text) - len(strings.TrimLeft(text, `\`))
 	rest := text[slashes:]
-	for _, escape := range []string{"u001b", "u001B", "x1b", "x1B", "033"} {
+	if strings.HasPrefix(rest, "/") {
+		return slashes + 1, "/" // as PHP writes JSON
+	}
+	for _, escape := range []string{"u001b", "u001B", "x1b", "x1B", "033", "e"} {
 		if after, ok := strings.CutPrefix(rest, escape); ok {
 			if n := colour(after); n > 0 {
 				return slashes + len(escape) + n, ""
 			}
 		}
 	}
-	if !strings.HasPrefix(rest, "u00") || len(rest) < 5 {
+	digits := 0
+	switch {
+	case strings.HasPrefix(rest, "u00"):
+		digits = len("u00")
+	case strings.HasPrefix(rest, "x"): // NGINX's
+		digits = len("x")
+	}
+	if digits == 0 || len(rest) < digits+2 {
 		return 0, ""
 	}
-	c, ok := hex(rest[3:5])
+	c, ok := hex(rest[digits : digits+2])
+	width = slashes + digits + 2
 	switch {
 	case !ok || c < ' ' || c >= 0x7f || c == '\\':
 		return 0, ""
 	case c == '"':
 		// As a quote it needs the backslashes that it had.
-		return slashes + 5, text[:slashes] + `"`
+		return width, text[:slashes] + `"`
 	}
-	return slashes + 5, string(rune(c))
+	return width, string(rune(c))
 }
 
 // entities are those of HTML and XML that stand in and around names and values.
@@ -93,11 +105,14 @@ func entity(text string) (width int, stands string) {
 	if end < 0 {
 		return 0, ""
 	}
-	stands, known := entities[strings.ToLower(text[:end+1])]
-	if !known {
-		return 0, ""
+	if stands, known := entities[strings.ToLower(text[:end+1])]; known {
+		return end + 1, stands
 	}
-	return end + 1, stands
+	number, ok := strings.CutPrefix(text[:end], "&#")
+	if c, err := strconv.Atoi(number); ok && err == nil && c > ' ' && c < 0x7f {
+		return end + 1, string(rune(c))
+	}
+	return 0, ""
 }
 
 // fullWidth reads one of U+FF01 to U+FF5E, which are ASCII's in another width.

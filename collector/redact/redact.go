@@ -26,10 +26,11 @@ const (
 	inURL
 	inEscape
 	inPercent
+	inHash
 )
 
 var marksOf = func() (of [256]marks) {
-	for characters, m := range map[string]marks{"= >,([|\t": behindName, ":": behindName | inURL, "-_.Jz": inToken, "@": inAddress, "\x1b\xef&\\": inEscape, "%+": inPercent} {
+	for characters, m := range map[string]marks{"= >,([|\t": behindName, ":": behindName | inURL, "-_.Jz": inToken, "@": inAddress, "\x1b\xef&\\": inEscape, "%+": inPercent, "$": inHash} {
 		for i := range len(characters) {
 			of[characters[i]] |= m
 		}
@@ -84,6 +85,9 @@ func (e *effort) redact(text string, m marks) string {
 	}
 	if m&behindName != 0 {
 		text = keys(text)
+	}
+	if m&inHash != 0 {
+		text = hashes(text)
 	}
 	if m&inURL != 0 {
 		text = userinfo(text)
@@ -169,8 +173,9 @@ func words(text string, names bool) string {
 			i++
 			continue
 		}
-		begin := i
+		begin, of := i, uint8(0)
 		for i < len(text) && isWord(text[i]) {
+			of |= kinds[text[i]]
 			i++
 		}
 		if begin < c.done {
@@ -179,9 +184,18 @@ func words(text string, names bool) string {
 		if begin > 0 && text[begin-1] == '\\' && i-begin > 1 && strings.IndexByte("nrt", text[begin]) >= 0 {
 			begin++ // the escape of a line's end
 		}
-		if n := token(text[begin:i]); n > 0 {
-			c.cut(begin, begin+n)
-		} else if names {
+		if from, to := token(text[begin:i], of&digit != 0); from < to {
+			c.cut(begin+from, begin+to)
+			continue
+		}
+		if of&digit != 0 {
+			if to := alone(text, begin, i); to > 0 {
+				c.cut(begin, to)
+				i = max(i, to)
+				continue
+			}
+		}
+		if names {
 			from, to := secretAt(text, begin, i)
 			c.cut(from, to)
 			i = max(i, to)
@@ -190,13 +204,24 @@ func words(text string, names bool) string {
 	return c.String()
 }
 
+// alone returns where what is a secret by itself ends that a word begins, and that is
+// more than a token: base64, a bot's number and token, a payment card's number.
+func alone(text string, begin, end int) (to int) {
+	switch c := text[begin]; {
+	case is(c, digit):
+		if n := card(text[begin:]); n > 0 && (begin == 0 || text[begin-1] != '/') {
+			return begin + n
+		}
+	case c == 'A' && isTelegram(text, begin, end):
+		return end
+	case c == 'e', c == 'L':
+		return encoded(text, begin, end)
+	}
+	return 0
+}
+
 // secretAt returns where the secret stands that a word begins, or announces.
 func secretAt(text string, begin, end int) (from, to int) {
-	if is(text[begin], digit) {
-		if n := card(text[begin:]); n > 0 && (begin == 0 || text[begin-1] != '/') {
-			return begin, begin + n
-		}
-	}
 	if kind := kindOf(text[:end], end-begin); kind != notSecret {
 		if from, to := valueOf(text, begin, end, kind); from < to {
 			return from, to

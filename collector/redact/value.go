@@ -10,6 +10,9 @@ func value(text string, name, at int, by separator, k kind) (from, to int) {
 	if by == element {
 		return inElement(text, at)
 	}
+	if strings.HasPrefix(text[at:], "{{ ") {
+		return 0, 0 // a template's
+	}
 	// Go and PHP print the type before a value.
 	at += len(typeOf(text[at:]))
 	if at >= len(text) {
@@ -19,6 +22,11 @@ func value(text string, name, at int, by separator, k kind) (from, to int) {
 		to := balanced(text, at)
 		if k == several && strings.Trim(text[at:to], "[{()}]0123456789., \t\r\n") == "" {
 			return 0, 0
+		}
+		if text[at] == '{' && to+1 < len(text) && (isAlphanumeric(text[to+1]) || strings.HasPrefix(text[to+1:], Mark)) {
+			// LDAP's {SSHA}x
+			from, to := inside(text, to+1, len(text))
+			return from, min(to, unquoted(text, name, from, by, k))
 		}
 		return inside(text, at+1, to)
 	}
@@ -40,7 +48,12 @@ func value(text string, name, at int, by separator, k kind) (from, to int) {
 				return double, double + n
 			}
 		}
-		return from, from + quoted(text[from:], quote)
+		to = from + quoted(text[from:], quote)
+		// Terraform says what it changes: "x" -> "y".
+		if changed, ok := strings.CutPrefix(text[min(len(text), to+len(quote)):], " -> "+quote); ok {
+			to = len(text) - len(changed) + quoted(changed, quote)
+		}
+		return from, to
 	}
 	return at, unquoted(text, name, at, by, k)
 }
@@ -51,7 +64,10 @@ func constructor(text string) string {
 	for end < len(text) && (is(text[end], letter|inWord) || text[end] == ':') {
 		end++
 	}
-	if end == 0 || end+1 >= len(text) || text[end] != '(' || strings.IndexByte("\"'\\[", text[end+1]) < 0 {
+	if end == 0 || end+1 >= len(text) || text[end] != '(' {
+		return ""
+	}
+	if first := skip(text, end+1, " \t\r\n"); first == len(text) || strings.IndexByte("\"'\\[", text[first]) < 0 {
 		return ""
 	}
 	return text[:end]
@@ -65,8 +81,10 @@ func inElement(text string, at int) (from, to int) {
 	if strings.HasPrefix(text[at:], data) {
 		from, end = at+len(data), "]]>"
 	}
-	for from < len(text) && strings.IndexByte(" \t\r\n", text[from]) >= 0 {
-		from++
+	from = skip(text, from, " \t\r\n")
+	// <password><value>x</value></password>
+	if tag := strings.IndexByte(text[from:], '>'); tag > 1 && text[from] == '<' && is(text[from+1], letter) && text[from+tag-1] != '/' {
+		from = skip(text, from+tag+1, " \t\r\n")
 	}
 	if n := strings.Index(text[from:], end); n >= 0 {
 		return from, from + n
@@ -85,9 +103,19 @@ func inside(text string, from, to int) (int, int) {
 // typeOf returns the type that a value in Go's syntax begins with, or in that of
 // PHP's dumps.
 func typeOf(text string) string {
-	for _, of := range []string{"[]string", "[]interface {}", "map[string]string", "map[string]interface {}", "[]any", "map[string]any"} {
+	for _, of := range []string{"[]string", "[]interface {}", "map[string]string", "map[string]interface {}", "[]any", "map[string]any", "[]uint8", "[]byte"} {
 		if strings.HasPrefix(text, of+"{") {
 			return of
+		}
+	}
+	if strings.HasPrefix(text, "array (") {
+		return "array "
+	}
+	// (string) (len=1) "x"
+	if rest, ok := strings.CutPrefix(text, "(string) (len="); ok {
+		digits := skip(rest, 0, "0123456789")
+		if strings.HasPrefix(rest[digits:], ") ") {
+			return text[:len("(string) (len=")+digits+len(") ")]
 		}
 	}
 	if rest, ok := strings.CutPrefix(text, "string("); ok {
@@ -179,6 +207,10 @@ func unquoted(text string, name, at int, by separator, k kind) int {
 			return i
 		case c == ' ' || c == '\t':
 			next := skip(text, i, " \t")
+			if k == header && by == colon && strings.Trim(text[at:i], schemeLetters) == "" && i-at <= len("AWS4-HMAC-SHA256") {
+				i = next // the name of an authorization scheme
+				continue
+			}
 			if k == header && by == equals && text[i-1] != ';' && text[i-1] != ',' && i-at > len("AWS4-HMAC-SHA256") {
 				return i
 			}
@@ -230,6 +262,8 @@ func unquoted(text string, name, at int, by separator, k kind) int {
 	}
 	return len(text)
 }
+
+const schemeLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 // goesOn reports whether a value goes on behind a quote or a bracket.
 func goesOn(text string, at int) bool {

@@ -26,6 +26,8 @@ func valueOf(text string, begin, end int, k kind) (from, to int) {
 		return 0, 0
 	case by == colon && text[begin:end] == "PASS":
 		return 0, 0 // a test's
+	case by == colon && isNameOfAmazon(text[:begin]), isParser(text[:begin]) && !isKey(text[at:]):
+		return 0, 0
 	}
 	from, to = value(text, begin, at, by, k)
 	if from >= to {
@@ -42,17 +44,20 @@ func valueOf(text string, begin, end int, k kind) (from, to int) {
 	switch {
 	case k == assigned:
 		asked := begin > 0 && (text[begin-1] == '?' || text[begin-1] == '&')
+		if name := text[begin:end]; strings.HasSuffix(strings.ToLower(name), "key") && !(asked && len(name) == len("key") && isKey(found)) {
+			return 0, 0 // of a cache, or of an object
+		}
 		if !looksRandom(found, 8) || !asked && (to-from < 10 || end-begin < len("signature")) {
 			return 0, 0
 		}
 	case by == blank && strings.EqualFold(found, strings.TrimLeft(text[begin:end], "-")):
 		return 0, 0 // --password PASSWORD
 	case by == beside:
-		if !looksRandom(found, 6) {
+		if !looksRandom(found, 6) && !isCard(found) || strings.HasPrefix(found, "0x") || harmless(found, k) {
 			return 0, 0
 		}
 	case by == sentence:
-		if isOnce(text[begin:end]) && len(found) >= 4 && strings.Trim(found, "0123456789") == "" {
+		if isOnce(text[:end]) && len(found) >= 4 && strings.Trim(found, "0123456789") == "" {
 			return from, to
 		}
 		if !looksRandom(found, 6) && !strings.ContainsAny(text[from-1:from], `"'`) || isVerdict(found) {
@@ -81,7 +86,10 @@ func Harmless(name, value string) bool {
 
 func harmless(value string, k kind) bool {
 	switch value {
-	case "", "null", "nil", "true", "false", "<nil>", "None", "True", "False", "undefined", "YES", "NO", "yes", "no":
+	case "", "null", "nil", "true", "false", "<nil>", "None", "True", "False", "undefined", "YES", "NO", "yes", "no", "on", "off", "none":
+		return true
+	}
+	if isPlaceholder(value) || isPlace(value) {
 		return true
 	}
 	switch k {
@@ -90,8 +98,16 @@ func harmless(value string, k kind) bool {
 			return true
 		}
 	case random:
-		if !looksRandom(value, 16) {
+		if !looksRandom(value, 16) || strings.IndexByte(value, ' ') >= 0 && !strings.ContainsAny(value, `"'`) {
 			return true
+		}
+	case digits:
+		return len(value) < 4 || len(value) > 8 || strings.Trim(value, "0123456789") != ""
+	case payment:
+		return !isCard(value)
+	case header:
+		if strings.Trim(value, "0123456789") == "" {
+			return true // how many cookies
 		}
 	case directory:
 		if value[0] == '/' || value[0] == '~' {
@@ -104,7 +120,7 @@ func harmless(value string, k kind) bool {
 // isPassword reports whether a name is one of a password, which has no name or number
 // of its own as tokens, secrets and cookies have.
 func isPassword(name string) bool {
-	for _, word := range []string{"password", "passwd", "passphrase", "passwort", "identifiedby"} {
+	for _, word := range []string{"password", "passwd", "passphrase", "passwort", "identifiedby", "bindpw", "requirepass", "masterauth", "storepass", "keypass"} {
 		if _, ok := endsWith(name, word); ok {
 			return true
 		}
@@ -114,7 +130,25 @@ func isPassword(name string) bool {
 
 // isOnce reports whether a name is one of a password of digits.
 func isOnce(name string) bool {
-	return strings.EqualFold(name, "otp") || strings.EqualFold(name, "totp") || strings.EqualFold(name, "passcode")
+	for _, word := range []string{"otp", "passcode", "verificationcode", "securitycode", "pincode", "pin"} {
+		if begin, ok := endsWith(name, word); ok && (len(word) > len("otp") || beginsWord(name, begin) || strings.HasSuffix(strings.ToLower(name), "totp")) {
+			return true
+		}
+	}
+	return false
+}
+
+// isParser reports whether what comes next is a parser's word for what it reads:
+// unexpected token "foo".
+func isParser(before string) bool {
+	before = strings.ToLower(before[max(0, len(before)-len("unrecognized ")):])
+	return strings.HasSuffix(before, "unexpected ") || strings.HasSuffix(before, "unrecognized ")
+}
+
+// isNameOfAmazon reports whether a text goes on with a part of one of Amazon's names:
+// arn:aws:secretsmanager:eu-west-1:1:secret:x.
+func isNameOfAmazon(before string) bool {
+	return strings.HasSuffix(before, ":") && strings.HasPrefix(before[strings.LastIndexAny(before, " \t\"'=")+1:], "arn:")
 }
 
 // Announces reports whether in a list, of headers or of arguments, the text
@@ -124,16 +158,12 @@ func Announces(name, value string) bool {
 	return name != "" && IsSecret(name) && (isHeaderLike(name) || !isIdentifier(value)) && !Harmless(name, value)
 }
 
-// Counts reports whether a name is one of several secrets, which as a number is
-// how many there are.
-func Counts(name string) bool { return kindOf(name, len(name)) == several }
-
 // separators are in the order in which they are looked for.
 var separators = []struct {
 	text string
 	is   separator
 }{
-	{"===", equals}, {"==", equals}, {"=>", equals}, {"->", equals}, {":=", equals}, {"=", equals}, {"::", colon}, {":", colon},
+	{"===", equals}, {"==", equals}, {"=>", equals}, {"->", equals}, {":=", equals}, {"?=", equals}, {"=", equals}, {"::", colon}, {":", colon}, {"→", equals},
 }
 
 // separatorAfter returns what follows a name, and where the value begins behind
@@ -158,6 +188,10 @@ func separatorAfter(text string, begin, end int) (at int, by separator) {
 			break
 		}
 	}
+	at = visibility(text, at)
+	if strings.HasPrefix(text[at:], ")]") {
+		at += len(")]") // [Symbol(password)]
+	}
 	closed := at > end && (text[at-1] == '"' || text[at-1] == '\'')
 	after := skip(text, at, " \t")
 	rest := text[after:]
@@ -168,7 +202,23 @@ func separatorAfter(text string, begin, end int) (at int, by separator) {
 		if s.text == ":" && strings.HasPrefix(rest, "://") {
 			return 0, noSeparator
 		}
-		return nextLine(text, skip(text, after+len(s.text), " \t+"), s.is), s.is
+		at = skip(text, after+len(s.text), " \t+")
+		if strings.HasPrefix(text[after+len(s.text):], "** ") {
+			at = after + len(s.text) + len("** ") // Markdown's
+		}
+		return nextLine(text, at, s.is), s.is
+	}
+	if at, ok := columnOf(text, begin, at); ok {
+		return at, equals
+	}
+	if at == end && isNamed(text, begin) {
+		// name: PASSWORD, value: x
+		if at, ok := attributeValue(text, at); ok {
+			return at, attribute
+		}
+	}
+	if key, ok := keyOf(text, end); ok {
+		return key, equals
 	}
 	switch {
 	case closed && begin > 0 && text[begin-1] == text[at-1]:
@@ -188,20 +238,46 @@ func separatorAfter(text string, begin, end int) (at int, by separator) {
 				return after + len(";s:") + digits + 1, equals
 			}
 		}
+	case at == end && begin > 0 && text[begin-1] == '{' && strings.HasPrefix(rest, ","):
+		// Erlang's {password,<<"x">>}
+		from := skip(text, skip(text, at+1, " \t\r\n"), "<")
+		if at := literal(text, from); at >= 0 {
+			return at, equals
+		}
+	case strings.HasPrefix(rest, "</") && begin > 0 && text[begin-1] == '>':
+		// <name>password</name><value>x</value>
+		if at, ok := nextElement(text, begin, after); ok {
+			return at, element
+		}
 	case isElement(text, begin) && at == end && after > end:
 		// <password type="text">
 		if close := strings.IndexAny(rest, "<>"); close >= 0 && rest[close] == '>' && !strings.HasSuffix(rest[:close], "/") {
 			return after + close + 1, element
 		}
+	case at == end && strings.HasPrefix(rest, "│"):
+		return skip(text, after+len("│"), " "), beside
+	case at == end && strings.HasPrefix(rest, "...") && isPassword(text[:end]):
+		return skip(text, after, ". "), beside
+	case at == end && isPassword(text[:end]) && (strings.HasPrefix(rest, "— ") || strings.HasPrefix(rest, "– ")):
+		return skip(text, after+len("—"), " "), beside
+	case at == end && strings.HasPrefix(rest, "/") && begin > 0 && text[begin-1] == '/' && after == end && (isPassword(text[:end]) || text[begin:end] == "token") && isKey(rest[1:]):
+		return after + 1, beside // GET /reset-password/x
 	case at == end && len(rest) > 0 && (rest[0] == '|' || after == end && (rest[0] == '(' || rest[0] == '[')):
 		return skip(text, after+1, " \t"), beside
-	case at == end && after > end && len(rest) > 0 && isPassword(text[:end]) && (text[end] == '\t' || literal(text, after) >= 0 || isNetrc(text[:begin])):
+	case at == end && after > end && len(rest) > 0 && isPassword(text[:end]) && (text[end] == '\t' || literal(text, after) >= 0 || isNetrc(text[:begin]) || isStrong(rest)):
 		return after, beside
-	case at == end && after > end && text[begin] != '-' && isKey(rest):
+	case at == end && after > end && text[begin] != '-' && (isKey(rest) || text[begin:end] == "PASS" && isStrong(rest) || isSet(text[:begin])):
 		return after, beside
+	case at == end && after > end && literal(text, after) >= 0 && strings.HasSuffix(strings.ToLower(text[:end]), "key") && isStrong(rest[1:]):
+		return after, beside
+	case at == end && strings.HasPrefix(rest, "{") && after == end && strings.HasSuffix(text[:end], "Cookie"):
+		return at, colon
+	case at == end && after > end && strings.HasPrefix(rest, "(") && isKey(rest[1:]):
+		return after + 1, beside
 	case at == end && after > end && len(rest) > 0:
 		if text[begin] == '-' || strings.Contains(text[begin:end], "--") {
-			if rest[0] != '-' {
+			// Behind more blanks is a description of it.
+			if rest[0] != '-' && after-end < len("   ") {
 				return after, blank
 			}
 			break
@@ -221,7 +297,119 @@ func isKey(text string) bool {
 	for to < len(text) && (isAlphanumeric(text[to]) || text[to] == '_') {
 		to++
 	}
-	return to >= least && switches(text[:to]) >= 4 && (to == len(text) || strings.IndexByte(" \t\r\n,;.\"')", text[to]) >= 0)
+	return (to >= least && switches(text[:to]) >= 4 || isCard(text[:to])) && (to == len(text) || strings.IndexByte(" \t\r\n,;.\"')/?", text[to]) >= 0)
+}
+
+// isStrong reports whether a text begins with what nobody says of a password: letters
+// and digits in turns, as in no name of an algorithm.
+func isStrong(text string) bool {
+	to := strings.IndexAny(text, " \t\r\n,;")
+	if to < 0 {
+		to = len(text)
+	}
+	word := strings.TrimRight(text[:to], ".:)'\"")
+	return len(word) >= 8 && switches(word) >= 3 && strings.IndexAny(word, "/.@_-()") < 0
+}
+
+// isSet reports whether a text ends with the word by which a configuration sets what
+// comes next: "ENV DB_PASSWORD x".
+func isSet(before string) bool {
+	for _, word := range []string{"ENV ", "SetEnv ", "set -x ", "set -gx ", "setenv ", "proxy_set_header ", "fastcgi_param "} {
+		if strings.HasSuffix(before, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// columnOf finds the value of a column in SQL: INSERT INTO users (name, password)
+// VALUES ('jake', 'x').
+func columnOf(text string, begin, at int) (int, bool) {
+	if at == len(text) || text[at] != ',' && text[at] != ')' {
+		return 0, false
+	}
+	const far = 2000
+	before := text[max(0, begin-far):begin]
+	open := strings.LastIndexAny(before, "()")
+	if open < 0 || before[open] != '(' || !strings.Contains(strings.ToUpper(before[:open]), "INTO ") {
+		return 0, false
+	}
+	close := strings.IndexByte(text[at:], ')')
+	if close < 0 {
+		return 0, false
+	}
+	values := skip(text, at+close+1, " \t\r\n")
+	if len(text) < values+len("VALUES") || !strings.EqualFold(text[values:values+len("VALUES")], "values") {
+		return 0, false
+	}
+	value := skip(text, values+len("VALUES"), " \t\r\n")
+	if value == len(text) || text[value] != '(' {
+		return 0, false
+	}
+	value++
+	for range strings.Count(before[open:], ",") {
+		for value < len(text) && text[value] != ',' {
+			switch text[value] {
+			case ')':
+				return 0, false
+			case '(':
+				value = balanced(text, value)
+			case '"', '\'':
+				value += 1 + quoted(text[value+1:], text[value:value+1])
+			}
+			value++
+		}
+		value++
+	}
+	value = skip(text, value, " \t\r\n")
+	return value, value < len(text)
+}
+
+// visibility skips what PHP's dumps say of a property: ["password":protected]=>.
+func visibility(text string, at int) int {
+	if at == len(text) || text[at] != ':' {
+		return at
+	}
+	const near = 100
+	rest := text[at:min(len(text), at+near)]
+	for _, is := range []string{":protected]", ":private]"} {
+		if end := strings.Index(rest, is); end == 0 || end > 0 && strings.IndexAny(rest[:end], " =>") < 0 {
+			return at + end + len(is)
+		}
+	}
+	return at
+}
+
+// keyOf finds what PostgreSQL says of a key, for the names in its brackets:
+// "Key (id, token)=(1, x) already exists."
+func keyOf(text string, end int) (at int, ok bool) {
+	if end == len(text) || text[end] != ')' && text[end] != ',' {
+		return 0, false
+	}
+	const near = 100
+	close := strings.IndexByte(text[end:min(len(text), end+near)], ')')
+	if close < 0 || !strings.HasPrefix(text[end+close:], ")=(") {
+		return 0, false
+	}
+	return end + close + len(")="), true
+}
+
+// nextElement finds the element behind one that names something.
+func nextElement(text string, begin, at int) (int, bool) {
+	open := strings.LastIndexByte(text[:begin-1], '<')
+	if open < 0 || !IsNaming(text[open+1:begin-1]) {
+		return 0, false
+	}
+	const near = 80
+	rest := text[at:min(len(text), at+near)]
+	if tag := strings.IndexByte(rest, '>'); tag >= 0 {
+		if next := skip(rest, tag+1, " \t\r\n"); next < len(rest) && rest[next] == '<' && !strings.HasPrefix(rest[next:], "</") {
+			if close := strings.IndexByte(rest[next:], '>'); close > 0 && rest[next+close-1] != '/' {
+				return at + next + close + 1, true
+			}
+		}
+	}
+	return 0, false
 }
 
 // isNetrc reports whether a line of .netrc has come as far as its password:
@@ -282,7 +470,20 @@ func IsNaming(member string) bool {
 		return false
 	}
 	switch strings.ToLower(member) {
-	case "name", "key", "field", "header", "id", "k":
+	case "name", "key", "field", "header", "id", "k", "path", "param", "column", "label", "setting":
+		return true
+	}
+	return false
+}
+
+// IsValue reports whether a member may have the value of what another one names, or
+// what it was and is changed to.
+func IsValue(member string) bool {
+	if len(member) > len("old_value") {
+		return false
+	}
+	switch strings.ToLower(member) {
+	case "value", "old", "new", "input", "before", "after", "content", "oldvalue", "newvalue", "old_value", "new_value", "received":
 		return true
 	}
 	return false
@@ -296,6 +497,13 @@ func attributeValue(text string, at int) (int, bool) {
 			return at + len(line), true
 		}
 	}
+	if strings.HasPrefix(text[at:], "\r\nContent-Type:") || strings.HasPrefix(text[at:], `\r\nContent-Type:`) {
+		for _, line := range []string{"\r\n\r\n", `\r\n\r\n`} {
+			if n := strings.Index(text[at:], line); n >= 0 {
+				return at + n + len(line), true
+			}
+		}
+	}
 	const near = 80
 	rest := text[at:min(len(text), at+near)]
 	for _, name := range []string{"value", "Value", "content", "val", "v"} {
@@ -306,6 +514,15 @@ func attributeValue(text string, at int) (int, bool) {
 		after := skip(text, skip(text, at+found+len(name), `"'\`), " ")
 		if after < len(text) && (text[after] == '=' || text[after] == ':') {
 			return skip(text, after+1, " "), true
+		}
+	}
+	// <input value="x" name="password">
+	if open := strings.LastIndexAny(text[:at], "<>{}"); open >= 0 && (text[open] == '<' || text[open] == '{') {
+		if found := strings.Index(text[open:at], "value"); found >= 0 {
+			after := skip(text, skip(text, open+found+len("value"), `"'\`), " ")
+			if after < at && (text[after] == '=' || text[after] == ':') {
+				return skip(text, after+1, " "), true
+			}
 		}
 	}
 	if end := strings.IndexAny(rest, "<>"); end >= 0 && rest[end] == '>' && !strings.HasSuffix(strings.TrimRight(rest[:end], " "), "/") {
@@ -337,14 +554,20 @@ func verbs(text string, at int) (int, bool) {
 			end++
 		}
 		switch text[at:end] {
-		case "for", "of":
+		case "for", "of", "FOR":
 			// of whom
 			at = skip(text, end, " ")
 			for at < len(text) && text[at] != ' ' {
 				at++
 			}
-			at = skip(text, at, " ")
-		case "is", "was", "are", "to", "now", "has", "been", "changed", "set", "reset", "updated", "set-to":
+			some = some || text[at-1] == ':'
+			whom := at
+			at = skip(text, at, " =")
+			some = some || strings.IndexByte(text[whom:at], '=') >= 0
+		case "BY", "LIKE", "IN":
+			at = skip(text, end, " (")
+			return at, literal(text, at) >= 0
+		case "is", "was", "are", "to", "now", "has", "been", "changed", "set", "reset", "updated", "set-to", "generated", "lautet", "est", "es", "ist":
 			some = true
 			at = skip(text, skip(text, end, ":"), " ")
 			if at == end {

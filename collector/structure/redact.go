@@ -10,7 +10,6 @@ package structure
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/valyala/fastjson"
 
@@ -49,21 +48,81 @@ type writer struct {
 
 func (w *writer) object(o *fastjson.Object) {
 	w.to = append(w.to, '{')
-	first, named := true, false
+	first := true
 	o.Visit(func(key []byte, v *fastjson.Value) {
-		// {"name":"password","value":"x"}
-		if v.Type() == fastjson.TypeString {
-			if named && strings.EqualFold(string(key), "value") {
-				w.key(first, key)
-				w.mark()
-				return
-			}
-			named = named || redact.IsNaming(string(key)) && redact.IsSecret(string(v.GetStringBytes()))
+		// Few objects have such a member, and only for them is the rest looked at.
+		if mayDepend(string(key)) && aboutOf(o).hides(string(key), v) {
+			w.key(first, key)
+			w.mark()
+		} else {
+			w.member(first, key, v)
 		}
-		w.member(first, key, v)
 		first = false
 	})
 	w.to = append(w.to, '}')
+}
+
+// about is what some members of an object say of others.
+type about struct {
+	// secret is the name of a secret whose value is in another member:
+	// {"name":"password","value":"x"}.
+	secret string
+	// key says that it is a key as JSON (RFC 7517), and manifest that it is
+	// Kubernetes' Secret.
+	key, manifest bool
+}
+
+func aboutOf(o *fastjson.Object) (a about) {
+	o.Visit(func(key []byte, v *fastjson.Value) {
+		const longest = len("setting")
+		if len(key) > longest {
+			return
+		}
+		switch v.Type() {
+		case fastjson.TypeString:
+			switch {
+			case string(key) == "kty":
+				a.key = true
+			case string(key) == "kind":
+				a.manifest = string(v.GetStringBytes()) == "Secret"
+			case a.secret == "" && redact.IsNaming(string(key)):
+				if name := string(v.GetStringBytes()); redact.IsSecret(name) {
+					a.secret = name
+				}
+			}
+		case fastjson.TypeArray:
+			// Pydantic's and Zod's {"loc":["body","password"],"input":"x"}
+			if elements := v.GetArray(); len(elements) > 0 && (string(key) == "loc" || string(key) == "path") {
+				if name := string(elements[len(elements)-1].GetStringBytes()); redact.IsSecret(name) {
+					a.secret = name
+				}
+			}
+		}
+	})
+	return a
+}
+
+// mayDepend reports whether a member may have a secret because of what others say.
+func mayDepend(key string) bool {
+	return isKeyPart(key) || isManifestPart(key) || redact.IsValue(key)
+}
+
+func isManifestPart(key string) bool { return key == "data" || key == "stringData" }
+
+// isKeyPart reports whether a member of a key is secret (RFC 7518, section 6).
+func isKeyPart(key string) bool {
+	switch key {
+	case "d", "p", "q", "dp", "dq", "qi", "k":
+		return true
+	}
+	return false
+}
+
+// hides reports whether a member has a secret, other than by its own name.
+func (a about) hides(key string, v *fastjson.Value) bool {
+	return a.secret != "" && redact.IsValue(key) && !shown(a.secret, v) ||
+		a.key && isKeyPart(key) ||
+		a.manifest && isManifestPart(key) && v.Type() == fastjson.TypeObject
 }
 
 func (w *writer) key(first bool, key []byte) {
@@ -97,7 +156,7 @@ func shown(name string, v *fastjson.Value) bool {
 		text := string(v.GetStringBytes())
 		return text == "" || text == redact.Mark || redact.Harmless(name, text)
 	case fastjson.TypeNumber:
-		return redact.Counts(name)
+		return redact.Harmless(name, string(v.MarshalTo(nil)))
 	case fastjson.TypeArray:
 		return !slices.ContainsFunc(v.GetArray(), func(v *fastjson.Value) bool { return !shown(name, v) })
 	}

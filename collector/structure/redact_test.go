@@ -54,6 +54,9 @@ var (
 		`postgres://app:%s@db:5432/app`, `redis://:%s@cache`, `?token=%s&x=1`, `user[password]=%s`, `AWS_SECRET_ACCESS_KEY=%s`, `Pwd=%s;Uid=a`,
 		`Some { token: Some("%s") }`, `{password=%s, user=a}`, `password="%s"`, `api_key='%s'`, "\x1b[36mtoken\x1b[0m=\x1b[35m%s\x1b[0m", `%s@example.com`,
 		"-----BEGIN PRIVATE KEY-----\n%s\n-----END PRIVATE KEY-----", `your password is %s`,
+		`[{password,"%s"}]`, `INSERT INTO users (name, password) VALUES ('jake', '%s')`, `Key (token)=(%s) already exists.`, `["password":protected]=> "%s"`,
+		`https://hooks.slack.com/services/T0/B0/%s`, `{Name:DB_PASSWORD,Value:%s,}`, `<key>password</key><string>%s</string>`, `docker login -u jake -p %s`,
+		`ALTER USER a IDENTIFIED WITH sha2_password BY '%s'`, `generated password %s for jake`, `password1=%s`, "PGP -----BEGIN PGP PRIVATE KEY BLOCK-----\n%s",
 	}
 	wraps = []func(string) string{
 		func(s string) string { return "request failed " + s },

@@ -100,7 +100,10 @@ func parse(raw string) (Destination, error) {
 		if address.Hostname() == "" {
 			return d, errors.New("it names no host")
 		}
-		if host := strings.TrimPrefix(address.Hostname(), "www."); (host == "discord.com" || host == "discordapp.com") && !strings.HasSuffix(address.Path, "/slack") {
+		switch host := "." + strings.ToLower(address.Hostname()); {
+		case strings.HasSuffix(host, ".ntfy.sh"):
+			return d, errors.New("a topic of ntfy is given as ntfy://ntfy.sh/TOPIC: it would show JSON")
+		case (strings.HasSuffix(host, ".discord.com") || strings.HasSuffix(host, ".discordapp.com")) && !strings.HasSuffix(address.Path, "/slack"):
 			return d, errors.New("a webhook of Discord is given as discord://TOKEN@ID, after https://discord.com/api/webhooks/ID/TOKEN")
 		}
 		d.Name = address.Hostname()
@@ -195,6 +198,16 @@ func (d Destination) shout(m Message) error {
 	return service.Send(m.Title+"\n"+m.Text, &params)
 }
 
+// posts follows no redirection that would make a GET of a message: what is there answers
+// 200, and nobody has read it.
+func posts(request *http.Request, before []*http.Request) error {
+	const most = 5
+	if request.Method != http.MethodPost || len(before) > most {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}
+
 // post sends a message to a webhook that takes Slack's JSON, as many do.
 func (d Destination) post(ctx context.Context, m Message) error {
 	body, err := json.Marshal(map[string]string{"text": m.Title + "\n" + m.Text})
@@ -207,7 +220,9 @@ func (d Destination) post(ctx context.Context, m Message) error {
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "berth")
-	response, err := http.DefaultClient.Do(request)
+	client := *http.DefaultClient
+	client.CheckRedirect = posts
+	response, err := client.Do(request)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause

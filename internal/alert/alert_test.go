@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -57,6 +58,8 @@ func TestBadURLsAreOneClearError(t *testing.T) {
 		{"sEcReT", "URL 1: it is not a URL"},
 		{"discord://token@1 sEcReT", "URL 2: it is not a URL"},
 		{"https:///sEcReT", "URL 1: it names no host"},
+		{"https://ntfy.sh/sEcReT", "URL 1: a topic of ntfy is given as ntfy://ntfy.sh/TOPIC: it would show JSON"},
+		{"https://ptb.discord.com/api/webhooks/1/sEcReT", "URL 1: a webhook of Discord is given as discord://TOKEN@ID, after https://discord.com/api/webhooks/ID/TOKEN"},
 		{"slak://sEcReT", `URL 1: there is no service "slak"`},
 		{"slack://sEcReT", "URL 1: it is not a URL of slack"},
 		{"telegram://sEcReT", "URL 1: it is not a URL of telegram"},
@@ -109,6 +112,36 @@ func FuzzPlain(f *testing.F) {
 			t.Errorf("%q became %q, with other lines", text, got)
 		}
 	})
+}
+
+// A POST that is redirected as a GET has told nobody.
+func TestAMessageThatIsRedirectedIsNotTaken(t *testing.T) {
+	taken := 0
+	mux := http.NewServeMux()
+	mux.HandleFunc("/new", func(_ http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			taken++
+		}
+	})
+	for _, code := range []int{301, 302, 303, 307, 308} {
+		mux.Handle(fmt.Sprintf("/%d", code), http.RedirectHandler("/new", code))
+	}
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	for _, test := range []struct {
+		code  int
+		taken bool
+	}{{301, false}, {302, false}, {303, false}, {307, true}, {308, true}} {
+		taken = 0
+		all, err := Parse(fmt.Sprintf("%s/%d", server.URL, test.code))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = all[0].Send(t.Context(), Message{Title: "a"})
+		if (err == nil) != test.taken || (taken == 1) != test.taken {
+			t.Errorf("%d: %v, and it was taken %d times", test.code, err, taken)
+		}
+	}
 }
 
 func TestRetryAfter(t *testing.T) {

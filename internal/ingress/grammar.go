@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -226,10 +227,19 @@ func parseExpression(path string) error {
 	if err != nil {
 		return fmt.Errorf("path %q: %w", path, err)
 	}
+	if named(parsed) {
+		return fmt.Errorf("path %q: a named group would set a variable of NGINX: write (…)", path)
+	}
 	if nested(parsed, false) {
 		return fmt.Errorf("path %q: a repetition within a repetition takes too long to match", path)
 	}
 	return nil
+}
+
+// named reports whether a group has a name. NGINX makes a variable of it, which may be one
+// of its own or of ours: the host that an application is told, whose bodies are counted.
+func named(e *syntax.Regexp) bool {
+	return e.Op == syntax.OpCapture && e.Name != "" || slices.ContainsFunc(e.Sub, named)
 }
 
 func nested(e *syntax.Regexp, within bool) bool {

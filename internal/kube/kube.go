@@ -9,14 +9,14 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"berth/internal/kube/own"
 )
 
-// Manager is the field manager of everything that berth applies, and the value
-// of the label [ManagedBy] on what it makes. It never changes an object that
-// carries the label with another value, or not at all.
+// See package own.
 const (
-	Manager   = "berth"
-	ManagedBy = "app.kubernetes.io/managed-by"
+	Manager   = own.Manager
+	ManagedBy = own.ManagedBy
 )
 
 // Config returns a copy of a REST config, tuned for berth.

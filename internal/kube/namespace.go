@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	coreapply "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"berth/internal/kube/own"
 )
 
 // The labels by which the API server refuses pods below a Pod Security
@@ -129,13 +131,10 @@ func hurry(ctx context.Context, client kubernetes.Interface, namespace string) {
 }
 
 // ExpiresAnnotation says until when what is made for a time may last, in RFC 3339.
-const ExpiresAnnotation = "berth/expires"
+const ExpiresAnnotation = own.ExpiresAnnotation
 
 // Expired reports whether the time is over for which something was made.
-func Expired(object metav1.Object, now time.Time) bool {
-	until, err := time.Parse(time.RFC3339, object.GetAnnotations()[ExpiresAnnotation])
-	return err == nil && now.After(until)
-}
+func Expired(object metav1.Object, now time.Time) bool { return own.Expired(object, now) }
 
 // Owned reports whether berth made an object.
-func Owned(object metav1.Object) bool { return object.GetLabels()[ManagedBy] == Manager }
+func Owned(object metav1.Object) bool { return own.Owned(object) }

@@ -4,28 +4,13 @@ import (
 	"context"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
+	"berth/internal/poll"
 )
 
-// Poll calls done at once and then at intervals, until it returns true or an
-// error. When ctx ends first, Poll returns the cause of that, which
-// apimachinery's own functions do not tell.
+// Poll calls done at once and then at intervals, until it returns true or an error.
 func Poll(ctx context.Context, interval time.Duration, done func(context.Context) (bool, error)) error {
-	err := wait.PollUntilContextCancel(ctx, interval, true, done)
-	if err != nil && ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
+	return poll.Until(ctx, interval, done)
 }
 
 // Sleep waits, or returns why it did not.
-func Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
-}
+func Sleep(ctx context.Context, d time.Duration) error { return poll.Sleep(ctx, d) }

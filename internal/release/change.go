@@ -12,6 +12,7 @@ import (
 	helmrelease "helm.sh/helm/v4/pkg/release/v1"
 
 	"berth/internal/helm"
+	"berth/internal/kube"
 	"berth/internal/progress"
 	"berth/internal/rollout"
 )
@@ -181,7 +182,7 @@ func (c *Client) toRevision(ctx context.Context, environment string, h *helm.Rel
 // rollout returns what waits for workloads of an environment.
 func (c *Client) rollout(environment string, ws []rollout.Workload, deadline time.Duration, step progress.Step) *rollout.Rollout {
 	return &rollout.Rollout{
-		Client: c.kube, Namespace: environment, Workloads: ws,
+		Client: kube.API{Interface: c.kube}, Namespace: environment, Workloads: ws,
 		Poll: c.timeouts.poll, Deadline: deadline, Detail: step.Detail,
 	}
 }

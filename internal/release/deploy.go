@@ -167,7 +167,7 @@ func (c *Client) unchanged(ctx context.Context, environment string, h *helm.Rele
 	if err != nil {
 		return nil, err
 	}
-	missing, err := rollout.Serving(ctx, c.kube, environment, ws)
+	missing, err := rollout.Serving(ctx, kube.API{Interface: c.kube}, environment, ws)
 	if err != nil || len(missing) > 0 {
 		return nil, err
 	}

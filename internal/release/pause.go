@@ -99,7 +99,7 @@ func (c *Client) stop(ctx context.Context, environment string, ws []rollout.Work
 	}
 	step.Detail("waiting for its pods to end")
 	return kube.Poll(ctx, c.timeouts.poll/4, func(ctx context.Context) (bool, error) {
-		s, err := rollout.Take(ctx, c.kube, environment)
+		s, err := rollout.Take(ctx, kube.API{Interface: c.kube}, environment)
 		if err != nil {
 			return false, err
 		}

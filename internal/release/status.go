@@ -102,7 +102,7 @@ func (c *Client) Status(ctx context.Context, environment string) (Status, error)
 	if err != nil {
 		return status, err
 	}
-	s, err := rollout.Take(ctx, c.kube, environment)
+	s, err := rollout.Take(ctx, kube.API{Interface: c.kube}, environment)
 	if err != nil {
 		return status, fmt.Errorf("look at %s: %w", environment, err)
 	}

@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"berth/internal/kube"
 	"berth/internal/logs"
 	"berth/internal/rollout"
 )
@@ -49,7 +50,7 @@ func (s source) key() string { return s.uid + "/" + s.container }
 
 // sources returns the containers that have written, or may have.
 func (t *tail) sources(ctx context.Context) ([]source, error) {
-	s, err := rollout.Take(ctx, t.client.kube, t.namespace)
+	s, err := rollout.Take(ctx, kube.API{Interface: t.client.kube}, t.namespace)
 	if err != nil {
 		return nil, err
 	}

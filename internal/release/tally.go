@@ -9,6 +9,7 @@ import (
 	core "k8s.io/api/core/v1"
 
 	"berth/internal/judge"
+	"berth/internal/kube"
 	"berth/internal/rollout"
 	"berth/internal/traffic"
 )
@@ -19,7 +20,7 @@ var ErrForeignIngress = errors.New("the cluster's ingress controller is not bert
 // webPods returns the pods that answer requests: those of the present template, and
 // those of earlier ones.
 func (c *Client) webPods(ctx context.Context, environment string) (present, earlier []*core.Pod, err error) {
-	s, err := rollout.Take(ctx, c.kube, environment)
+	s, err := rollout.Take(ctx, kube.API{Interface: c.kube}, environment)
 	if err != nil {
 		return nil, nil, fmt.Errorf("look at the pods: %w", err)
 	}

@@ -32,7 +32,7 @@ func (c *Client) wayIn(ctx context.Context, environment string, since time.Time,
 		return nil
 	}
 	step.Detail("asking through the ingress")
-	s, err := rollout.Take(ctx, c.kube, environment)
+	s, err := rollout.Take(ctx, kube.API{Interface: c.kube}, environment)
 	if err != nil {
 		return fmt.Errorf("look at the ingress: %w", err)
 	}
@@ -101,7 +101,7 @@ func (c *Client) reached(ctx context.Context, environment, host string, chain []
 		reason.Hint = "hosts, in berth.yaml, are the application's own: take another, or remove the one that has it"
 	}
 	reasons := []rollout.Reason{reason}
-	if s, err := rollout.Take(ctx, c.kube, environment); err == nil {
+	if s, err := rollout.Take(ctx, kube.API{Interface: c.kube}, environment); err == nil {
 		if said := s.IngressReasons(c.config.Name, since); len(said) > 0 {
 			reasons = said
 		}

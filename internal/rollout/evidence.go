@@ -10,10 +10,9 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
-	"k8s.io/client-go/kubernetes"
 
-	"berth/internal/kube"
 	"berth/internal/mask"
+	"berth/internal/poll"
 )
 
 const (
@@ -48,13 +47,13 @@ func (r *Rollout) Explain(ctx context.Context, failed *Error, secrets []string, 
 // Evidence returns the reasons that differ in more than the pod, each with the
 // lines of its container's log and the key of berth.yaml that fixes it. hide
 // removes secrets. What cannot be read is left out.
-func Evidence(ctx context.Context, client kubernetes.Interface, namespace string, reasons []Reason, hide func(string) string) []Reason {
+func Evidence(ctx context.Context, logs Logs, namespace string, reasons []Reason, hide func(string) string) []Reason {
 	reasons = alike(reasons)
 	for i := range reasons {
 		reason := &reasons[i]
 		reason.Message = hide(reason.Message)
 		if reason.Pod != "" && reason.Container != "" {
-			lines := lastLines(ctx, client, namespace, reason)
+			lines := lastLines(ctx, logs, namespace, reason)
 			if where := listensElsewhere(lines, reason.port); reason.refused && where != "" {
 				reason.Message += "; " + where
 			}
@@ -88,17 +87,17 @@ func alike(reasons []Reason) []Reason {
 
 // lastLines returns the end of a container's log: of the instance that crashed,
 // or of the one that runs when none did or its log is gone.
-func lastLines(ctx context.Context, client kubernetes.Interface, namespace string, r *Reason) []string {
+func lastLines(ctx context.Context, logs Logs, namespace string, r *Reason) []string {
 	for range logTries {
 		moved := false
 		for _, previous := range []bool{r.Restarts > 0, false} {
-			lines := readLog(ctx, client, namespace, r, previous)
+			lines := readLog(ctx, logs, namespace, r, previous)
 			if len(lines) > 0 && !strings.HasPrefix(lines[0], noLog) {
 				return lines
 			}
 			moved = moved || len(lines) > 0
 		}
-		if !moved || kube.Sleep(ctx, 500*time.Millisecond) != nil {
+		if !moved || poll.Sleep(ctx, 500*time.Millisecond) != nil {
 			return nil
 		}
 	}
@@ -113,11 +112,11 @@ const (
 	logTries = 10
 )
 
-func readLog(ctx context.Context, client kubernetes.Interface, namespace string, r *Reason, previous bool) []string {
+func readLog(ctx context.Context, logs Logs, namespace string, r *Reason, previous bool) []string {
 	tail, most := int64(logLines), int64(logBytes)
-	stream, err := client.CoreV1().Pods(namespace).GetLogs(r.Pod, &core.PodLogOptions{
+	stream, err := logs.Log(ctx, namespace, r.Pod, &core.PodLogOptions{
 		Container: r.Container, Previous: previous, TailLines: &tail, LimitBytes: &most,
-	}).Stream(ctx)
+	})
 	if err != nil {
 		return nil
 	}

@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
+
+	"berth/internal/kube"
 )
 
 func TestWarningsAreToldOnceNewestLast(t *testing.T) {
@@ -34,7 +36,7 @@ func TestWarningsAreToldOnceNewestLast(t *testing.T) {
 		"pod shop-5d8c7b9f6d-aaaaa: Unhealthy: Readiness probe failed: connection refused",
 		"pod shop-5d8c7b9f6d-aaaaa: BackOff: Back-off restarting container web in pod shop-5d8c7b9f6d-aaaaa",
 	}
-	s, err := Take(t.Context(), client, "production")
+	s, err := Take(t.Context(), kube.API{Interface: client}, "production")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +75,7 @@ func TestTheLogOfACrashIsAskedForAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := lastLines(t.Context(), client, "production", &Reason{Pod: "shop-a", Container: "web", Restarts: 2})
+	got := lastLines(t.Context(), kube.API{Interface: client}, "production", &Reason{Pod: "shop-a", Container: "web", Restarts: 2})
 	if want := []string{"out of rope", "giving up"}; !slices.Equal(got, want) {
 		t.Errorf("got the lines %q, want %q", got, want)
 	}

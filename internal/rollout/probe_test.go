@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"berth/internal/kube"
 )
 
 // unanswered is a Deployment with one pod whose start-up probe fails with a
@@ -125,7 +127,7 @@ func TestMisplacedProgramsAreNotWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now().Add(-listenTime)
-	r := &Rollout{Client: client, Namespace: "production", Workloads: []Workload{{"Deployment", "shop"}},
+	r := &Rollout{Client: kube.API{Interface: client}, Namespace: "production", Workloads: []Workload{{"Deployment", "shop"}},
 		grace: grace{started: began}, asked: map[string]time.Time{}}
 	got := (&Error{r.misplaced(t.Context(), unanswered(refusedConnection, began, 0))}).Error()
 	if want := "the program says that it listens on 127.0.0.1:8080"; !strings.Contains(got, want) {

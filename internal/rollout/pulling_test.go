@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
 	testingclient "k8s.io/client-go/testing"
+
+	"berth/internal/kube"
 )
 
 // pullEvent is the kubelet's about the image of a pod's container web.
@@ -81,7 +83,7 @@ func TestADownloadIsWaitedFor(t *testing.T) {
 	})
 	var said []string
 	r := Rollout{
-		Client: client, Workloads: []Workload{{"Deployment", "shop"}}, Poll: 30 * time.Millisecond, Deadline: 100 * time.Millisecond,
+		Client: kube.API{Interface: client}, Workloads: []Workload{{"Deployment", "shop"}}, Poll: 30 * time.Millisecond, Deadline: 100 * time.Millisecond,
 		Detail: func(text string) { said = append(said, text) },
 	}
 	err := r.Wait(t.Context())

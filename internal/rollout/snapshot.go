@@ -19,8 +19,8 @@ import (
 	core "k8s.io/api/core/v1"
 	discovery "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
 )
 
@@ -64,35 +64,20 @@ type Snapshot struct {
 }
 
 // Take takes a snapshot of a namespace.
-func Take(ctx context.Context, client kubernetes.Interface, namespace string) (*Snapshot, error) {
-	all := metav1.ListOptions{}
-	deployments, err := client.AppsV1().Deployments(namespace).List(ctx, all)
-	if err != nil {
-		return nil, err
-	}
-	replicaSets, err := client.AppsV1().ReplicaSets(namespace).List(ctx, all)
-	if err != nil {
-		return nil, err
-	}
-	statefulSets, err := client.AppsV1().StatefulSets(namespace).List(ctx, all)
-	if err != nil {
-		return nil, err
-	}
-	pods, err := client.CoreV1().Pods(namespace).List(ctx, all)
-	if err != nil {
-		return nil, err
-	}
-	services, err := client.CoreV1().Services(namespace).List(ctx, all)
-	if err != nil {
-		return nil, err
-	}
-	endpoints, err := client.DiscoveryV1().EndpointSlices(namespace).List(ctx, all)
-	if err != nil {
-		return nil, err
-	}
-	events, err := client.CoreV1().Events(namespace).List(ctx, all)
-	if err != nil {
-		return nil, err
+func Take(ctx context.Context, client API, namespace string) (*Snapshot, error) {
+	var (
+		deployments  apps.DeploymentList
+		replicaSets  apps.ReplicaSetList
+		statefulSets apps.StatefulSetList
+		pods         core.PodList
+		services     core.ServiceList
+		endpoints    discovery.EndpointSliceList
+		events       core.EventList
+	)
+	for _, list := range []runtime.Object{&deployments, &replicaSets, &statefulSets, &pods, &services, &endpoints, &events} {
+		if err := client.List(ctx, namespace, list); err != nil {
+			return nil, err
+		}
 	}
 	s := &Snapshot{
 		Deployments:  map[string]*apps.Deployment{},

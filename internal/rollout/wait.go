@@ -10,15 +10,14 @@ import (
 	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
-	"berth/internal/kube"
+	"berth/internal/poll"
 )
 
 // Rollout waits until the workloads of a release serve with their present
 // templates and with nothing else, or until it is clear that they will not.
 type Rollout struct {
-	Client    kubernetes.Interface
+	Client    API
 	Namespace string
 	Workloads []Workload
 	// Poll is the time between two looks. Deadline bounds the wait, without the time
@@ -53,7 +52,7 @@ func (r *Rollout) Wait(ctx context.Context) error {
 	r.stuck, r.asked = map[string]time.Time{}, map[string]time.Time{}
 	looked := time.Now()
 	end := looked.Add(r.Deadline)
-	return kube.Poll(ctx, r.Poll, func(ctx context.Context) (bool, error) {
+	return poll.Until(ctx, r.Poll, func(ctx context.Context) (bool, error) {
 		s, err := Take(ctx, r.Client, r.Namespace)
 		now := time.Now()
 		since := now.Sub(looked)
@@ -123,8 +122,8 @@ func (r *Rollout) growing(ctx context.Context, reasons []Reason) bool {
 			return false
 		}
 	}
-	events, err := r.Client.CoreV1().Events(r.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=TriggeredScaleUp"})
-	if err != nil {
+	var events core.EventList
+	if err := r.Client.List(ctx, r.Namespace, &events); err != nil {
 		return false
 	}
 	for _, e := range events.Items {
@@ -175,7 +174,7 @@ func (r *Rollout) unstick(ctx context.Context, s *Snapshot) error {
 			if time.Since(since) < 10*r.Poll {
 				continue
 			}
-			err := r.Client.CoreV1().Pods(r.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
+			err := r.Client.DeletePod(ctx, r.Namespace, pod.Name, metav1.DeleteOptions{
 				Preconditions: metav1.NewUIDPreconditions(string(pod.UID)),
 			})
 			if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
@@ -188,7 +187,7 @@ func (r *Rollout) unstick(ctx context.Context, s *Snapshot) error {
 }
 
 // Serving reports whether workloads serve right now, and what is missing.
-func Serving(ctx context.Context, client kubernetes.Interface, namespace string, ws []Workload) ([]string, error) {
+func Serving(ctx context.Context, client API, namespace string, ws []Workload) ([]string, error) {
 	s, err := Take(ctx, client, namespace)
 	if err != nil {
 		return nil, err

@@ -41,10 +41,10 @@ func (l *looks) lookAtCertificates(ctx context.Context, w *World) {
 	for _, c := range found {
 		known[c.Namespace+"/"+c.Name] = true
 	}
-	ingresses, err := l.client.NetworkingV1().Ingresses(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	ingresses, err := l.client.ingresses(ctx)
 	l.sees("the Ingresses", err)
 	if err == nil {
-		found = append(found, shown(ctx, ingresses.Items, known, l.options.Namespaces)...)
+		found = append(found, shown(ctx, ingresses, known, l.options.Namespaces)...)
 	}
 	if ctx.Err() != nil {
 		return
@@ -57,7 +57,7 @@ func (l *looks) lookAtCertificates(ctx context.Context, w *World) {
 
 // ofCertManager returns cert-manager's certificates, by the names of their Secrets.
 func (l *looks) ofCertManager(ctx context.Context) ([]Certificate, error) {
-	answer, err := l.client.CoreV1().RESTClient().Get().AbsPath("/apis/cert-manager.io/v1/certificates").SetHeader("Accept", "application/json").DoRaw(ctx)
+	answer, err := l.client.core.Get().AbsPath("/apis/cert-manager.io/v1/certificates").SetHeader("Accept", "application/json").DoRaw(ctx)
 	if apierrors.IsNotFound(err) {
 		return nil, nil // it is not there
 	}
@@ -99,7 +99,7 @@ func (l *looks) ofCertManager(ctx context.Context) ([]Certificate, error) {
 
 // ofIngress returns the certificates that berth's own ingress controller serves.
 func (l *looks) ofIngress(ctx context.Context) ([]Certificate, error) {
-	list, err := l.client.CoreV1().ConfigMaps(publishedIn).Get(ctx, published, metav1.GetOptions{})
+	list, err := l.client.configMap(ctx, publishedIn, published)
 	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
 		return nil, nil // another controller serves here
 	}

@@ -16,11 +16,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 
-	"berth/internal/kube"
+	"berth/internal/kube/own"
 )
 
 // cluster is what informers know of the cluster. Every object is stripped of what
@@ -43,22 +42,21 @@ type cluster struct {
 // syncTime bounds the first look at everything.
 const syncTime = 2 * time.Minute
 
-func newCluster(client kubernetes.Interface, namespaces []string) *cluster {
+func newCluster(client *API, namespaces []string) *cluster {
 	c := &cluster{namespaces: namespaces, changed: make(chan struct{}, 1), renewed: map[string]time.Time{}}
-	inCore, inApps, inBatch := client.CoreV1().RESTClient(), client.AppsV1().RESTClient(), client.BatchV1().RESTClient()
-	c.pods = c.follow(inCore, "pods", &core.Pod{}, nil)
-	c.events = c.follow(inCore, "events", &core.Event{}, func(o *metav1.ListOptions) {
+	c.pods = c.follow(client.core, "pods", &core.Pod{}, nil)
+	c.events = c.follow(client.core, "events", &core.Event{}, func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector("type", core.EventTypeWarning).String()
 	})
-	c.nodes = c.follow(inCore, "nodes", &core.Node{}, nil)
-	c.jobs = c.follow(inBatch, "jobs", &batch.Job{}, nil)
-	c.cronJobs = c.follow(inBatch, "cronjobs", &batch.CronJob{}, nil)
-	c.deployments = c.follow(inApps, "deployments", &apps.Deployment{}, nil)
-	c.statefulSets = c.follow(inApps, "statefulsets", &apps.StatefulSet{}, nil)
-	c.daemonSets = c.follow(inApps, "daemonsets", &apps.DaemonSet{}, nil)
-	c.leases = c.follow(client.CoordinationV1().RESTClient(), "leases", &coordination.Lease{}, func(o *metav1.ListOptions) {
+	c.nodes = c.follow(client.core, "nodes", &core.Node{}, nil)
+	c.jobs = c.follow(client.batch, "jobs", &batch.Job{}, nil)
+	c.cronJobs = c.follow(client.batch, "cronjobs", &batch.CronJob{}, nil)
+	c.deployments = c.follow(client.apps, "deployments", &apps.Deployment{}, nil)
+	c.statefulSets = c.follow(client.apps, "statefulsets", &apps.StatefulSet{}, nil)
+	c.daemonSets = c.follow(client.apps, "daemonsets", &apps.DaemonSet{}, nil)
+	c.leases = c.follow(client.coordination, "leases", &coordination.Lease{}, func(o *metav1.ListOptions) {
 		// Not those of nodes and controllers, which change every few seconds.
-		o.LabelSelector = kube.ManagedBy + "=" + kube.Manager
+		o.LabelSelector = own.ManagedBy + "=" + own.Manager
 	})
 	return c
 }

@@ -155,7 +155,7 @@ func judgeCertificates(w *World) []Problem {
 			detail += ": " + c.Problem
 		}
 		all = append(all, Problem{Key: c.Namespace + "/certificate/" + c.Name, Namespace: c.Namespace, Kind: "CertificateEnds",
-			Title: fmt.Sprintf("the certificate of %s %s", list(c.Hosts, 3), what), Detail: detail})
+			Title: fmt.Sprintf("the certificate of %s %s", cmp.Or(list(c.Hosts, 3), c.Name), what), Detail: detail})
 	}
 	return all
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -154,6 +155,10 @@ func (w *World) stuck(job *batch.Job) []rollout.Reason {
 			if r.ExitCode == nil {
 				all = append(all, r)
 			}
+		}
+		if message := hindrance(w.eventsOf("Pod", pod.Namespace, pod.Name)); len(all) == 0 && message != "" && w.Now.Sub(pod.CreationTimestamp.Time) > usualStart {
+			reason, _, _ := strings.Cut(message, ":")
+			all = append(all, rollout.Reason{Object: "pod " + pod.Name, Pod: pod.Name, Node: pod.Spec.NodeName, Reason: reason, Message: message})
 		}
 	}
 	return all

@@ -146,6 +146,18 @@ func jobPod(of string, change ...func(*core.Pod)) *core.Pod {
 	return p
 }
 
+// evicted is a pod that its node has ended a minute ago.
+func evicted(name string, change ...func(*core.Pod)) *core.Pod {
+	p := pod(web(1, 1), func(p *core.Pod) {
+		p.Name, p.CreationTimestamp = name, ago(time.Minute)
+		p.Status = core.PodStatus{Phase: core.PodFailed, Reason: "Evicted", Message: "The node was low on resource: ephemeral-storage."}
+	})
+	for _, f := range change {
+		f(p)
+	}
+	return p
+}
+
 // Each world is what the API server says; the line says what is wrong in it, as
 // "key kind: title". Nothing else is.
 func TestJudge(t *testing.T) {
@@ -156,6 +168,7 @@ func TestJudge(t *testing.T) {
 	})
 	unmounted := pod(web(0, 1), waiting("ContainerCreating", ""))
 	failing := pod(web(0, 1), unreadySince(time.Minute))
+	unmountedJob := jobPod("report-1", waiting("ContainerCreating", ""), func(p *core.Pod) { p.Status.Phase, p.CreationTimestamp = core.PodPending, ago(2*time.Minute) })
 	tests := []struct {
 		name  string
 		world World
@@ -195,6 +208,10 @@ func TestJudge(t *testing.T) {
 		{"an evicted pod that was replaced", World{Workloads: []Workload{web(1, 1)}, Pods: []*core.Pod{
 			pod(web(1, 1)), pod(web(1, 1), func(p *core.Pod) { p.Status.Phase, p.Status.Reason = core.PodFailed, "Evicted" })}}, nil},
 
+		{"pods evicted again and again", World{Workloads: []Workload{web(1, 1)}, Pods: []*core.Pod{pod(web(1, 1)), evicted("a"), evicted("b")}},
+			[]string{"production/deployment/web Evicted: 2 pods of web were ended by their node"}},
+		{"a node that is switched off ends its pods", World{Workloads: []Workload{web(1, 1)}, Pods: []*core.Pod{pod(web(1, 1)),
+			evicted("a", func(p *core.Pod) { p.Status.Reason = "Terminated" }), evicted("b", func(p *core.Pod) { p.Status.Reason = "Terminated" })}}, nil},
 		{"readiness lost", World{Workloads: []Workload{web(0, 1)}, Pods: []*core.Pod{old}},
 			[]string{"production/deployment/web NotReady: web is not ready"}},
 		{"readiness lost, and what its probe meets", World{Workloads: []Workload{web(0, 1)}, Pods: []*core.Pod{failing},
@@ -241,6 +258,9 @@ func TestJudge(t *testing.T) {
 		{"a cron job whose image is gone", World{CronJobs: []*batch.CronJob{cronJob("0 * * * *", time.Second)}, Jobs: []*batch.Job{job("report-1", "report", time.Minute, "", "")},
 			Pods: []*core.Pod{jobPod("report-1", waiting("ImagePullBackOff", "not found"))}},
 			[]string{"production/cronjob/report ImagePullBackOff: report cannot begin"}},
+		{"a cron job whose volume cannot be mounted", World{CronJobs: []*batch.CronJob{cronJob("0 * * * *", time.Second)}, Jobs: []*batch.Job{job("report-1", "report", 2*time.Minute, "", "")},
+			Pods: []*core.Pod{unmountedJob}, Events: []*core.Event{event(unmountedJob, "FailedMount", "not a directory")}},
+			[]string{"production/cronjob/report FailedMount: report cannot begin"}},
 		{"a backup failed", World{CronJobs: []*batch.CronJob{cronJob("0 * * * *", time.Second, func(c *batch.CronJob) { c.Labels = map[string]string{nameLabel: "backup"} })},
 			Jobs: []*batch.Job{job("report-1", "report", time.Minute, batch.JobFailed, "BackoffLimitExceeded")}},
 			[]string{"production/cronjob/report JobFailed: the backup failed"}},
@@ -272,6 +292,8 @@ func TestJudge(t *testing.T) {
 			[]string{"production/certificate/web-tls CertificateEnds: the certificate of shop.example ends in 13 days"}},
 		{"a certificate has ended", World{Certificates: []Certificate{{Namespace: "production", Name: "web-tls", Hosts: []string{"shop.example"}, Ends: now.Add(-time.Hour)}}},
 			[]string{"production/certificate/web-tls CertificateEnds: the certificate of shop.example ended on 2026-05-04"}},
+		{"a certificate of an address, without a name", World{Certificates: []Certificate{{Namespace: "production", Name: "web-tls", Ends: now.Add(time.Hour)}}},
+			[]string{"production/certificate/web-tls CertificateEnds: the certificate of web-tls ends in 60 minutes"}},
 		{"a certificate is good", World{Certificates: []Certificate{{Namespace: "production", Name: "web-tls", Hosts: []string{"shop.example"}, Ends: now.Add(15 * 24 * time.Hour)}}}, nil},
 		{"a sink refuses lines of two nodes", World{Nodes: []*core.Node{node("a"), node("b")}, Sinks: []Sink{
 			{Node: "a", Name: "the bucket", Failing: true, Answer: "403"}, {Node: "b", Name: "the bucket", Failing: true, Answer: "403"}}},

@@ -76,6 +76,11 @@ func judgeWorkload(w *World, l Workload) (Problem, bool) {
 			return p, true
 		}
 	}
+	if reasons := endedByNode(w, pods); len(reasons) > 0 {
+		p.Kind, p.Reasons, p.Detail = reasons[0].Reason, reasons, serving
+		p.Title = fmt.Sprintf("%d pods of %s were ended by their node", len(reasons), l.Name)
+		return p, true
+	}
 	if reasons := killedForMemory(w, pods); len(reasons) > 0 {
 		p.Kind, p.Reasons, p.Detail = outOfMem, reasons, serving
 		p.Title = l.Name + " ran out of memory and was killed"
@@ -231,6 +236,31 @@ func killedForMemory(w *World, pods []*core.Pod) []rollout.Reason {
 			}
 			reasons = append(reasons, r)
 		}
+	}
+	return reasons
+}
+
+// endedByNode returns the pods that their node has lately ended or refused, as it evicts
+// those that take more of its disk than they may. One that is replaced is no problem,
+// and told only if another one goes the same way.
+func endedByNode(w *World, pods []*core.Pod) []rollout.Reason {
+	var reasons []rollout.Reason
+	for _, pod := range pods {
+		at := pod.CreationTimestamp.Time
+		for _, kind := range []core.PodConditionType{core.DisruptionTarget, core.PodReady} {
+			if c := podCondition(pod, kind); c != nil {
+				at = later(at, c.LastTransitionTime.Time)
+			}
+		}
+		if pod.Status.Phase != core.PodFailed || pod.Status.Reason == "" || w.onGoneNode(pod) || w.Now.Sub(at) > memoryWindow {
+			continue
+		}
+		reasons = append(reasons, rollout.Reason{Object: "pod " + pod.Name, Pod: pod.Name, Node: pod.Spec.NodeName, Reason: pod.Status.Reason, Message: pod.Status.Message})
+	}
+	if len(reasons) < 2 || slices.ContainsFunc(reasons, func(r rollout.Reason) bool {
+		return r.Reason == "Terminated" || r.Reason == "NodeShutdown" || r.Reason == "Shutdown"
+	}) {
+		return nil // a node that is switched off ends all of its pods
 	}
 	return reasons
 }

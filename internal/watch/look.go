@@ -16,7 +16,6 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
 
@@ -38,7 +37,7 @@ const (
 // certificates end, which a server shows to its clients.
 type looks struct {
 	options Options
-	client  kubernetes.Interface
+	client  *API
 	// kubelets speaks with them directly. The right to do so by the API server,
 	// nodes/proxy, would be one to run commands in every pod.
 	kubelets *http.Client
@@ -52,7 +51,7 @@ type looks struct {
 	lines map[string]*lineCount
 }
 
-func newLooks(o Options, client kubernetes.Interface) (*looks, error) {
+func newLooks(o Options, client *API) (*looks, error) {
 	reach := rest.CopyConfig(o.Kubernetes)
 	reach.Timeout = 30 * time.Second
 	kubelets, err := rest.HTTPClientFor(reach)

@@ -14,8 +14,6 @@ import (
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 
 	"berth/internal/alert"
@@ -71,7 +69,7 @@ func (plain) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-func testLooks(client kubernetes.Interface) *looks {
+func testLooks(client *API) *looks {
 	return &looks{options: Options{Namespaces: []string{"production"}, Log: slog.New(slog.DiscardHandler)}, client: client,
 		disks: map[string]*diskHistory{}, blindTo: map[string]string{}, lines: map[string]*lineCount{}}
 }
@@ -152,7 +150,7 @@ func TestCertificatesOfCertManager(t *testing.T) {
 			fmt.Fprint(w, test.answer)
 		}))
 		t.Cleanup(server.Close)
-		client, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL})
+		client, err := Connect(&rest.Config{Host: server.URL})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +170,7 @@ func TestCertificatesOfCertManager(t *testing.T) {
 func TestCertificatesOfBerthsIngress(t *testing.T) {
 	list := &core.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: publishedIn, Name: published},
 		Data: map[string]string{"production_shop-tls": `{"ends":"2040-05-04T12:00:00Z","hosts":["shop.example"]}`}}
-	got, err := testLooks(fake.NewClientset(list)).ofIngress(t.Context())
+	got, err := testLooks(fakeAPI(t, list)).ofIngress(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +178,7 @@ func TestCertificatesOfBerthsIngress(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if got, err := testLooks(fake.NewClientset()).ofIngress(t.Context()); err != nil || got != nil {
+	if got, err := testLooks(fakeAPI(t)).ofIngress(t.Context()); err != nil || got != nil {
 		t.Errorf("without that ingress: %v, %v", got, err)
 	}
 }
@@ -205,7 +203,7 @@ func TestACertificateIsShownToWhoeverConnects(t *testing.T) {
 // What was told outlives the pod; what cannot be read of it keeps no watch from
 // watching.
 func TestStateOutlivesThePod(t *testing.T) {
-	client := fake.NewClientset()
+	client := fakeAPI(t)
 	s := &state{client: client, namespace: "watch", log: slog.New(slog.DiscardHandler)}
 	kept, err := s.load(t.Context())
 	if err != nil || len(kept.Entries) != 0 {
@@ -227,7 +225,7 @@ func TestStateOutlivesThePod(t *testing.T) {
 	}
 	for _, damaged := range []string{"", "{", `{"Entries":{"web":null}}`, `[]`} {
 		object := &core.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "watch", Name: stateName}, Data: map[string]string{stateKey: damaged}}
-		kept, err := (&state{client: fake.NewClientset(object), namespace: "watch", log: s.log}).load(t.Context())
+		kept, err := (&state{client: fakeAPI(t, object), namespace: "watch", log: s.log}).load(t.Context())
 		if err != nil || kept.Entries == nil || len(kept.Entries) != 0 {
 			t.Errorf("%q: %+v, %v", damaged, kept, err)
 		}

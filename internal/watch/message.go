@@ -27,7 +27,7 @@ func write(c Change, cluster string, now time.Time) alert.Message {
 	var b strings.Builder
 	if c.Healed {
 		fmt.Fprintf(&b, "since %s; it was told at %s", clock(c.Gone), clock(c.Told))
-		return alert.Message{Title: alert.Plain(fmt.Sprintf("✓ %s: healed: %s", where, c.Title)), Text: b.String()}
+		return alert.Message{Title: title("✓ " + where + ": healed: " + c.Title), Text: b.String()}
 	}
 	line(&b, "", c.Problem.Detail, longestReason)
 	for _, r := range c.Problem.Reasons {
@@ -42,7 +42,13 @@ func write(c Change, cluster string, now time.Time) alert.Message {
 		line(&b, "hint: ", r.Hint, longestLine)
 	}
 	fmt.Fprintf(&b, "seen at %s, told at %s", clock(c.Since), clock(now))
-	return alert.Message{Title: alert.Plain(shorten("✗ "+where+": "+c.Problem.Title, longestLine)), Text: cut(b.String())}
+	return alert.Message{Title: title("✗ " + where + ": " + c.Problem.Title), Text: cut(b.String())}
+}
+
+// title is one line, as it is the subject of a mail: what came from elsewhere, as the
+// hosts of a certificate, must not begin another header.
+func title(text string) string {
+	return shorten(strings.Join(strings.Fields(alert.Plain(text)), " "), longestLine)
 }
 
 // line writes a line of a message, unless there is nothing in it.

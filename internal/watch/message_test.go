@@ -39,6 +39,14 @@ seen at 11:59:48 UTC, told at 12:00:00 UTC`,
 	}
 }
 
+// The title is the subject of a mail.
+func TestATitleIsOneLine(t *testing.T) {
+	broke := Change{Problem: Problem{Title: "the certificate of a.example\r\nBcc: x\n ends"}}
+	if got := write(broke, "local", now).Title; got != "✗ local: the certificate of a.example Bcc: x ends" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestMessagesAreShort(t *testing.T) {
 	long := strings.Repeat("ö", 5000)
 	m := write(Change{Problem: Problem{Title: long, Detail: long, Reasons: []rollout.Reason{

@@ -11,7 +11,6 @@ import (
 	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
 	"berth/internal/alert"
 )
@@ -27,7 +26,7 @@ type saved struct {
 
 // state reads and writes what a watch remembers.
 type state struct {
-	client    kubernetes.Interface
+	client    *API
 	namespace string
 	log       *slog.Logger
 
@@ -42,7 +41,7 @@ func (s *state) load(ctx context.Context) (saved, error) {
 	var found *core.ConfigMap
 	for {
 		var err error
-		if found, err = s.client.CoreV1().ConfigMaps(s.namespace).Get(ctx, stateName, metav1.GetOptions{}); err == nil {
+		if found, err = s.client.configMap(ctx, s.namespace, stateName); err == nil {
 			break
 		}
 		if apierrors.IsNotFound(err) {
@@ -83,14 +82,13 @@ func (s *state) save(ctx context.Context, kept saved) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	maps := s.client.CoreV1().ConfigMaps(s.namespace)
 	object := &core.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: stateName, Namespace: s.namespace},
 		Data:       map[string]string{stateKey: string(text)},
 	}
-	_, err = maps.Update(ctx, object, metav1.UpdateOptions{})
+	err = s.client.updateConfigMap(ctx, object)
 	if apierrors.IsNotFound(err) {
-		_, err = maps.Create(ctx, object, metav1.CreateOptions{})
+		err = s.client.createConfigMap(ctx, object)
 	}
 	if err != nil {
 		s.log.Warn("the record of alerts cannot be saved", "error", err.Error())

@@ -21,7 +21,6 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"berth/internal/alert"
@@ -63,7 +62,7 @@ const (
 // Watch is a watch that runs.
 type Watch struct {
 	options Options
-	client  kubernetes.Interface
+	client  *API
 	cluster *cluster
 	looks   *looks
 	outbox  *alert.Outbox
@@ -80,12 +79,9 @@ type Watch struct {
 
 // Run watches until ctx ends.
 func Run(ctx context.Context, o Options) error {
-	reach := rest.CopyConfig(o.Kubernetes)
-	reach.AcceptContentTypes, reach.ContentType = "application/vnd.kubernetes.protobuf,application/json", "application/vnd.kubernetes.protobuf"
-	reach.UserAgent = "berth-watch"
-	client, err := kubernetes.NewForConfig(reach)
+	client, err := Connect(o.Kubernetes)
 	if err != nil {
-		return fmt.Errorf("connect to the API server: %w", err)
+		return err
 	}
 	w := &Watch{options: o, client: client, state: &state{client: client, namespace: o.Home, log: o.Log}, ledger: NewLedger(time.Now())}
 	w.outbox = &alert.Outbox{Destinations: o.Destinations, Save: w.save}
