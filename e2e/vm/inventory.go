@@ -35,15 +35,27 @@ func read(text string) inventory {
 	return all
 }
 
+// packages are the names of those that were not there before.
+func (before inventory) packages(after inventory) []string {
+	var names []string
+	for _, change := range before.changes(after) {
+		if rest, new := strings.CutPrefix(change, "new: package "); new {
+			name, _, _ := strings.Cut(rest, " ")
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // stays is what berth leaves and says so, and what the system does by itself.
 var stays = []*regexp.Regexp{
-	// Packages that berth installed, which "down --purge" names.
-	regexp.MustCompile(`^new: package `),
 	// A module that was loaded stays until the next boot, and brings settings.
 	regexp.MustCompile(`^new: sysctl net\.(netfilter|nf_conntrack_max|bridge|ipv4\.vs)`),
 	// systemd starts services of its own when they are asked something, and ends
 	// them when nobody does.
 	regexp.MustCompile(`^(new|gone): (process|cgroup) .*systemd-(hostnamed|timedated|localed|logind|tmpfiles-clean|timesyncd)`),
+	// So does it mount this, when Python's package or a look at the settings does.
+	regexp.MustCompile(`^new: (mount|cgroup) \S*binfmt_misc`),
 }
 
 // compare is an error when something became different that has to stay as it

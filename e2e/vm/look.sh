@@ -1,5 +1,6 @@
 # Says what a machine is like, a line each thing. Run as root. What changes by
-# itself (logs, caches of the system, the state of systemd) is left out.
+# itself (logs, caches of the system, the state of systemd, what each boot chooses)
+# is left out.
 set -eu
 export LC_ALL=C
 lines() { sed "s/^/$1 /"; }
@@ -19,7 +20,7 @@ lines apparmor </sys/kernel/security/apparmor/profiles
 getent passwd | lines user
 getent group | lines group
 dpkg-query --show | tr '\t' ' ' | lines package
-sysctl --all 2>/dev/null | grep -vE '^(fs\.(dentry-state|file-nr|inode-nr|inode-state|quota)|kernel\.(random\.|ns_last_pid|pty\.nr|perf_event_max)|net\.netfilter\.nf_conntrack_(count|buckets))' | lines sysctl
+sysctl --all 2>/dev/null | grep -vE '^(fs\.(dentry-state|file-nr|inode-nr|inode-state|quota)|kernel\.(random\.|ns_last_pid|pty\.nr|perf_event_max)|net\.netfilter\.nf_conntrack_(count|buckets)|net\.ipv4\.tcp_fastopen_key|vm\.user_reserve_kbytes)' | lines sysctl
 find /etc -type f -exec md5sum {} + | lines content
 
 # Files that no package owns, among them the links that enable units.

@@ -165,6 +165,17 @@ func (t *trial) live(ctx context.Context) error {
 		{"the site serves again, with no command typed", serves("one")},
 		{"berth status, again", say(untilWell)},
 		{"berth down --purge", berth("down --purge")},
+		// Packages stay, and are named. Without them nothing is left.
+		{"remove the packages that berth installed", func() (err error) {
+			if after, err = g.look(ctx); err != nil {
+				return err
+			}
+			names := before.packages(after)
+			if len(names) == 0 {
+				return errors.New("berth has installed no package")
+			}
+			return g.run(ctx, "sudo apt-get --yes --quiet purge "+strings.Join(names, " "), os.Stdout)
+		}},
 		{"look at the machine after", func() (err error) {
 			if after, err = g.look(ctx); err != nil {
 				return err

@@ -137,13 +137,18 @@ func (s systemd) disable(ctx context.Context) error {
 	return s.control(ctx, "disable", "--quiet", "--now", unitName)
 }
 
-// remove takes the unit away.
+// remove takes the unit away, and the slice, which stays when it is empty.
 func (s systemd) remove(ctx context.Context) error {
 	if !exists(s.path(unitFile)) {
 		return nil
 	}
 	if err := s.disable(ctx); err != nil {
 		return err
+	}
+	if s.present() {
+		if err := s.control(ctx, "stop", slice); err != nil {
+			return err
+		}
 	}
 	if err := os.Remove(s.path(unitFile)); err != nil {
 		return fmt.Errorf("remove the unit: %w", err)

@@ -101,7 +101,7 @@ func TestSystemdBringsTheClusterBack(t *testing.T) {
 	if err := s.remove(t.Context()); err != nil || exists(s.path(unitFile)) {
 		t.Errorf("after a purge: %v, the unit is there: %v", err, exists(s.path(unitFile)))
 	}
-	said("disable --quiet --now berth.service", "daemon-reload")
+	said("disable --quiet --now berth.service", "stop berth.slice", "daemon-reload")
 	if err := s.remove(t.Context()); err != nil {
 		t.Error(err)
 	}
