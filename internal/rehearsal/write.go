@@ -34,13 +34,18 @@ type insertion struct {
 	deletes []string
 }
 
+// elsewhere says in SQL that a part of a relation c is a foreign table: another server
+// has its rows, which cannot be reached from here.
+const elsewhere = `EXISTS (WITH RECURSIVE tree AS (SELECT c.oid UNION SELECT inhrelid FROM tree JOIN pg_inherits ON inhparent = tree.oid)
+	SELECT FROM tree JOIN pg_class part ON part.oid = tree.oid WHERE part.relkind = 'f')`
+
 // tryInserts writes rows of every table to it again, and takes that back.
 func tryInserts(ctx context.Context, c *pgx.Conn) ([]insertion, error) {
 	found, err := c.Query(ctx, `SELECT n.nspname, c.relname, coalesce(array_agg(a.attname::text ORDER BY a.attnum)
 				FILTER (WHERE NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = ''), '{}')
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 			JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND `+own+`
+		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND NOT `+elsewhere+` AND `+own+`
 		GROUP BY 1, 2 ORDER BY 1, 2`)
 	if err != nil {
 		return nil, fmt.Errorf("list the columns: %w", err)
@@ -103,15 +108,18 @@ func tryAgain(ctx context.Context, c *pgx.Conn, before []insertion) (now []inser
 
 // sampleOf returns some rows of a table.
 func sampleOf(ctx context.Context, c *pgx.Conn, i insertion) (rows [][][]byte, err error) {
-	columns := []string{"NULL"}
+	columns, size := []string{"NULL"}, []string{"0"}
 	if len(i.columns) > 0 {
 		columns = nil
 	}
 	for _, column := range i.columns {
-		columns = append(columns, pgx.Identifier{column}.Sanitize()+"::text")
+		quoted := pgx.Identifier{column}.Sanitize()
+		columns = append(columns, quoted+"::text")
+		// As it is stored: as a text a row may be larger than PostgreSQL can make one.
+		size = append(size, "coalesce(pg_column_size("+quoted+"), 0)::bigint")
 	}
-	query := fmt.Sprintf("SELECT %s FROM (SELECT * FROM %s LIMIT %d) AS t WHERE octet_length(t::text) < %d LIMIT %d",
-		strings.Join(columns, ", "), pgx.Identifier{i.schema, i.table}.Sanitize(), outOf, largestRow, min(sample, mostValues/len(columns)))
+	query := fmt.Sprintf("SELECT %s FROM (SELECT * FROM %s LIMIT %d) AS rows WHERE %s < %d LIMIT %d",
+		strings.Join(columns, ", "), pgx.Identifier{i.schema, i.table}.Sanitize(), outOf, strings.Join(size, " + "), largestRow, min(sample, mostValues/len(columns)))
 	result := c.PgConn().ExecParams(ctx, query, nil, nil, nil, nil).Read()
 	if result.Err != nil {
 		return nil, fmt.Errorf("read rows of %s: %w", inPublic(i.schema, i.table), result.Err)
@@ -145,6 +153,8 @@ func (i *insertion) try(ctx context.Context, c *pgx.Conn) (err error) {
 	case !errors.As(err, &refusal):
 		return fmt.Errorf("write rows of %s again: %w", name, err)
 	case refusal.Code == "57014", refusal.Code == "55P03": // it took too long, which tells nothing
+		return nil
+	case refusal.Code == "23505", refusal.Code == "23P01": // it is there already, and the constraint may be put off
 		return nil
 	}
 	i.refused = refusal.Message
@@ -238,7 +248,7 @@ func readSequences(ctx context.Context, c *pgx.Conn) (all []sequence, err error)
 			JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = used.number AND NOT a.attisdropped
 			JOIN pg_class s ON s.oid = used.sequence JOIN pg_namespace q ON q.oid = s.relnamespace
 			JOIN pg_sequence p ON p.seqrelid = s.oid AND p.seqincrement > 0
-		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND `+own+`
+		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND NOT `+elsewhere+` AND `+own+`
 			AND a.atttypid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype)
 			AND EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum)
 		ORDER BY 1, 2, 3`)
@@ -254,7 +264,7 @@ func readSequences(ctx context.Context, c *pgx.Conn) (all []sequence, err error)
 	}
 	for _, n := range used {
 		s := sequence{table: inPublic(n.schema, n.table), column: n.column}
-		query := fmt.Sprintf("SELECT (SELECT last_value + CASE WHEN is_called THEN 1 ELSE 0 END FROM %s), coalesce((SELECT max(%s) FROM %s), 0)::bigint",
+		query := fmt.Sprintf("SELECT (SELECT last_value + CASE WHEN is_called AND last_value < 9223372036854775807 THEN 1 ELSE 0 END FROM %s), coalesce((SELECT max(%s) FROM %s), 0)::bigint",
 			pgx.Identifier{n.where, n.sequence}.Sanitize(), pgx.Identifier{n.column}.Sanitize(), pgx.Identifier{n.schema, n.table}.Sanitize())
 		if err := c.QueryRow(ctx, query).Scan(&s.next, &s.highest); err != nil {
 			return nil, fmt.Errorf("read the sequence of %s.%s: %w", s.table, s.column, err)
