@@ -63,7 +63,7 @@ restored into a separate server and compared.`,
 			},
 		},
 		{
-			Use: "restore [ID | --at TIME | --before REVISION] [--no-safety-backup] [--from NAME]", Short: "Replace the environment's database by a backup",
+			Use: "restore [ID | --at TIME | --before REVISION] [--no-safety-backup] [--from NAME] [--whole-server]", Short: "Replace the environment's database by a backup",
 			Long: `Replace the environment's database by backup ID, or by the newest one. First the
 present database is backed up. Then the application is stopped, so that nobody
 writes, until the restored database serves. The old database is kept beside it

@@ -47,24 +47,32 @@ func upstream(t *testing.T) string {
 			go func() {
 				defer conn.Close()
 				_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-				request, err := http.ReadRequest(bufio.NewReader(conn))
-				if err != nil {
-					return
-				}
-				if request.URL.Path == "/refused" {
-					io.WriteString(conn, answers["/refused"]) // before the body is read
-					return
-				}
-				body, _ := io.ReadAll(request.Body)
-				answer, known := answers[request.URL.Path]
-				if !known {
-					text := fmt.Sprintf("%s %s %q %q %d", request.Method, request.RequestURI, body, request.Header["X-F"], len(request.TransferEncoding))
-					answer = fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", len(text))
-					if request.Method != http.MethodHead {
-						answer += text
+				// It closes no connection but those that an answer ends: NGINX would send
+				// the next request on one that is about to be closed.
+				for reader := bufio.NewReader(conn); ; {
+					request, err := http.ReadRequest(reader)
+					if err != nil {
+						return
+					}
+					if request.URL.Path == "/refused" {
+						io.WriteString(conn, answers["/refused"]) // before the body is read
+						return
+					}
+					body, _ := io.ReadAll(request.Body)
+					answer, known := answers[request.URL.Path]
+					if !known {
+						text := fmt.Sprintf("%s %s %q %q %d", request.Method, request.RequestURI, body, request.Header["X-F"], len(request.TransferEncoding))
+						answer = fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", len(text))
+						if request.Method != http.MethodHead {
+							answer += text
+						}
+					}
+					io.WriteString(conn, answer)
+					switch request.URL.Path {
+					case "/204body", "/close", "/short", "/nothing", "/both":
+						return
 					}
 				}
-				io.WriteString(conn, answer)
 			}()
 		}
 	}()
