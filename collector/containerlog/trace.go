@@ -18,7 +18,9 @@ const (
 	// pythonGroup is a group of exceptions, drawn as a tree.
 	pythonGroup
 	// exception is Java's, JavaScript's, .NET's or Ruby's: each of its lines shows that
-	// it belongs there.
+	// it belongs there. exceptionHead is behind the first, which may be what a program in
+	// Python says before a trace: "Exception in ASGI application".
+	exceptionHead
 	exception
 	// exceptionFields is within the braces that JavaScript has after an error.
 	exceptionFields
@@ -80,7 +82,7 @@ func beginTrace(text []byte) trace {
 	case text[len(text)-1] == '{' && (names(text, "Error") || names(text, "Exception")):
 		return exceptionFields
 	case names(text, "Error"), names(text, "Exception"), names(text, "Throwable"):
-		return exception
+		return exceptionHead
 	}
 	return noTrace
 }
@@ -102,11 +104,12 @@ func (t *trace) goesOn(text []byte) bool {
 		return t.afterException(text, indented)
 	case pythonGroup:
 		return indented
-	case exception:
-		if hasPrefix(text, "Traceback (most recent call last)") {
-			*t = pythonTrace // behind what Python says that it is of
+	case exceptionHead, exception:
+		if *t == exceptionHead && hasPrefix(text, "Traceback (most recent call last)") {
+			*t = pythonTrace
 			return true
 		}
+		*t = exception
 		if !isFrame(text, indented) {
 			return false
 		}

@@ -303,8 +303,7 @@ func TestFillThatFails(t *testing.T) {
 
 	// The bucket goes away when the base is there.
 	endpoint, _ := url.Parse(s.endpoint)
-	through := httputil.NewSingleHostReverseProxy(endpoint)
-	through.Rewrite, through.Director = func(r *httputil.ProxyRequest) { r.SetURL(endpoint); r.Out.Host = r.In.Host }, nil
+	through := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(endpoint); r.Out.Host = r.In.Host }}
 	away := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet && ownSegment.MatchString(path.Base(r.URL.Path)) {
 			w.WriteHeader(http.StatusServiceUnavailable)
