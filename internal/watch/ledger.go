@@ -12,7 +12,9 @@ import (
 // has the usual ones.
 var (
 	patience = map[string]time.Duration{
-		crashLoop: 5 * time.Second, outOfMem: 3 * time.Second,
+		// By then it is clear whether it happens again and again.
+		outOfMem:    12 * time.Second,
+		crashLoop:   5 * time.Second,
 		"JobFailed": 3 * time.Second, "MissedSchedule": 30 * time.Second, "LinesLost": 0,
 		"VolumeFull": 0, "DiskFull": 0, "CertificateEnds": 0,
 		"Unschedulable": 45 * time.Second, "MemoryPressure": 30 * time.Second, "DiskPressure": 30 * time.Second,
