@@ -308,7 +308,7 @@ func isStrong(text string) bool {
 		to = len(text)
 	}
 	word := strings.TrimRight(text[:to], ".:)'\"")
-	return len(word) >= 8 && switches(word) >= 3 && strings.IndexAny(word, "/.@_-()") < 0
+	return len(word) >= 8 && switches(word) >= 3 && !strings.ContainsAny(word, "/.@_-()")
 }
 
 // isSet reports whether a text ends with the word by which a configuration sets what
@@ -373,7 +373,7 @@ func visibility(text string, at int) int {
 	const near = 100
 	rest := text[at:min(len(text), at+near)]
 	for _, is := range []string{":protected]", ":private]"} {
-		if end := strings.Index(rest, is); end == 0 || end > 0 && strings.IndexAny(rest[:end], " =>") < 0 {
+		if end := strings.Index(rest, is); end == 0 || end > 0 && !strings.ContainsAny(rest[:end], " =>") {
 			return at + end + len(is)
 		}
 	}
