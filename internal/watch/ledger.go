@@ -12,8 +12,9 @@ import (
 // has the usual ones.
 var (
 	patience = map[string]time.Duration{
-		// By then it is clear whether it happens again and again.
-		outOfMem:    12 * time.Second,
+		// By then it is clear whether it happens again and again: Kubernetes makes a pause
+		// of 10 seconds before it starts a container the second time.
+		outOfMem:    20 * time.Second,
 		crashLoop:   5 * time.Second,
 		"JobFailed": 3 * time.Second, "MissedSchedule": 30 * time.Second, "LinesLost": 0,
 		"VolumeFull": 0, "DiskFull": 0, "CertificateEnds": 0,
