@@ -15,18 +15,26 @@ import (
 // one that fails. What comes with Retry-After the client sends again by itself.
 type retrying struct {
 	next http.RoundTripper
-	// pause is the time between two tries, limit how long there are new ones.
-	pause, limit time.Duration
+	// pause is the time between two tries.
+	pause time.Duration
+	// busy is how long there are new ones after a server's own time limit, and lost
+	// after no answer at all. Helm does not end a request with the command, so a
+	// cluster that is away must not hold an interrupted one for long.
+	busy, lost time.Duration
 }
 
 func newRetrying(next http.RoundTripper) http.RoundTripper {
-	return retrying{next, 2 * time.Second, 3 * time.Minute}
+	return retrying{next: next, pause: 2 * time.Second, busy: 2 * time.Minute, lost: 20 * time.Second}
 }
 
 func (r retrying) RoundTrip(request *http.Request) (*http.Response, error) {
-	for end := time.Now().Add(r.limit); ; {
+	for began := time.Now(); ; {
 		response, err := r.next.RoundTrip(request)
-		if !repeatable(request) || !unanswered(response, err) || time.Now().After(end) {
+		limit := r.busy
+		if err != nil {
+			limit = r.lost
+		}
+		if !repeatable(request) || !unanswered(response, err) || time.Since(began) > limit {
 			return response, err
 		}
 		select {
@@ -36,9 +44,11 @@ func (r retrying) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 		once := request.Clone(request.Context())
 		if request.GetBody != nil {
-			if once.Body, err = request.GetBody(); err != nil {
-				return response, nil //nolint:nilerr // what was answered says more
+			body, bodyErr := request.GetBody()
+			if bodyErr != nil {
+				return response, err // which says more
 			}
+			once.Body = body
 		}
 		if response != nil {
 			io.Copy(io.Discard, response.Body) //nolint:errcheck // so that its connection is used again

@@ -50,7 +50,7 @@ func TestRetrying(t *testing.T) {
 				t.Fatal(err)
 			}
 			request.Header.Set("Content-Type", test.content)
-			response, err := retrying{http.DefaultTransport, time.Millisecond, time.Minute}.RoundTrip(request)
+			response, err := retrying{http.DefaultTransport, time.Millisecond, time.Minute, time.Minute}.RoundTrip(request)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -69,8 +69,8 @@ func TestRetryingEnds(t *testing.T) {
 	soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	for name, r := range map[string]retrying{
-		"its time":  {http.DefaultTransport, time.Millisecond, 20 * time.Millisecond},
-		"who asked": {http.DefaultTransport, time.Hour, time.Hour},
+		"its time":  {http.DefaultTransport, time.Millisecond, 20 * time.Millisecond, time.Hour},
+		"who asked": {http.DefaultTransport, time.Hour, time.Hour, time.Hour},
 	} {
 		ctx := t.Context()
 		if name == "who asked" {
@@ -85,5 +85,21 @@ func TestRetryingEnds(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		response.Body.Close()
+	}
+}
+
+// A cluster that is away is not waited for as long as one that is busy.
+func TestRetryingWhereNobodyAnswers(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	address := server.URL
+	server.Close()
+	request, err := http.NewRequestWithContext(t.Context(), "GET", address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := retrying{http.DefaultTransport, time.Millisecond, time.Hour, 20 * time.Millisecond}.RoundTrip(request)
+	if err == nil {
+		response.Body.Close()
+		t.Error("there was an answer")
 	}
 }

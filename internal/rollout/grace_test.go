@@ -308,6 +308,25 @@ func TestGrace(t *testing.T) {
 	}
 }
 
+// A pod that has no node yet is waited for while an autoscaler adds one for it.
+func TestAClusterThatGrows(t *testing.T) {
+	s := scene()
+	s.events = []core.Event{{Reason: "TriggeredScaleUp", InvolvedObject: core.ObjectReference{Name: "shop-r2-a"}}}
+	roomless := func(pod string) Reason { return Reason{Pod: pod, Reason: core.PodReasonUnschedulable} }
+	for name, test := range map[string]struct {
+		reasons []Reason
+		want    bool
+	}{
+		"for one of the pods":     {[]Reason{roomless("shop-r2-b"), roomless("shop-r2-a")}, true},
+		"for others":              {[]Reason{roomless("shop-r2-b")}, false},
+		"and another pod crashes": {[]Reason{roomless("shop-r2-a"), {Pod: "shop-r2-b", Reason: crashLoop}}, false},
+	} {
+		if got := s.growing(test.reasons); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
+
 func TestWorkloads(t *testing.T) {
 	manifest := `---
 # Source: shop/templates/deployment.yaml

@@ -75,7 +75,7 @@ func (r *Rollout) Wait(ctx context.Context) error {
 		}
 		r.Detail(strings.Join(missing, ", "))
 		reasons := r.grace.lost(s, r.Workloads, now)
-		if len(reasons) > 0 && !r.growing(ctx, reasons) {
+		if len(reasons) > 0 && !s.growing(reasons) {
 			return false, &Error{reasons}
 		}
 		if reasons := r.misplaced(ctx, s); len(reasons) > 0 {
@@ -116,24 +116,15 @@ func (r *Rollout) misplaced(ctx context.Context, s *Snapshot) []Reason {
 
 // growing reports whether pods have no node only because a cluster autoscaler
 // is adding one, which takes minutes.
-func (r *Rollout) growing(ctx context.Context, reasons []Reason) bool {
+func (s *Snapshot) growing(reasons []Reason) bool {
 	for _, reason := range reasons {
 		if reason.Reason != core.PodReasonUnschedulable {
 			return false
 		}
 	}
-	var events core.EventList
-	if err := r.Client.List(ctx, r.Namespace, &events); err != nil {
-		return false
-	}
-	for _, e := range events.Items {
-		for _, reason := range reasons {
-			if e.Reason == "TriggeredScaleUp" && e.InvolvedObject.Name == reason.Pod {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.events, func(e core.Event) bool {
+		return e.Reason == "TriggeredScaleUp" && slices.ContainsFunc(reasons, func(r Reason) bool { return r.Pod == e.InvolvedObject.Name })
+	})
 }
 
 // missing says what still keeps the workloads from serving; nothing when they
