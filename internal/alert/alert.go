@@ -160,11 +160,20 @@ type Message struct {
 // sendTime bounds one attempt to send a message.
 const sendTime = 20 * time.Second
 
-// refused is the error of a service that says when to come back.
+// refused is the error of a service that answers, and says no.
 type refused struct {
 	error
+	// wait is when to come back, if the service says so.
 	wait time.Duration
+	// message is true if it is this message that the service does not take: it may
+	// take another.
+	message bool
 }
+
+// refusesMessage finds, in the words of shoutrrr's services, an answer that is
+// about the message (RFC 9110 15.5: bad request, content too large,
+// unprocessable content).
+var refusesMessage = regexp.MustCompile(`(?i)\b(400|413|422)\b|\bbad request\b`)
 
 // Send sends a message. Its errors have nothing of the URL that is secret.
 func (d Destination) Send(ctx context.Context, m Message) error {
@@ -195,7 +204,11 @@ func (d Destination) shout(m Message) error {
 	if d.address.Scheme == "smtp" {
 		params.SetTitle(m.Title)
 	}
-	return service.Send(m.Title+"\n"+m.Text, &params)
+	err = service.Send(m.Title+"\n"+m.Text, &params)
+	if err != nil && refusesMessage.MatchString(err.Error()) {
+		return refused{error: err, message: true}
+	}
+	return err
 }
 
 // posts follows no redirection that would make a GET of a message: what is there answers
@@ -236,22 +249,26 @@ func (d Destination) post(ctx context.Context, m Message) error {
 	if response.StatusCode/100 == 2 {
 		return nil
 	}
-	err = fmt.Errorf("the server answers %s", response.Status)
-	if wait, ok := retryAfter(response.Header.Get("Retry-After"), time.Now()); ok {
-		return refused{err, wait}
+	no := refused{error: fmt.Errorf("the server answers %s", response.Status)}
+	no.wait = retryAfter(response.Header.Get("Retry-After"), time.Now())
+	switch response.StatusCode {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		no.message = true
 	}
-	return err
+	return no
 }
 
-// retryAfter reads the header of that name: seconds or a date.
-func retryAfter(text string, now time.Time) (time.Duration, bool) {
+// retryAfter reads the header of that name: seconds or a date, at most a day; 0
+// where it says neither.
+func retryAfter(text string, now time.Time) time.Duration {
+	const most = 24 * time.Hour
 	if seconds, err := strconv.Atoi(text); err == nil && seconds >= 0 {
-		return time.Duration(min(seconds, 86400)) * time.Second, true
+		return time.Duration(min(seconds, int(most.Seconds()))) * time.Second
 	}
 	if at, err := http.ParseTime(text); err == nil {
-		return min(max(0, at.Sub(now)), 24*time.Hour), true
+		return min(max(0, at.Sub(now)), most)
 	}
-	return 0, false
+	return 0
 }
 
 // hide takes what is secret of the URL out of an error.
@@ -269,13 +286,14 @@ func (d Destination) hide(err error) error {
 	for _, values := range d.address.Query() {
 		secrets = append(secrets, values...)
 	}
-	var later refused
 	text := Plain(mask.Values(secrets)(err.Error()))
 	if len(text) > 300 {
 		text = strings.ToValidUTF8(text[:300], "") + "…"
 	}
-	if errors.As(err, &later) {
-		return refused{errors.New(text), later.wait}
+	var no refused
+	if errors.As(err, &no) {
+		no.error = errors.New(text)
+		return no
 	}
 	return errors.New(text)
 }

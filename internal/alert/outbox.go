@@ -27,7 +27,8 @@ const (
 )
 
 // An Outbox keeps messages until every destination has taken them, each in order
-// and each at its own pace. Fill its fields before [Outbox.Run].
+// and each at its own pace. A message that a destination refuses for what it says
+// holds up no other. Fill its fields before [Outbox.Run].
 type Outbox struct {
 	Destinations []Destination
 	// Save is called with what waits whenever that has changed, before a message
@@ -154,11 +155,17 @@ func (o *Outbox) Run(ctx context.Context) {
 	all.Wait()
 }
 
-// deliver sends one destination its letters, one after the other.
+// deliver sends one destination its letters, one after the other. After one that
+// is refused for what it says, it goes on with those behind it, in a circle.
 func (o *Outbox) deliver(ctx context.Context, d Destination) {
 	pause := firstPause
+	var passed *Letter
 	for ctx.Err() == nil {
-		l := o.next(d.ID)
+		select {
+		case <-o.wake[d.ID]: // what was added is looked at now
+		default:
+		}
+		l := o.next(d.ID, passed)
 		if l == nil {
 			select {
 			case <-ctx.Done():
@@ -176,29 +183,38 @@ func (o *Outbox) deliver(ctx context.Context, d Destination) {
 			o.Save(ctx)
 			continue
 		}
-		wait := pause
-		var later refused
-		if errors.As(err, &later) {
-			wait = max(wait, later.wait)
+		wait, added := pause, chan struct{}(nil)
+		var no refused
+		if errors.As(err, &no) {
+			wait = max(wait, no.wait)
+			if no.message {
+				passed, added = l, o.wake[d.ID]
+			}
 		}
 		pause = min(2*pause, longestPause)
 		select {
 		case <-ctx.Done():
+		case <-added:
 		case <-time.After(wait):
 		}
 	}
 }
 
-// next returns the oldest letter for a destination.
-func (o *Outbox) next(id string) *Letter {
+// next returns the oldest letter for a destination; after a letter that was
+// passed over, the one behind it, if there is one.
+func (o *Outbox) next(id string, passed *Letter) *Letter {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
+	var waiting []*Letter
 	for _, l := range o.letters {
 		if slices.Contains(l.To, id) {
-			return l
+			waiting = append(waiting, l)
 		}
 	}
-	return nil
+	if len(waiting) == 0 {
+		return nil
+	}
+	return waiting[(slices.Index(waiting, passed)+1)%len(waiting)]
 }
 
 // ended notes how an attempt ended.

@@ -1,8 +1,10 @@
 package alert
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -165,6 +167,56 @@ func TestAServiceThatIsAwayLosesNothing(t *testing.T) {
 		cancel()
 		running.Wait()
 	})
+}
+
+// A message that a service does not take holds up none that comes later, and is
+// tried again.
+func TestARefusedMessageHoldsUpNoOther(t *testing.T) {
+	for _, status := range []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begin := time.Now()
+				s := &service{answer: func(_ int, w http.ResponseWriter, r *http.Request) bool {
+					body, err := io.ReadAll(r.Body)
+					if err != nil {
+						t.Error(err)
+					}
+					r.Body = io.NopCloser(bytes.NewReader(body))
+					no := bytes.Contains(body, []byte("strange")) && time.Since(begin) < 2*time.Hour
+					if no {
+						w.WriteHeader(status)
+					}
+					return no
+				}}
+				s.use(t)
+				o := testOutbox(t, "http://service.example/hook")
+				ctx, cancel := context.WithCancel(t.Context())
+				var running sync.WaitGroup
+				running.Go(func() { o.Run(ctx) })
+				var want []string
+				for _, title := range []string{"one", "strange", "two", "three", "also strange", "four"} {
+					o.Add(Message{Title: title}, time.Now())
+					o.Wake()
+					if !strings.Contains(title, "strange") {
+						want = append(want, title)
+					}
+					time.Sleep(10 * time.Second)
+					synctest.Wait()
+					if diff := cmp.Diff(want, s.taken); diff != "" {
+						t.Errorf("what arrived within 10 s of %q (-want +got):\n%s", title, diff)
+					}
+					time.Sleep(20 * time.Minute)
+				}
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				if left := o.Waiting(); len(left) > 0 || len(s.taken) != 6 {
+					t.Errorf("%d messages still wait, and %q arrived", len(left), s.taken)
+				}
+				cancel()
+				running.Wait()
+			})
+		})
+	}
 }
 
 // An outbox has an end, and what is newest stays.
