@@ -113,7 +113,7 @@ func read(p listed, exports map[string]string) (calls, error) {
 	in := func(at token.Pos) string { return filepath.Base(set.Position(at).Filename) }
 	for used, object := range info.Uses {
 		function, ok := object.(*types.Func)
-		if !ok || function.Pkg() == nil || function.Pkg().Path() != p.ImportPath {
+		if !ok || function.Pkg() == nil || function.Pkg().Path() != p.ImportPath || ofInterface(function) {
 			continue
 		}
 		from, to := in(used.Pos()), in(function.Origin().Pos())
@@ -129,6 +129,13 @@ func read(p listed, exports map[string]string) (calls, error) {
 		between[from][to][function.Name()] = true
 	}
 	return between, nil
+}
+
+// ofInterface reports whether a function is a method of an interface: what it
+// calls stands elsewhere.
+func ofInterface(function *types.Func) bool {
+	receiver := function.Signature().Recv()
+	return receiver != nil && types.IsInterface(receiver.Type())
 }
 
 // circles returns the groups of files each of which reaches every other of its
