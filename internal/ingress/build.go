@@ -2,14 +2,10 @@ package ingress
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
-
-	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // Build makes the configuration for all valid Ingresses. A bad one never affects
@@ -70,117 +66,6 @@ func (b *builder) examine(p *parsed) {
 			}
 		}
 	}
-}
-
-// parsed is an Ingress that has been checked from end to end.
-type parsed struct {
-	object      *networkingv1.Ingress
-	annotations annotations
-	invalid     error // what is wrong with an annotation
-	closed      bool
-	rules       []parsedRule
-	backend     *networkingv1.IngressServiceBackend
-}
-
-type parsedRule struct {
-	host   string
-	routes []route
-}
-
-func parse(ing *networkingv1.Ingress) (*parsed, error) {
-	p := &parsed{object: ing}
-	if problems := validation.IsDNS1123Label(ing.Namespace); len(problems) > 0 {
-		return nil, fmt.Errorf("namespace %q: %s", ing.Namespace, problems[0])
-	}
-	p.annotations, p.invalid = parseAnnotations(ing)
-	if ing.Spec.DefaultBackend != nil {
-		backend, err := parseBackend(*ing.Spec.DefaultBackend)
-		if err != nil {
-			return nil, fmt.Errorf("default backend: %w", err)
-		}
-		p.backend = &backend
-	}
-	for _, rule := range ing.Spec.Rules {
-		if err := checkHost(rule.Host); err != nil {
-			return nil, err
-		}
-		parsedRule := parsedRule{host: rule.Host}
-		if rule.HTTP != nil {
-			for _, path := range rule.HTTP.Paths {
-				r, err := parseRoute(path, p.annotations.pathRegex)
-				if err != nil {
-					return nil, err
-				}
-				parsedRule.routes = append(parsedRule.routes, r)
-			}
-		}
-		p.rules = append(p.rules, parsedRule)
-	}
-	return p, checkTLS(ing)
-}
-
-func checkTLS(ing *networkingv1.Ingress) error {
-	for _, entry := range ing.Spec.TLS {
-		for _, host := range entry.Hosts {
-			if err := checkHost(host); err != nil {
-				return fmt.Errorf("tls: %w", err)
-			}
-		}
-		if entry.SecretName != "" {
-			if err := checkSecretName(entry.SecretName); err != nil {
-				return fmt.Errorf("tls: %w", err)
-			}
-		}
-	}
-	return nil
-}
-
-// hostBuilder gathers what several Ingresses say about one host.
-type hostBuilder struct {
-	Host
-	owner  *networkingv1.Ingress // the oldest that names it
-	routes map[routeKey]routed
-	tls    *networkingv1.Ingress // the one that TLS comes from
-	secret string
-	root   string // where "/" is redirected
-}
-
-type routeKey struct {
-	path  string
-	match Match
-}
-
-type routed struct {
-	route
-	from *parsed
-}
-
-type builder struct {
-	model    *Model
-	hosts    map[string]*hostBuilder
-	pools    map[string]Pool
-	limits   map[string]Limit
-	services serviceIndex
-	secrets  secretIndex
-	now      time.Time
-	problems []Problem
-	told     map[Problem]bool
-}
-
-func (b *builder) problem(ing *networkingv1.Ingress, reason, format string, arguments ...any) {
-	p := Problem{ing, reason, fmt.Sprintf(format, arguments...)}
-	// Two paths to one missing Service are one mistake.
-	if !b.told[p] {
-		b.told[p] = true
-		b.problems = append(b.problems, p)
-	}
-}
-
-func (b *builder) host(name string) *hostBuilder {
-	if b.hosts[name] == nil {
-		b.hosts[name] = &hostBuilder{Host: Host{Name: name}, routes: map[routeKey]routed{}}
-	}
-	return b.hosts[name]
 }
 
 // claim returns the host for an Ingress to add to, or nil if a host belongs to
@@ -311,5 +196,3 @@ func (b *builder) certificate(h *hostBuilder) string {
 	b.model.Certificates[name] = Certificate{ends, append(b.model.Certificates[name].Hosts, h.Name)}
 	return b.model.addFile(file, content)
 }
-
-func key(ing *networkingv1.Ingress) string { return ing.Namespace + "/" + ing.Name }

@@ -2,9 +2,7 @@ package ingress
 
 import (
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 )
 
 // Render writes the configuration. The same Model always gives the same bytes.
@@ -19,15 +17,13 @@ type renderer struct {
 	w writer
 }
 
-func (r *renderer) path(name string) string { return filepath.Join(r.m.Settings.Dir, name) }
-
 func (r *renderer) main() {
 	w, s := &r.w, r.m.Settings
 	for _, module := range []string{"ndk_http_module.so", "ngx_http_lua_module.so"} {
 		w.directive("load_module", filepath.Join(s.Modules, module))
 	}
 	w.directive("daemon", "off")
-	w.directive("pid", r.path("nginx.pid"))
+	w.directive("pid", r.m.Settings.path("nginx.pid"))
 	w.directive("error_log", "stderr", "warn")
 	w.directive("worker_processes", strconv.Itoa(s.Workers))
 	w.directive("worker_rlimit_nofile", "20000")
@@ -41,7 +37,7 @@ func (r *renderer) http() {
 	w := &r.w
 	w.directive("client_body_temp_path", r.m.Settings.Uploads())
 	for _, kind := range []string{"proxy", "fastcgi", "uwsgi", "scgi"} {
-		w.directive(kind+"_temp_path", r.path(kind))
+		w.directive(kind+"_temp_path", r.m.Settings.path(kind))
 	}
 	w.directive("default_type", "application/octet-stream")
 	w.directive("server_tokens", "off")
@@ -113,7 +109,7 @@ func (r *renderer) tls() {
 // lua loads endpoints.lua, which the controller puts beside the configuration.
 func (r *renderer) lua() {
 	w := &r.w
-	w.directive("lua_package_path", r.path("?.lua")+";/usr/share/lua/5.1/?.lua;;")
+	w.directive("lua_package_path", r.m.Settings.path("?.lua")+";/usr/share/lua/5.1/?.lua;;")
 	w.directive("lua_shared_dict", "endpoints", "16m")
 	// 5,000 hosts with two endpoints each, which answer in three ways, fill half.
 	w.directive("lua_shared_dict", "counts", "32m")
@@ -155,74 +151,6 @@ func (r *renderer) maps() {
 	table("$request_method:$http_content_length$http_transfer_encoding", "$sender", "$binary_remote_addr", bodiless...)
 }
 
-func (r *renderer) proxy() {
-	w := &r.w
-	w.directive("proxy_http_version", "1.1")
-	r.upstreamHeaders("$scheme", nil)
-	r.responseHeaders(Host{}, nil)
-	for _, protocol := range []string{"proxy", "grpc"} {
-		w.directive(protocol+"_connect_timeout", "2s")
-		// NGINX sends a request again only if that is safe: a POST whose upstream
-		// refused the connection is, one that was already sent is not.
-		w.directive(protocol+"_next_upstream", "error", "timeout")
-		w.directive(protocol+"_next_upstream_tries", "3")
-		w.directive(protocol+"_next_upstream_timeout", "10s")
-		w.directive(protocol+"_buffer_size", formatBytes(r.m.Settings.HeaderBuffer))
-		w.directive(protocol+"_ssl_protocols", "TLSv1.2", "TLSv1.3")
-		w.directive(protocol+"_ssl_verify", "on")
-		w.directive(protocol+"_ssl_verify_depth", "4")
-		w.directive(protocol+"_ssl_server_name", "on")
-	}
-	// What an upstream sends goes on at once, events of a stream too.
-	w.directive("proxy_buffering", "off")
-	w.directive("proxy_buffers", "16", "8k")
-	w.directive("proxy_busy_buffers_size", formatBytes(min(max(r.m.Settings.HeaderBuffer, 16<<10), 120<<10)))
-	w.directive("proxy_max_temp_file_size", "0")
-}
-
-// upstreamHeaders writes the fields that an upstream gets in place of the
-// client's. What concerns one connection only goes no further: RFC 9110, 7.6.1.
-func (r *renderer) upstreamHeaders(proto string, more [][2]string) {
-	both := [][2]string{
-		{"Host", "$routed_host"},
-		{"X-Real-IP", "$remote_addr"},
-		{"X-Forwarded-For", "$proxy_add_x_forwarded_for"},
-		{"X-Forwarded-Host", "$routed_host"},
-		{"X-Forwarded-Port", "$server_port"},
-		{"X-Forwarded-Proto", proto},
-		{"X-Request-ID", "$forwarded_request_id"},
-		{"Proxy-Connection", ""}, {"Proxy-Authorization", ""}, {"Keep-Alive", ""}, {"Trailer", ""},
-	}
-	for _, header := range more {
-		both = slices.DeleteFunc(both, func(h [2]string) bool { return strings.EqualFold(h[0], header[0]) })
-	}
-	both = append(both, more...)
-	for _, header := range append([][2]string{{"Connection", "$connection_upgrade"}, {"Upgrade", "$tunnel"}, {"TE", ""}}, both...) {
-		r.w.directive("proxy_set_header", header[0], header[1])
-	}
-	for _, header := range both {
-		r.w.directive("grpc_set_header", header[0], header[1])
-	}
-}
-
-// responseHeaders writes which fields of an upstream's response are left out and
-// which are added. Both lists hold from one level down to the next only as a
-// whole, so a caller that adds to one writes all of it.
-func (r *renderer) responseHeaders(h Host, hidden []string) {
-	hidden = append([]string{"Upgrade", "Trailer", "Proxy-Connection"}, hidden...)
-	if h.HSTS != "" {
-		hidden = append(hidden, "Strict-Transport-Security")
-	}
-	for _, name := range hidden {
-		r.w.directive("proxy_hide_header", name)
-		r.w.directive("grpc_hide_header", name)
-	}
-	r.w.directive("add_header", "Upgrade", "$upgraded", "always")
-	if h.HSTS != "" {
-		r.w.directive("add_header", "Strict-Transport-Security", "$hsts", "always")
-	}
-}
-
 // limits bounds how many bodies one client has under way, and makes the zones of
 // the Ingresses' own limits.
 func (r *renderer) limits() {
@@ -236,26 +164,6 @@ func (r *renderer) limits() {
 		w.directive("limit_req_zone", l.Key, "zone="+l.Zone+":"+l.Size, "rate="+l.Rate)
 	}
 }
-
-// pool writes the upstream of everything that is spoken to in one way; which
-// endpoint gets a request is for balance.lua to say. There are no passive health
-// checks: Kubernetes says which endpoints are ready, and one URL that crashes
-// the application must not take every endpoint out of service. A request that
-// fails still goes to the next.
-func (r *renderer) pool(p Pool) {
-	w := &r.w
-	w.block("upstream", []string{poolName(p.Name)}, func() {
-		w.directive("server", "0.0.0.1") // never asked
-		w.directive("balancer_by_lua_file", r.path("balance.lua"))
-		w.directive("keepalive", strconv.Itoa(p.Idle))
-		w.directive("keepalive_requests", "10000")
-		// Below the 5 s of Node.js, the shortest in common use: an upstream
-		// that closes first may do so while a POST is on its way.
-		w.directive("keepalive_timeout", "4s")
-	})
-}
-
-func poolName(name string) string { return "endpoints." + name }
 
 // status answers the controller on a socket in its own folder.
 func (r *renderer) status() {

@@ -102,14 +102,17 @@ func (s Settings) Validate() error {
 	return nil
 }
 
+// path is that of a file in NGINX's folder.
+func (s Settings) path(name string) string { return filepath.Join(s.Dir, name) }
+
 // StatusSocket is the unix socket on which NGINX answers only the controller:
 // /generation, /stub_status and /endpoints.
-func (s Settings) StatusSocket() string { return filepath.Join(s.Dir, "status.sock") }
+func (s Settings) StatusSocket() string { return s.path("status.sock") }
 
 // Uploads is the folder for request bodies.
 func (s Settings) Uploads() string {
 	if s.UploadDir != "" {
 		return s.UploadDir
 	}
-	return filepath.Join(s.Dir, "client_body")
+	return s.path("client_body")
 }

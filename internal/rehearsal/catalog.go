@@ -126,14 +126,6 @@ func readCatalog(ctx context.Context, c *pgx.Conn) (*contents, error) {
 // temporary.
 const own = `c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'`
 
-// inPublic is a name for people: the schema public goes without saying.
-func inPublic(schema, name string) string {
-	if schema == "public" {
-		return name
-	}
-	return schema + "." + name
-}
-
 // compareTables says which tables' rows changed.
 func compareTables(before, after *contents) (changed []Table) {
 	seen := map[int]bool{}

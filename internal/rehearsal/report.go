@@ -170,3 +170,11 @@ type Reply struct {
 
 // failed reports whether it is no answer that a user could do with.
 func (r Reply) failed() bool { return r.Status == 0 || r.Status >= 500 }
+
+// inPublic is a name for people: the schema public goes without saying.
+func inPublic(schema, name string) string {
+	if schema == "public" {
+		return name
+	}
+	return schema + "." + name
+}

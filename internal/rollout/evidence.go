@@ -205,20 +205,6 @@ var podSuffix = regexp.MustCompile(`(-[0-9a-z]{6,10})?-[0-9a-z]{5}\b`)
 
 const similar = "(combined from similar events): "
 
-// eventTime is when an event last happened. Reporters use one field or another.
-func eventTime(e *core.Event) time.Time {
-	latest := e.CreationTimestamp.Time
-	for _, t := range []time.Time{e.FirstTimestamp.Time, e.LastTimestamp.Time, e.EventTime.Time} {
-		if t.After(latest) {
-			latest = t
-		}
-	}
-	if e.Series != nil && e.Series.LastObservedTime.After(latest) {
-		latest = e.Series.LastObservedTime.Time
-	}
-	return latest
-}
-
 // shorten cuts text to a number of characters.
 func shorten(text string, most int) string {
 	runes := []rune(text)

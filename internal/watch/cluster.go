@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -116,11 +115,6 @@ func (c *cluster) touch() {
 	case c.changed <- struct{}{}:
 	default:
 	}
-}
-
-// watched reports whether a namespace is. Nodes have none.
-func (c *cluster) watched(namespace string) bool {
-	return namespace == "" || slices.Contains(c.namespaces, namespace)
 }
 
 // listed returns what an informer has of the watched namespaces.

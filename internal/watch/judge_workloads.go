@@ -8,7 +8,6 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"berth/internal/rollout"
 )
@@ -291,19 +290,4 @@ func means(kind string) string {
 		return "cannot be started"
 	}
 	return "does not serve"
-}
-
-// ownerOf is the workload that a pod is of, or its Job.
-func ownerOf(pod *core.Pod) (kind, name string) {
-	owner := metav1.GetControllerOf(pod)
-	if owner == nil {
-		return "", ""
-	}
-	if owner.Kind == "ReplicaSet" {
-		// A Deployment's ReplicaSets are named after it and their template.
-		if name, ok := strings.CutSuffix(owner.Name, "-"+pod.Labels["pod-template-hash"]); ok {
-			return "Deployment", name
-		}
-	}
-	return owner.Kind, owner.Name
 }

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"time"
 
+	"errors"
+
 	"berth/internal/alert"
 )
 
@@ -83,4 +85,17 @@ func (e Entry) problem(cluster string) alert.Problem {
 		where = cluster
 	}
 	return alert.Problem{Title: where + ": " + e.Title, Kind: e.Kind, Since: e.Since, Told: e.Told}
+}
+
+// alive says why the watch is none, or nil.
+func (w *Watch) alive(now time.Time) error {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	if w.judged.IsZero() {
+		return errors.New("it has not seen the cluster yet")
+	}
+	if now.Sub(w.judged) > stalled {
+		return fmt.Errorf("it last looked at %s", w.judged.UTC().Format(time.DateTime))
+	}
+	return nil
 }

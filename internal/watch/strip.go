@@ -1,6 +1,8 @@
 package watch
 
 import (
+	"slices"
+
 	apps "k8s.io/api/apps/v1"
 	batch "k8s.io/api/batch/v1"
 	core "k8s.io/api/core/v1"
@@ -81,4 +83,9 @@ func containers(all []core.Container) []core.Container {
 		}
 	}
 	return kept
+}
+
+// watched reports whether a namespace is. Nodes have none.
+func (c *cluster) watched(namespace string) bool {
+	return namespace == "" || slices.Contains(c.namespaces, namespace)
 }

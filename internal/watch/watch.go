@@ -13,8 +13,6 @@ package watch
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -184,19 +182,6 @@ func (w *Watch) save(ctx context.Context) {
 	entries := w.ledger.Copy()
 	w.mutex.Unlock()
 	w.state.save(ctx, saved{Entries: entries, Letters: w.outbox.Waiting()})
-}
-
-// alive says why the watch is none, or nil.
-func (w *Watch) alive(now time.Time) error {
-	w.mutex.Lock()
-	defer w.mutex.Unlock()
-	if w.judged.IsZero() {
-		return errors.New("it has not seen the cluster yet")
-	}
-	if now.Sub(w.judged) > stalled {
-		return fmt.Errorf("it last looked at %s", w.judged.UTC().Format(time.DateTime))
-	}
-	return nil
 }
 
 // ping tells a dead man's switch that the watch lives. A watch whose messages do

@@ -4,8 +4,11 @@ import (
 	"slices"
 	"time"
 
+	"strings"
+
 	batch "k8s.io/api/batch/v1"
 	core "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // A World is the state of the cluster at one moment. It must not be modified.
@@ -114,4 +117,19 @@ func nodeCondition(node *core.Node, kind core.NodeConditionType) *core.NodeCondi
 		}
 	}
 	return nil
+}
+
+// ownerOf is the workload that a pod is of, or its Job.
+func ownerOf(pod *core.Pod) (kind, name string) {
+	owner := metav1.GetControllerOf(pod)
+	if owner == nil {
+		return "", ""
+	}
+	if owner.Kind == "ReplicaSet" {
+		// A Deployment's ReplicaSets are named after it and their template.
+		if name, ok := strings.CutSuffix(owner.Name, "-"+pod.Labels["pod-template-hash"]); ok {
+			return "Deployment", name
+		}
+	}
+	return owner.Kind, owner.Name
 }
