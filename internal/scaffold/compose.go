@@ -8,7 +8,6 @@ import (
 	"io"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -175,17 +174,6 @@ func keepVariables(environment any) {
 		}
 	}
 }
-
-var (
-	postgresImage = regexp.MustCompile(`^(postgres|postgresql|postgis|pgvector|timescaledb|timescaledb-ha)$`)
-	valkeyImage   = regexp.MustCompile(`^(valkey|redis|keydb|dragonfly|redis-stack|redis-stack-server|valkey-bundle)$`)
-	proxyImage    = regexp.MustCompile(`^(nginx|traefik|caddy|haproxy|envoy|nginx-proxy|acme-companion|swag|nginx-proxy-manager)$`)
-	mysqlImage    = regexp.MustCompile(`^(mysql|mariadb|percona)$`)
-
-	webName    = regexp.MustCompile(`(?i)^(web|www|app|api|server|backend|site|django|flask|rails|laravel|node)\b`)
-	proxyName  = regexp.MustCompile(`(?i)^(nginx|proxy|reverse-?proxy|traefik|caddy|haproxy|lb|gateway)\b`)
-	workerName = regexp.MustCompile(`(?i)(worker|sidekiq|celery|queue|consumer|beat|scheduler|cron|jobs?|bot)\b`)
-)
 
 // classify finds the application among the services.
 func (c *compose) classify() {

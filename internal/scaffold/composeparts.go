@@ -127,8 +127,6 @@ func (c *compose) takeProcess(name string, s types.ServiceConfig) {
 	}
 }
 
-var releaseName = regexp.MustCompile(`(?i)^(release|setup|init|.*migrat(e|ion|ions|or))$`)
-
 // isRelease reports whether a service is what others wait for to have ended.
 func (c *compose) isRelease(name string, s types.ServiceConfig) bool {
 	for _, other := range c.services {
@@ -312,5 +310,3 @@ func missing(s types.ServiceConfig) []string {
 	note(s.User != "" && !containerUser.MatchString(s.User), "user %s: must be a number; id -u in the image tells it", s.User)
 	return texts
 }
-
-func hasKey[V any](m map[string]V, key string) bool { _, ok := m[key]; return ok }

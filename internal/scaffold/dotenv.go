@@ -1,7 +1,6 @@
 package scaffold
 
 import (
-	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -326,5 +325,3 @@ func entries(text string) ([]config.Variable, error) {
 	}
 	return variables, err
 }
-
-func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -2,7 +2,6 @@ package scaffold
 
 import (
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -123,8 +122,7 @@ func (d *Draft) noteMigrations() error {
 		return nil
 	}
 	for _, m := range migrations {
-		found, _ := filepath.Glob(filepath.Join(escapeGlob(d.dir), d.Context, m.files))
-		if len(found) > 0 {
+		if len(d.glob(path.Join(d.Context, m.files))) > 0 {
 			d.note(path.Join(d.Context, strings.TrimSuffix(strings.SplitN(m.files, "*", 2)[0], "/")), "no file says what migrates the database; most often it is release: {command: %s}", m.command)
 			return nil
 		}
