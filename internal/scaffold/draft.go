@@ -54,7 +54,12 @@ type Draft struct {
 	Sources []string
 	Notes   []Note
 
-	compose *compose
+	// peers are the services of compose.yaml by name: true for those that run the
+	// application's image.
+	peers map[string]bool
+	// stores are those of them that berth runs by itself: postgres or valkey by the
+	// service's name. It is nil without compose.yaml.
+	stores map[string]string
 	// docker is what the Dockerfile says of the image, for the other readers.
 	docker dockerfile
 	// onlyWorks is set by a file that knows of no web process.

@@ -129,18 +129,3 @@ func (d *Draft) script(runs Command) Command {
 	}
 	return Command{Text: described.Scripts.Start}
 }
-
-// strangers are files of other tools, which say nothing that is read here.
-var strangers = []struct{ file, tool string }{
-	{"fly.toml", "Fly"}, {"render.yaml", "Render"}, {"railway.json", "Railway"}, {"railway.toml", "Railway"}, {"skaffold.yaml", "Skaffold"},
-}
-
-// noteStrangers says which files of other tools are not read.
-func (d *Draft) noteStrangers() error {
-	for _, s := range strangers {
-		if d.exists(s.file) && len(d.Sources) > 0 {
-			d.note(s.file, "is %s's and not read: docs/applications.md has berth's words for what it may say", s.tool)
-		}
-	}
-	return nil
-}

@@ -28,9 +28,10 @@ func Read(dir string) (*Draft, error) {
 	}
 	d := &Draft{folder: folder{dir}, Args: map[string]string{}, Env: map[string]string{}, References: map[string]string{},
 		Processes: map[string]Process{}, Volumes: map[string]string{}, Services: map[string]string{}}
+	c := &compose{Draft: d}
 	for _, read := range []func() error{
-		d.readName, d.readProcfile, d.readCompose, d.readDockerfile, d.takeCompose, d.readAppJSON, d.readKamal, d.readFrameworks,
-		d.readLanguage, d.readDotEnv, d.takePending, d.takeLocal, d.noteMigrations, d.noteMade, d.noteStrangers,
+		d.readName, d.readProcfile, c.read, d.readDockerfile, c.takeParts, d.readAppJSON, d.readKamal, d.readFrameworks,
+		d.readLanguage, d.readDotEnv,
 	} {
 		if err := read(); err != nil {
 			return nil, err
@@ -45,6 +46,8 @@ func Read(dir string) (*Draft, error) {
 			fault.Usage("nothing in %s says how to run an application: there is no Dockerfile, Procfile or compose.yaml", dir),
 			"run berth new in the application's folder, or write one by hand from the example in docs/configuration.md")
 	}
+	c.notePending()
+	d.advise()
 	d.settle()
 	return d, nil
 }
