@@ -4,8 +4,13 @@
 // Each of these files has its own reader. The reader puts what it understands into
 // one [Draft], and notes what it could not carry over, and why. It does not change what
 // an earlier reader has set; [Read] begins with the files that say most about
-// production. Then settle.go completes the draft so that package config accepts it, and
-// render.go writes it.
+// production. Then advice.go notes what is for the owner to do, settle.go completes the
+// draft so that package config accepts it, and write.go writes what render.go makes of it.
+//
+// Below the readers is what they share: find.go and stages.go find and parse a
+// Dockerfile; variables.go, address.go and entries.go judge variables; port.go, health.go,
+// image.go, command.go and name.go judge single values. At the ground are draft.go, which
+// is filled, and folder.go, which is read.
 //
 // The files may come from anybody. Nothing in them is run, values of a .env are never
 // written anywhere, and no file outside of the folder is read except those that
