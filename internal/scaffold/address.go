@@ -94,28 +94,6 @@ func newAddresses(stores map[string]string, variables []config.Variable, public 
 	return a
 }
 
-// isLocal reports whether a host is the developer's own machine.
-func isLocal(host string) bool {
-	switch host {
-	case "localhost", "127.0.0.1", "::1", "[::1]", "host.docker.internal":
-		return true
-	}
-	return false
-}
-
-// kinds are the servers that schemes of URLs are for.
-var kinds = map[string]string{"redis": "valkey", "rediss": "valkey", "valkey": "valkey", "postgres": "postgres", "postgresql": "postgres"}
-
-// kindOf returns the kind of server that a URL leads to: by its host, or by its scheme
-// where that is the developer's own machine.
-func (a *addresses) kindOf(u *url.URL) string {
-	scheme, _, _ := strings.Cut(u.Scheme, "+")
-	if kind := kinds[scheme]; isLocal(u.Hostname()) && slices.Contains(a.usual, kind) {
-		return kind
-	}
-	return a.stores[u.Hostname()]
-}
-
 // reference returns what a variable is made of that holds an address or a part of one,
 // with $(NAME) for what berth tells. It is "" where berth sets the variable itself; ok
 // is false where the variable holds something else.
@@ -171,6 +149,19 @@ func (a *addresses) url(_, value string) (string, bool) {
 	return "", false
 }
 
+// kindOf returns the kind of server that a URL leads to: by its host, or by its scheme
+// where that is the developer's own machine.
+func (a *addresses) kindOf(u *url.URL) string {
+	scheme, _, _ := strings.Cut(u.Scheme, "+")
+	if kind := kinds[scheme]; isLocal(u.Hostname()) && slices.Contains(a.usual, kind) {
+		return kind
+	}
+	return a.stores[u.Hostname()]
+}
+
+// kinds are the servers that schemes of URLs are for.
+var kinds = map[string]string{"redis": "valkey", "rediss": "valkey", "valkey": "valkey", "postgres": "postgres", "postgresql": "postgres"}
+
 // host is for a host's name alone, or with its port.
 func (a *addresses) host(name, value string) (string, bool) {
 	server, number, both := strings.Cut(value, ":")
@@ -197,6 +188,15 @@ func (a *addresses) host(name, value string) (string, bool) {
 		reference += ":$(" + given[kind][port] + ")"
 	}
 	return reference, true
+}
+
+// isLocal reports whether a host is the developer's own machine.
+func isLocal(host string) bool {
+	switch host {
+	case "localhost", "127.0.0.1", "::1", "[::1]", "host.docker.internal":
+		return true
+	}
+	return false
 }
 
 // list is for "Host=db;Username=app", as ADO.NET writes it, and for libpq's "host=db

@@ -76,16 +76,3 @@ func textOr(raw json.RawMessage, key string) string {
 	text, _ = mapping[key].(string)
 	return text
 }
-
-// addService gives the application a Valkey of its own.
-func (d *Draft) addService(name string) string {
-	name = label(name, 20)
-	fill(&name, "cache")
-	if len(d.Services) > 0 {
-		for known := range d.Services {
-			return known
-		}
-	}
-	d.Services[name] = "valkey"
-	return name
-}

@@ -2,21 +2,11 @@ package scaffold
 
 import (
 	"cmp"
-	"context"
-	"errors"
 	"fmt"
-	"io"
 	"path"
-	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/loader"
-	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/compose-spec/compose-go/v2/types"
-	"github.com/sirupsen/logrus"
-	"go.yaml.in/yaml/v3"
 )
 
 // compose is a compose.yaml, and what its services are to the application.
@@ -30,316 +20,35 @@ type compose struct {
 	main string
 	// parts are the services that run the same image, main among them.
 	parts []string
-	// stores are the services that berth runs by itself: postgres or valkey by
-	// the service's name.
-	stores map[string]string
 	// pending are variables that only the owner's shell has a value for.
 	pending []string
 	// mounts are files and folders that are not mounted.
 	mounts []mount
 }
 
-// readCompose takes what compose.yaml says of the image and of requests. The
-// Dockerfile that it names has to be read before the rest can be understood.
-func (d *Draft) readCompose() error {
-	files, err := d.composeFiles()
+// read takes what compose.yaml says of the image and of requests. The Dockerfile
+// that it names has to be read before the rest can be understood, by takeParts.
+func (c *compose) read() error {
+	files, err := c.composeFiles()
 	if err != nil || len(files) == 0 {
 		return err
 	}
 	name := files[len(files)-1].name
-	project, err := loadCompose(d.dir, files, d.Name)
+	project, err := loadCompose(c.dir, files, c.Name)
 	if err != nil {
-		d.note(name, "is not read: %v", strings.ReplaceAll(err.Error(), d.dir+"/", ""))
+		c.note(name, "is not read: %v", strings.ReplaceAll(err.Error(), c.dir+"/", ""))
 		return nil
 	}
-	c := &compose{Draft: d, file: name, services: project.Services, project: project.Name, stores: map[string]string{}}
-	d.Name = cmp.Or(label(project.Name, maxName), d.Name)
+	c.file, c.services, c.project = name, project.Services, project.Name
+	c.Name = cmp.Or(label(project.Name, maxName), c.Name)
 	for _, file := range files {
-		d.Sources = append(d.Sources, file.name)
+		c.Sources = append(c.Sources, file.name)
 	}
 	c.classify()
 	if c.main != "" {
 		c.takeImage()
 	}
-	d.compose = c
 	return nil
-}
-
-// composeFile is a file of Compose.
-type composeFile struct {
-	name string
-	text []byte
-	// services are what it has below that key.
-	services map[string]any
-}
-
-// composeFiles returns the file that describes the application, and that for
-// production laid over it; or the latter alone, where it describes all by itself.
-func (d *Draft) composeFiles() ([]composeFile, error) {
-	var files []composeFile
-	for _, names := range [][]string{
-		{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"},
-		{"compose.prod.yaml", "compose.prod.yml", "compose.production.yaml", "compose.production.yml", "docker-compose.prod.yaml", "docker-compose.prod.yml",
-			"docker-compose.production.yaml", "docker-compose.production.yml", "production.yml"},
-	} {
-		name, text, err := d.source(names...)
-		if err != nil {
-			return nil, err
-		}
-		var model struct{ Services map[string]any }
-		if name == "" || yaml.Unmarshal(text, &model) != nil && len(files) > 0 {
-			continue
-		}
-		files = append(files, composeFile{name, text, model.Services})
-	}
-	if len(files) < 2 {
-		if len(files) == 1 && files[0].name == "production.yml" && files[0].services == nil {
-			return nil, nil // another tool's
-		}
-		return files, nil
-	}
-	whole := len(files[1].services) >= len(files[0].services)
-	for _, service := range files[1].services {
-		keys, _ := service.(map[string]any)
-		whole = whole && (hasKey(keys, "image") || hasKey(keys, "build") || hasKey(keys, "extends"))
-	}
-	if whole || len(files[1].services) == 0 {
-		return files[1:], nil
-	}
-	return files, nil
-}
-
-// loadCompose reads the services of compose files. Variables take their
-// defaults, as neither the owner's shell nor .env may have a say in what is
-// written; those of the services' own environment stay as they are written.
-func loadCompose(dir string, files []composeFile, project string) (loaded *types.Project, err error) {
-	logrus.SetOutput(io.Discard) // the loader warns of what is only old-fashioned
-	defer func() {
-		if problem := recover(); problem != nil {
-			err = fmt.Errorf("it cannot be understood: %v", problem)
-		}
-	}()
-	var configs []types.ConfigFile
-	for _, file := range files {
-		var model map[string]any
-		if err := yaml.Unmarshal(file.text, &model); err != nil {
-			return nil, err
-		}
-		delete(model, "version")
-		all, ok := model["services"].(map[string]any)
-		if !ok && !hasKey(model, "include") {
-			return nil, errors.New("it has no services: in files of version 1, they have to be put below the key services")
-		}
-		for _, service := range all {
-			if service, ok := service.(map[string]any); ok {
-				keepVariables(service["environment"])
-			}
-		}
-		configs = append(configs, types.ConfigFile{Filename: filepath.Join(dir, file.name), Content: file.text, Config: model})
-	}
-	return loader.LoadWithContext(context.Background(), types.ConfigDetails{
-		WorkingDir:  dir,
-		ConfigFiles: configs,
-		Environment: types.Mapping{},
-	}, func(o *loader.Options) {
-		o.SetProjectName(project, false) // where the file has no name
-		o.SkipConsistencyCheck = true
-		o.SkipResolveEnvironment = true
-		o.SkipResolveLabels = true
-		o.ResolvePaths = false
-		o.Profiles = []string{"*"}
-		o.Interpolate.Substitute = func(text string, mapping template.Mapping) (string, error) {
-			text, err := template.SubstituteWithOptions(text, mapping, template.WithoutLogging)
-			if missing := new(template.MissingRequiredError); errors.As(err, &missing) {
-				err = nil
-			}
-			return text, err
-		}
-	})
-}
-
-// keepVariables writes the dollars of an environment so that they stay.
-func keepVariables(environment any) {
-	switch environment := environment.(type) {
-	case map[string]any:
-		for name, value := range environment {
-			if text, ok := value.(string); ok {
-				environment[name] = strings.ReplaceAll(text, "$", "$$")
-			}
-		}
-	case []any:
-		for i, value := range environment {
-			if text, ok := value.(string); ok {
-				environment[i] = strings.ReplaceAll(text, "$", "$$")
-			}
-		}
-	}
-}
-
-var (
-	postgresImage = regexp.MustCompile(`^(postgres|postgresql|postgis|pgvector|timescaledb|timescaledb-ha)$`)
-	valkeyImage   = regexp.MustCompile(`^(valkey|redis|keydb|dragonfly|redis-stack|redis-stack-server|valkey-bundle)$`)
-	proxyImage    = regexp.MustCompile(`^(nginx|traefik|caddy|haproxy|envoy|nginx-proxy|acme-companion|swag|nginx-proxy-manager)$`)
-	mysqlImage    = regexp.MustCompile(`^(mysql|mariadb|percona)$`)
-
-	webName    = regexp.MustCompile(`(?i)^(web|www|app|api|server|backend|site|django|flask|rails|laravel|node)\b`)
-	proxyName  = regexp.MustCompile(`(?i)^(nginx|proxy|reverse-?proxy|traefik|caddy|haproxy|lb|gateway)\b`)
-	workerName = regexp.MustCompile(`(?i)(worker|sidekiq|celery|queue|consumer|beat|scheduler|cron|jobs?|bot)\b`)
-)
-
-// classify finds the application among the services.
-func (c *compose) classify() {
-	var builds, images []string
-	for _, name := range sorted(c.services) {
-		s := c.services[name]
-		switch image := imageName(s.Image); {
-		case len(s.Profiles) > 0:
-			c.note(c.file, "service %s belongs to a profile (%s) and is left out", name, strings.Join(s.Profiles, ", "))
-		case s.Build != nil && c.storeOf(s.Build) != "":
-			c.stores[name] = c.storeOf(s.Build)
-			if c.stores[name] == "postgres" {
-				fill(&c.Database, "postgres")
-			}
-		case s.Build != nil:
-			builds = append(builds, name)
-		case postgresImage.MatchString(image):
-			c.stores[name] = "postgres"
-			fill(&c.Database, "postgres")
-			c.checkDatabase(name, s)
-		case valkeyImage.MatchString(image):
-			c.stores[name] = "valkey"
-		default:
-			images = append(images, name)
-		}
-	}
-	for _, name := range sorted(c.stores) {
-		if c.stores[name] == "valkey" {
-			if len(c.Services) > 0 {
-				c.note(c.file, "service %s (%s): one Valkey is enough for the application, with several databases in it", name, c.services[name].Image)
-				continue
-			}
-			c.addService(name)
-		}
-	}
-	candidates := builds
-	if len(builds) == 0 && c.findDockerfile() == "" {
-		candidates = slices.DeleteFunc(slices.Clone(images), func(name string) bool {
-			return len(images) > 1 && proxyImage.MatchString(imageName(c.services[name].Image))
-		})
-	}
-	c.main = c.best(candidates)
-	for _, name := range slices.Concat(builds, images) {
-		switch {
-		case c.main != "" && c.same(name):
-			c.parts = append(c.parts, name)
-		default:
-			c.leaveOut(name)
-		}
-	}
-}
-
-// storeOf returns the kind of server that a built image is made of, if it is one that
-// berth runs: people build PostgreSQL to add a script to it.
-func (c *compose) storeOf(b *types.BuildConfig) string {
-	name, text, err := c.source(path.Join(b.Context, dockerfileOf(b)))
-	if err != nil || name == "" || path.IsAbs(b.Context) || strings.HasPrefix(path.Clean(name), "..") {
-		return ""
-	}
-	image, _, err := parseDockerfile(text, b.Target, nil)
-	switch base := imageName(image.base); {
-	case err != nil:
-		return ""
-	case postgresImage.MatchString(base):
-		return "postgres"
-	case valkeyImage.MatchString(base):
-		return "valkey"
-	}
-	return ""
-}
-
-// best returns the service that is most likely the application's web process.
-func (c *compose) best(names []string) string {
-	best, most := "", -100
-	for _, name := range names {
-		s := c.services[name]
-		score := 0
-		if len(s.Ports) > 0 {
-			score += 4
-		}
-		if len(s.Expose) > 0 {
-			score += 3
-		}
-		if webName.MatchString(name) {
-			score += 2
-		}
-		if s.Build != nil && path.Clean(s.Build.Context) == "." {
-			score++
-		}
-		for _, on := range s.GetDependencies() {
-			if c.stores[on] != "" {
-				score++
-			}
-		}
-		if workerName.MatchString(name) {
-			score -= 3
-		}
-		if proxyName.MatchString(name) {
-			score -= 10
-		}
-		if score > most {
-			best, most = name, score
-		}
-	}
-	return best
-}
-
-// same reports whether a service runs the application's image.
-func (c *compose) same(name string) bool {
-	main, s := c.services[c.main], c.services[name]
-	if name == c.main {
-		return true
-	}
-	if s.Build != nil && main.Build != nil {
-		return path.Clean(s.Build.Context) == path.Clean(main.Build.Context) && dockerfileOf(s.Build) == dockerfileOf(main.Build) &&
-			s.Build.Target == main.Build.Target
-	}
-	// An image that is built and not named is PROJECT-SERVICE.
-	return s.Build == nil && s.Image != "" && (s.Image == main.Image || main.Build != nil && s.Image == c.project+"-"+c.main)
-}
-
-func dockerfileOf(b *types.BuildConfig) string {
-	if b.Dockerfile == "" {
-		return "Dockerfile"
-	}
-	return path.Clean(b.Dockerfile)
-}
-
-// leaveOut says why a service is not the application's.
-func (c *compose) leaveOut(name string) {
-	s := c.services[name]
-	image := imageName(s.Image)
-	switch {
-	case s.Build != nil && proxyName.MatchString(name), s.Build == nil && proxyImage.MatchString(image):
-		c.note(c.file, "service %s is left out: the ingress controller is the proxy, and ends TLS", name)
-	case s.Build != nil:
-		c.note(c.file, "service %s has an image of its own (%s), so it is an application of its own: run berth new in its folder", name, path.Join(s.Build.Context, dockerfileOf(s.Build)))
-	case mysqlImage.MatchString(image):
-		c.note(c.file, "service %s (%s): berth runs PostgreSQL and SQLite; for another database put its address into .env and name it under secrets", name, s.Image)
-	default:
-		c.note(c.file, "service %s (%s) is left out: berth runs PostgreSQL and Valkey beside the application; put the address of one that runs elsewhere under env or secrets", name, s.Image)
-	}
-}
-
-// checkDatabase says what berth's PostgreSQL does not have.
-func (c *compose) checkDatabase(name string, s types.ServiceConfig) {
-	if image := imageName(s.Image); !strings.HasPrefix(image, "postgres") {
-		c.note(c.file, "service %s (%s): berth's PostgreSQL has its own extensions alone", name, s.Image)
-	}
-	for _, v := range s.Volumes {
-		if strings.HasPrefix(v.Target, "/docker-entrypoint-initdb.d") {
-			c.note(c.file, "service %s: %s is not run; do its work in the release command", name, v.Source)
-		}
-	}
 }
 
 // takeImage takes how the image is built, and how requests are answered.
@@ -419,5 +128,59 @@ func (c *compose) takeBuild(b *types.BuildConfig) {
 	}
 	if len(b.SSH) > 0 {
 		c.note(c.file, "build.ssh: the build has no SSH agent; use build.secrets")
+	}
+}
+
+// takeParts takes the services that run the application's image, once the
+// Dockerfile is known.
+func (c *compose) takeParts() error {
+	if c.main == "" {
+		return nil
+	}
+	main := c.services[c.main]
+	c.onlyWorks = c.onlyWorks || !c.procfile && c.Port == 0 && basePort(c.docker.base) == 0 &&
+		portOf(c.docker.after(Command{List: main.Command})) == 0 && !webName.MatchString(c.main)
+	for _, name := range c.parts {
+		s := c.services[name]
+		c.takeFiles(name, s)
+		switch {
+		case c.procfile:
+			if name != c.main {
+				c.note(c.file, "service %s: the Procfile says what runs", name)
+			}
+		case name == c.main && !c.onlyWorks:
+			c.takeMain(s)
+		default:
+			c.takeProcess(name, s)
+		}
+	}
+	c.sayWhatIsMissing()
+	// What the others have beside the main service's is their own.
+	c.takeEnvironment(main, c.Env)
+	for _, name := range c.parts {
+		if name == c.main {
+			continue
+		}
+		own := map[string]string{}
+		c.takeEnvironment(c.services[name], own)
+		if p, ok := c.Processes[name]; ok {
+			for variable, value := range own {
+				if known, ok := c.Env[variable]; ok && known == value {
+					delete(own, variable)
+				}
+			}
+			p.Env = own
+			c.Processes[name] = p
+		}
+	}
+	return nil
+}
+
+// notePending says what no file had a value for.
+func (c *compose) notePending() {
+	for _, name := range c.pending {
+		if !c.knows(name) {
+			c.note(c.file, "environment: %s has its value from the shell: give it one under env, or under secrets and in .env", name)
+		}
 	}
 }

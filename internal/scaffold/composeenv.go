@@ -2,7 +2,6 @@ package scaffold
 
 import (
 	"errors"
-	"net/url"
 	"path"
 	"regexp"
 	"slices"
@@ -13,9 +12,6 @@ import (
 
 	"berth/internal/config"
 )
-
-// wholeReference is a value that is nothing but a variable without a default.
-var wholeReference = regexp.MustCompile(`^\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?\?[^}]*)?\})$`)
 
 // takeEnvironment takes a service's variables: values that may be seen into
 // env, others into the application's secrets.
@@ -50,21 +46,6 @@ func (c *compose) takeEnvironment(s types.ServiceConfig, env map[string]string) 
 	}
 }
 
-// substitute puts their defaults in the place of a value's variables, and reports
-// whether one has none.
-func (c *compose) substitute(raw string) (value string, missing bool, err error) {
-	value, err = template.SubstituteWithOptions(raw, func(string) (string, bool) { return "", false }, template.WithoutLogging,
-		template.WithReplacementFunction(func(text string, mapping template.Mapping, config *template.Config) (string, error) {
-			value, applied, err := template.DefaultReplacementAppliedFunc(text, mapping, config)
-			missing = missing || !applied && text != "$$"
-			return value, err
-		}))
-	if required := new(template.MissingRequiredError); errors.As(err, &required) {
-		missing, err = true, nil
-	}
-	return value, missing, err
-}
-
 func (c *compose) takeValue(name, raw string, env map[string]string) {
 	if found := wholeReference.FindStringSubmatch(raw); found != nil {
 		c.fromShell(name, found[1]+found[2])
@@ -96,6 +77,24 @@ func (c *compose) takeValue(name, raw string, env map[string]string) {
 	}
 }
 
+// wholeReference is a value that is nothing but a variable without a default.
+var wholeReference = regexp.MustCompile(`^\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?\?[^}]*)?\})$`)
+
+// substitute puts their defaults in the place of a value's variables, and reports
+// whether one has none.
+func (c *compose) substitute(raw string) (value string, missing bool, err error) {
+	value, err = template.SubstituteWithOptions(raw, func(string) (string, bool) { return "", false }, template.WithoutLogging,
+		template.WithReplacementFunction(func(text string, mapping template.Mapping, config *template.Config) (string, error) {
+			value, applied, err := template.DefaultReplacementAppliedFunc(text, mapping, config)
+			missing = missing || !applied && text != "$$"
+			return value, err
+		}))
+	if required := new(template.MissingRequiredError); errors.As(err, &required) {
+		missing, err = true, nil
+	}
+	return value, missing, err
+}
+
 // fromSecretFile takes a variable whose value Docker has in a file.
 func (c *compose) fromSecretFile(addresses *addresses, name string) {
 	if reference, leads := addresses.reference(name, ""); leads {
@@ -105,9 +104,6 @@ func (c *compose) fromSecretFile(addresses *addresses, name string) {
 	}
 	c.note(c.file, "environment: %s_FILE names a file of Docker's secrets, which pods do not have: the application has to read %s", name, name)
 }
-
-// ofShell are variables that every shell has, of its user and folder.
-var ofShell = map[string]bool{"PWD": true, "HOME": true, "USER": true, "LOGNAME": true, "UID": true, "GID": true, "SHELL": true, "HOSTNAME": true}
 
 // fromShell takes a variable whose value the owner's shell or .env has, there
 // perhaps under another name.
@@ -129,28 +125,8 @@ func (c *compose) fromShell(name, source string) {
 	}
 }
 
-// noteHost tells of a value that leads to another service, or to the developer's machine.
-func (c *compose) noteHost(file, name, value string) {
-	server := hostOf(value)
-	isAddress := hostName.MatchString(name) || urlName.MatchString(name) || server != value
-	switch {
-	case server == "" || !isAddress:
-	case slices.Contains(c.parts, server):
-		c.note(file, "%s leads to service %s, which is the application itself: within a pod that is localhost, and from elsewhere its public address", name, server)
-	case hasKey(c.services, server):
-		c.note(file, "%s leads to service %s, which berth does not run: give it another address in berth.yaml", name, server)
-	default:
-		c.noteLocal(name, value)
-	}
-}
-
-func hostOf(value string) string {
-	if u, err := url.Parse(value); err == nil && u.Hostname() != "" {
-		return u.Hostname()
-	}
-	host, _, _ := strings.Cut(value, ":")
-	return host
-}
+// ofShell are variables that every shell has, of its user and folder.
+var ofShell = map[string]bool{"PWD": true, "HOME": true, "USER": true, "LOGNAME": true, "UID": true, "GID": true, "SHELL": true, "HOSTNAME": true}
 
 // takeEnvFile takes the names of an env_file other than .env.
 func (c *compose) takeEnvFile(file string) {
@@ -191,26 +167,4 @@ func (c *compose) takeEnvFile(file string) {
 	if len(names) > 0 {
 		c.note(c.file, "env_file %s: its values belong into .env (cat %s >> .env), those of these: %s", file, file, strings.Join(names, ", "))
 	}
-}
-
-// takeLocal says which values lead to the developer's own machine.
-func (d *Draft) takeLocal() error {
-	d.local = slices.DeleteFunc(d.local, func(name string) bool { return d.Env[name] == "" })
-	if len(d.local) > 0 {
-		d.note(config.File, "localhost is the pod itself in the values of %s: give others, and what is the application's own address under environments.NAME.env", strings.Join(d.local, ", "))
-	}
-	return nil
-}
-
-// takePending says what no file had a value for.
-func (d *Draft) takePending() error {
-	if d.compose == nil {
-		return nil
-	}
-	for _, name := range d.compose.pending {
-		if !d.knows(name) {
-			d.note(d.compose.file, "environment: %s has its value from the shell: give it one under env, or under secrets and in .env", name)
-		}
-	}
-	return nil
 }

@@ -5,31 +5,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 )
-
-// dockerfile is what a Dockerfile says of the image that it builds.
-type dockerfile struct {
-	ports      []string
-	health     string
-	healthPort int
-	volumes    []string
-	env        map[string]string
-	entrypoint Command
-	cmd        Command
-	// base is the image that the stage begins with.
-	base string
-	// workdir is the folder that its program begins in, copies what is copied into it.
-	workdir string
-	copies  []copying
-	// filled says that a stage copies something, or fetches it.
-	filled bool
-	// args are those without a default, secrets what RUN mounts, of any stage.
-	args, secrets []string
-	// noHealth says why a HEALTHCHECK could not be carried over.
-	noHealth string
-}
 
 // readDockerfile looks for the Dockerfile, unless compose.yaml named it.
 func (d *Draft) readDockerfile() error {
@@ -120,56 +96,3 @@ const caddyAdmin = 2019
 // scratch are folders that hold nothing to keep; the root file system of a pod
 // is writable unless berth.yaml says otherwise.
 var scratch = regexp.MustCompile(`^/(tmp|run|var/(tmp|run|cache|log))(/|$)`)
-
-// takePorts takes the first TCP port of a list like EXPOSE's, and notes the
-// others.
-func (d *Draft) takePorts(file, key string, list []string) {
-	var tcp []int
-	for _, port := range list {
-		numbers, protocol, _ := strings.Cut(port, "/")
-		first, _, isRange := strings.Cut(numbers, "-")
-		switch n := number(first); {
-		case protocol != "" && !strings.EqualFold(protocol, "tcp"):
-			d.note(file, "%s %s: only HTTP comes in, over TCP", key, port)
-		case n == 0:
-			d.note(file, "%s %.60q is no port", key, port)
-		default:
-			if isRange {
-				d.note(file, "%s %s: one port serves, not a range", key, port)
-			}
-			if !slices.Contains(tcp, n) {
-				tcp = append(tcp, n)
-			}
-		}
-	}
-	if len(tcp) == 0 {
-		return
-	}
-	fill(&d.Port, tcp[0])
-	var others []string
-	for _, n := range tcp {
-		if n != d.Port {
-			others = append(others, strconv.Itoa(n))
-		}
-	}
-	if len(others) > 0 {
-		d.note(file, "%s %s: one port serves, which is %d", key, strings.Join(others, " "), d.Port)
-	}
-}
-
-// addVolume adds a volume for a path, named after it unless another one is.
-func (d *Draft) addVolume(name, at string) string {
-	for known, path := range d.Volumes {
-		if path == at {
-			return known
-		}
-	}
-	name = label(name, 20)
-	fill(&name, "files")
-	unique := name
-	for i := 2; d.Volumes[unique] != ""; i++ {
-		unique = name + "-" + strconv.Itoa(i)
-	}
-	d.Volumes[unique] = at
-	return unique
-}

@@ -3,7 +3,6 @@ package scaffold
 import (
 	"bytes"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -13,9 +12,6 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
 
-// development marks the names of what is not for production.
-var development = regexp.MustCompile(`(?i)(^|[^a-z])(dev|devel|develop|development|tests?|testing|ci|local|debug)([^a-z]|$)`)
-
 // findDockerfile returns the Dockerfile that is most likely meant for
 // production.
 func (d *Draft) findDockerfile() string {
@@ -24,10 +20,8 @@ func (d *Draft) findDockerfile() string {
 		"Dockerfile", "Containerfile", "dockerfile", "Dockerfile.prod*", "prod*.Dockerfile", "Dockerfile.*", "*.Dockerfile", "*.dockerfile",
 		"docker/Dockerfile", "docker/Dockerfile.prod*", "docker/*/Dockerfile", "deploy/Dockerfile", "build/Dockerfile", "images/*/Dockerfile",
 	} {
-		names, _ := filepath.Glob(filepath.Join(escapeGlob(d.dir), pattern))
-		for _, name := range names {
-			name, err := filepath.Rel(d.dir, name)
-			if err == nil && d.exists(name) && !strings.HasSuffix(name, ".dockerignore") && !slices.Contains(found, name) {
+		for _, name := range d.glob(pattern) {
+			if d.exists(name) && !strings.HasSuffix(name, ".dockerignore") && !slices.Contains(found, name) {
 				found = append(found, name)
 			}
 		}
@@ -44,23 +38,6 @@ func (d *Draft) findDockerfile() string {
 	}
 	return found[0]
 }
-
-func escapeGlob(dir string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
-}
-
-var (
-	dockerfileName = regexp.MustCompile(`(?i)^(Dockerfile|Containerfile)(\.[\w-]+)?$|\.Dockerfile$`)
-	// foreign are folders of what others wrote, or what is built.
-	foreign = regexp.MustCompile(`(?i)^(\..*|node_modules|vendor|target|dist|out|venv|third_party|examples?|docs?)$`)
-	// helper are folders of servers beside the application.
-	helper = regexp.MustCompile(`(?i)(^|/)(nginx|traefik|caddy|haproxy|proxy|postgres(ql)?|mysql|redis|db|database|aws)(/|$)`)
-)
-
-const (
-	deepest, mostEntries = 4, 20000
-	mostDockerfiles      = 20
-)
 
 // searchDockerfiles looks into the folders below. What is likely the web process comes
 // first.
@@ -100,6 +77,19 @@ func (d *Draft) searchDockerfiles() []string {
 	return found
 }
 
+var (
+	dockerfileName = regexp.MustCompile(`(?i)^(Dockerfile|Containerfile)(\.[\w-]+)?$|\.Dockerfile$`)
+	// foreign are folders of what others wrote, or what is built.
+	foreign = regexp.MustCompile(`(?i)^(\..*|node_modules|vendor|target|dist|out|venv|third_party|examples?|docs?)$`)
+	// helper are folders of servers beside the application.
+	helper = regexp.MustCompile(`(?i)(^|/)(nginx|traefik|caddy|haproxy|proxy|postgres(ql)?|mysql|redis|db|database|aws)(/|$)`)
+)
+
+const (
+	deepest, mostEntries = 4, 20000
+	mostDockerfiles      = 20
+)
+
 // contextOf returns the folder that a Dockerfile below this one copies from: the one
 // that has the files which it names. Where each has them, the one with the
 // application's own files.
@@ -113,7 +103,7 @@ func (d *Draft) contextOf(name string, text []byte) string {
 	for _, at := range []string{".", path.Dir(folder), folder} {
 		there := 0
 		for _, source := range sources {
-			if matches, _ := filepath.Glob(filepath.Join(escapeGlob(d.dir), at, source)); len(matches) > 0 {
+			if len(d.glob(path.Join(at, source))) > 0 {
 				there++
 			}
 		}
@@ -146,42 +136,4 @@ func copied(text []byte) []string {
 		}
 	}
 	return sources
-}
-
-func fromStage(node *parser.Node) bool {
-	return slices.ContainsFunc(node.Flags, func(flag string) bool { return strings.HasPrefix(flag, "--from=") })
-}
-
-// hasLanguage reports whether a folder has a file by which a language is known.
-func (d *Draft) hasLanguage(folder string) bool {
-	for _, l := range languages {
-		if d.exists(path.Join(folder, l.file)) {
-			return true
-		}
-	}
-	return false
-}
-
-// inContext is a file of the folder that is built from, or of this one.
-func (d *Draft) inContext(name string) string {
-	if below := path.Join(d.Context, name); d.Context != "" && d.exists(below) {
-		return below
-	}
-	return name
-}
-
-// readFile reads a file that says more of the application; none is an empty one.
-func (d *Draft) readFile(name string) string {
-	name = d.inContext(name)
-	if !d.exists(name) {
-		return ""
-	}
-	if info, err := os.Stat(filepath.Join(d.dir, name)); err != nil || info.Size() > maxFile {
-		return ""
-	}
-	text, err := os.ReadFile(filepath.Join(d.dir, name))
-	if err != nil {
-		return ""
-	}
-	return string(text)
 }

@@ -2,9 +2,7 @@ package scaffold
 
 import (
 	"path"
-	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -102,45 +100,4 @@ func (d *Draft) readPhoenix() {
 			d.Release = Command{List: []string{path.Join(d.docker.workdir, "bin/migrate")}}
 		}
 	}
-}
-
-// migrations are what frameworks keep the changes of a database in, and the command
-// that makes them.
-var migrations = []struct{ files, command string }{
-	{"prisma/migrations/*/migration.sql", "npx prisma migrate deploy"},
-	{"migrations/alembic.ini", "flask db upgrade"},
-	{"alembic.ini", "alembic upgrade head"},
-	{"manage.py", "python manage.py migrate --noinput"},
-	{"db/migrate/*.rb", "bin/rails db:migrate"},
-	{"artisan", "php artisan migrate --force"},
-	{"migrations/Version*.php", "php bin/console doctrine:migrations:migrate --no-interaction"},
-	{"priv/repo/migrations/*.exs", "bin/migrate"},
-}
-
-// noteMigrations says how a database would be migrated, where no file does.
-func (d *Draft) noteMigrations() error {
-	if d.Database == "" || !d.Release.IsZero() || len(d.Sources) == 0 {
-		return nil
-	}
-	for _, m := range migrations {
-		found, _ := filepath.Glob(filepath.Join(escapeGlob(d.dir), d.Context, m.files))
-		if len(found) > 0 {
-			d.note(path.Join(d.Context, strings.TrimSuffix(strings.SplitN(m.files, "*", 2)[0], "/")), "no file says what migrates the database; most often it is release: {command: %s}", m.command)
-			return nil
-		}
-	}
-	return nil
-}
-
-// noteMade says which secrets only their owner can make.
-func (d *Draft) noteMade() error {
-	for name, how := range map[string]string{
-		"RAILS_MASTER_KEY": "is what config/master.key has, and none that berth makes up opens the credentials: put it into .env",
-		"APP_KEY":          "is what php artisan key:generate --show prints, and none that berth makes up has its form: put it into .env",
-	} {
-		if slices.Contains(d.Secrets, name) && !slices.Contains(d.fromEnv, name) && (name != "APP_KEY" || d.exists(d.inContext("artisan"))) {
-			d.note("berth.yaml", "%s %s", name, how)
-		}
-	}
-	return nil
 }

@@ -1,8 +1,8 @@
 package scaffold
 
 import (
+	"cmp"
 	"regexp"
-	"strconv"
 	"strings"
 )
 
@@ -37,15 +37,5 @@ func healthOf(test string, variables map[string]string) (at string, port int, pr
 	if strings.Contains(at, "$") {
 		return "", port, "asks for a path with a variable in it; write the path under health"
 	}
-	fill(&at, "/")
-	return at, port, problem
-}
-
-// number reads a port; 0 is none.
-func number(text string) int {
-	n, err := strconv.Atoi(strings.TrimSpace(text))
-	if err != nil || n < 1 || n > 65535 {
-		return 0
-	}
-	return n
+	return cmp.Or(at, "/"), port, problem
 }

@@ -2,6 +2,7 @@ package scaffold
 
 import (
 	"encoding/json"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -93,6 +94,16 @@ func (d *Draft) readLanguage() error {
 	return nil
 }
 
+// hasLanguage reports whether a folder has a file by which a language is known.
+func (d *Draft) hasLanguage(folder string) bool {
+	for _, l := range languages {
+		if d.exists(path.Join(folder, l.file)) {
+			return true
+		}
+	}
+	return false
+}
+
 // usualPort is where programs of the folder's language mostly listen.
 func (d *Draft) usualPort() int {
 	for _, l := range languages {
@@ -117,39 +128,4 @@ func (d *Draft) script(runs Command) Command {
 		return Command{}
 	}
 	return Command{Text: described.Scripts.Start}
-}
-
-// strangers are files of other tools, which say nothing that is read here.
-var strangers = []struct{ file, tool string }{
-	{"fly.toml", "Fly"}, {"render.yaml", "Render"}, {"railway.json", "Railway"}, {"railway.toml", "Railway"}, {"skaffold.yaml", "Skaffold"},
-}
-
-// noteStrangers says which files of other tools are not read.
-func (d *Draft) noteStrangers() error {
-	for _, s := range strangers {
-		if d.exists(s.file) && len(d.Sources) > 0 {
-			d.note(s.file, "is %s's and not read: docs/applications.md has berth's words for what it may say", s.tool)
-		}
-	}
-	return nil
-}
-
-// bases are the ports of images that serve as they come.
-var bases = map[string]int{"nginx": 80, "httpd": 80, "caddy": 80, "nginx-unprivileged": 8080, "php": 80, "frankenphp": 80, "wordpress": 80, "tomcat": 8080, "jetty": 8080}
-
-// basePort returns the port that an image's base serves on by itself, or 0.
-func basePort(reference string) int {
-	name := imageName(reference)
-	if name == "php" && !strings.Contains(reference, "apache") {
-		return 0
-	}
-	return bases[name]
-}
-
-// imageName returns the last part of an image's name, without tag and digest.
-func imageName(reference string) string {
-	reference, _, _ = strings.Cut(reference, "@")
-	name := reference[strings.LastIndexByte(reference, '/')+1:]
-	name, _, _ = strings.Cut(name, ":")
-	return name
 }

@@ -3,27 +3,13 @@ package scaffold
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"path"
-	"path/filepath"
 	"regexp"
 	"strings"
 )
 
 // maxName is the longest name that package config takes for an application.
 const maxName = 40
-
-// readName names the application as its repository at the remote origin, or
-// else as its folder.
-func (d *Draft) readName() error {
-	name := filepath.Base(d.dir)
-	// In a worktree there is none, or it is not ours to read: the folder has a name too.
-	if _, text, err := d.source(".git/config"); err == nil {
-		name = cmp.Or(origin(text), name)
-	}
-	d.Name = cmp.Or(label(name, maxName), "app")
-	return nil
-}
 
 // origin returns the last part of the URL of the remote origin in a git
 // configuration, without ".git".
@@ -51,8 +37,6 @@ func origin(gitConfig []byte) string {
 	return ""
 }
 
-var notLabel = regexp.MustCompile(`[^a-z0-9]+`)
-
 // label makes a DNS label that begins with a letter of a text; empty where
 // nothing of it is left.
 func label(text string, most int) string {
@@ -60,3 +44,16 @@ func label(text string, most int) string {
 	text = strings.TrimLeft(text, "-0123456789")
 	return strings.TrimRight(text[:min(len(text), most)], "-")
 }
+
+var notLabel = regexp.MustCompile(`[^a-z0-9]+`)
+
+// How the parts of an application are named by what they do.
+var (
+	webName     = regexp.MustCompile(`(?i)^(web|www|app|api|server|backend|site|django|flask|rails|laravel|node)\b`)
+	proxyName   = regexp.MustCompile(`(?i)^(nginx|proxy|reverse-?proxy|traefik|caddy|haproxy|lb|gateway)\b`)
+	workerName  = regexp.MustCompile(`(?i)(worker|sidekiq|celery|queue|consumer|beat|scheduler|cron|jobs?|bot)\b`)
+	releaseName = regexp.MustCompile(`(?i)^(release|setup|init|.*migrat(e|ion|ions|or))$`)
+)
+
+// development marks the names of what is not for production.
+var development = regexp.MustCompile(`(?i)(^|[^a-z])(dev|devel|develop|development|tests?|testing|ci|local|debug)([^a-z]|$)`)

@@ -61,24 +61,3 @@ func (d *Draft) readProcfile() error {
 
 // oneOff are processes that end, and so are no workers.
 var oneOff = regexp.MustCompile(`^(console|shell|sh|bash|rake|rails|repl|iex|tinker|psql|dbconsole|seed|runner|manage|cmd)$`)
-
-// ports are the ways in which commands name the port that they listen on.
-var ports = []*regexp.Regexp{
-	regexp.MustCompile(`(?:--bind|-b|--listen|-listen|--addr|-addr|--http-socket|--http|runserver)[= ]+(?:[\w.*\[\]-]*:)?(\d{2,5})(?:[\s'"]|$)`),
-	regexp.MustCompile(`(?:--port|-port|--server\.port|-p|PORT)[= ]+(\d{2,5})(?:[\s'"]|$)`),
-	regexp.MustCompile(`(?:0\.0\.0\.0|\[::\]|\*|[\s=]):(\d{2,5})(?:[\s'"]|$)`),
-}
-
-// portOf returns the port that a command seems to listen on, or 0.
-func portOf(c Command) int {
-	text := c.Text
-	if len(c.List) > 0 {
-		text = strings.Join(c.List, " ")
-	}
-	for _, form := range ports {
-		if found := form.FindStringSubmatch(text); found != nil {
-			return number(found[1])
-		}
-	}
-	return 0
-}

@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"berth/internal/config"
+	"berth/internal/fault"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -65,6 +66,14 @@ func TestFolders(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestAFolderThatSaysNothing(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, ".env"), "A=b\n")
+	if d, err := Read(dir); !fault.IsUsage(err) || fault.Hint(err) == "" {
+		t.Errorf("got %+v, %v", d, err)
 	}
 }
 

@@ -50,13 +50,11 @@ func (d *Draft) configuration(source string) string {
 	if text := d.readFile(source); text != "" || source == "" {
 		return text
 	}
+	context := folder{filepath.Join(d.dir, d.Context)}
 	var all strings.Builder
 	for _, pattern := range []string{"*.conf", "*/*.conf"} {
-		names, _ := filepath.Glob(filepath.Join(escapeGlob(d.dir), d.Context, source, pattern))
-		for _, name := range names {
-			if name, err := filepath.Rel(filepath.Join(d.dir, d.Context), name); err == nil {
-				all.WriteString(d.readFile(name) + "\n")
-			}
+		for _, name := range context.glob(path.Join(source, pattern)) {
+			all.WriteString(d.readFile(name) + "\n")
 		}
 	}
 	return all.String()

@@ -141,14 +141,6 @@ func (d *Draft) settleWeb() {
 	}
 }
 
-// blank reports whether nothing would run.
-func blank(c Command) bool {
-	if len(c.List) > 0 {
-		return c.List[0] == ""
-	}
-	return strings.TrimSpace(c.Text) == ""
-}
-
 func (d *Draft) settleProcesses() {
 	if blank(d.Release) {
 		d.Release = Command{}
@@ -180,22 +172,6 @@ func (d *Draft) settleServices() {
 		services[unique] = d.Services[name]
 	}
 	d.Services = services
-}
-
-// object makes a name of a text that an object may have, and that is not taken.
-func (d *Draft) object(text, otherwise string, taken func(string) bool) string {
-	most := maxObject - 1 - len(d.Name)
-	name := label(text, most)
-	fill(&name, otherwise)
-	if slices.Contains(reserved, name) {
-		name = label(name+"-"+otherwise, most)
-	}
-	unique := name
-	for i := 2; taken(unique) || slices.Contains(reserved, unique); i++ {
-		suffix := "-" + strconv.Itoa(i)
-		unique = label(name, most-len(suffix)) + suffix
-	}
-	return unique
 }
 
 // settleVolumes keeps the volumes that a container can have side by side.
@@ -289,4 +265,20 @@ func (d *Draft) settleVariables() {
 	if d.User != "" && !containerUser.MatchString(d.User) {
 		d.User = ""
 	}
+}
+
+// object makes a name of a text that an object may have, and that is not taken.
+func (d *Draft) object(text, otherwise string, taken func(string) bool) string {
+	most := maxObject - 1 - len(d.Name)
+	name := label(text, most)
+	fill(&name, otherwise)
+	if slices.Contains(reserved, name) {
+		name = label(name+"-"+otherwise, most)
+	}
+	unique := name
+	for i := 2; taken(unique) || slices.Contains(reserved, unique); i++ {
+		suffix := "-" + strconv.Itoa(i)
+		unique = label(name, most-len(suffix)) + suffix
+	}
+	return unique
 }

@@ -55,25 +55,6 @@ func parseDockerfile(text []byte, target string, given map[string]string) (docke
 	return image, target, nil
 }
 
-var productionStage = regexp.MustCompile(`(?i)(^|[^a-z])(prod|production|final|release|runtime|runner|run|deploy|live)([^a-z]|$)`)
-
-// production returns the stage for production where one for development would be
-// built, or else that one.
-func (r *stages) production(built int) int {
-	if !development.MatchString(r.all[built].name) {
-		return built
-	}
-	for i := len(r.all) - 1; i >= 0; i-- {
-		if name := r.all[i].name; productionStage.MatchString(name) && !development.MatchString(name) {
-			return i
-		}
-	}
-	if last := len(r.all) - 1; !development.MatchString(r.all[last].name) {
-		return last
-	}
-	return built
-}
-
 // stages reads a Dockerfile's instructions one after the other.
 type stages struct {
 	lex           *shell.Lex
@@ -81,12 +62,6 @@ type stages struct {
 	all           []stage
 	args, secrets []string
 	filled        bool
-}
-
-// copying is a COPY into the image.
-type copying struct {
-	sources []string
-	to      string
 }
 
 type stage struct {
@@ -222,45 +197,6 @@ func (r *stages) healthcheck(image *dockerfile, words []string) {
 	image.noHealth = problem
 }
 
-// expand replaces variables of the present stage; a name that is not known
-// stands for nothing, as in Docker.
-func (r *stages) expand(word string) string {
-	if len(r.all) == 0 {
-		return r.expandIn(word, r.global)
-	}
-	return r.expandIn(word, r.all[len(r.all)-1].variables)
-}
-
-func (r *stages) expandIn(word string, variables map[string]string) string {
-	expanded, _, err := r.lex.ProcessWord(word, getter(variables))
-	if err != nil {
-		return word
-	}
-	return expanded
-}
-
-func (r *stages) expandWords(word string) []string {
-	variables := r.all[len(r.all)-1].variables
-	words, err := r.lex.ProcessWords(word, getter(variables))
-	if err != nil {
-		return []string{word}
-	}
-	return words
-}
-
-// getter looks variables up.
-type getter map[string]string
-
-func (g getter) Get(name string) (string, bool) { value, ok := g[name]; return value, ok }
-func (g getter) Keys() []string                 { return slices.Sorted(maps.Keys(g)) }
-
-func command(node *parser.Node, words []string) Command {
-	if node.Attributes["json"] {
-		return Command{List: words}
-	}
-	return Command{Text: strings.TrimSpace(strings.Join(words, " "))}
-}
-
 // secretID returns the id of a flag like --mount=type=secret,id=TOKEN. Without
 // one it is the last part of the target, as in BuildKit.
 func secretID(flag string) string {
@@ -280,23 +216,65 @@ func secretID(flag string) string {
 	return id
 }
 
-// command returns what a container of the image runs, as one list; ok is false
-// where that cannot be told.
-func (image dockerfile) command() Command {
-	switch {
-	case image.entrypoint.IsZero():
-		return image.cmd
-	case image.entrypoint.Text != "":
-		return image.entrypoint // a shell's, which takes no arguments
-	case image.cmd.Text != "":
-		return Command{List: slices.Concat(image.entrypoint.List, []string{"/bin/sh", "-c", image.cmd.Text})}
-	default:
-		return Command{List: slices.Concat(image.entrypoint.List, image.cmd.List)}
-	}
+func fromStage(node *parser.Node) bool {
+	return slices.ContainsFunc(node.Flags, func(flag string) bool { return strings.HasPrefix(flag, "--from=") })
 }
 
-// after returns what runs when the image's CMD is another one.
-func (image dockerfile) after(c Command) Command {
-	image.cmd = c
-	return image.command()
+func command(node *parser.Node, words []string) Command {
+	if node.Attributes["json"] {
+		return Command{List: words}
+	}
+	return Command{Text: strings.TrimSpace(strings.Join(words, " "))}
+}
+
+func (r *stages) expandWords(word string) []string {
+	variables := r.all[len(r.all)-1].variables
+	words, err := r.lex.ProcessWords(word, getter(variables))
+	if err != nil {
+		return []string{word}
+	}
+	return words
+}
+
+// expand replaces variables of the present stage; a name that is not known
+// stands for nothing, as in Docker.
+func (r *stages) expand(word string) string {
+	if len(r.all) == 0 {
+		return r.expandIn(word, r.global)
+	}
+	return r.expandIn(word, r.all[len(r.all)-1].variables)
+}
+
+func (r *stages) expandIn(word string, variables map[string]string) string {
+	expanded, _, err := r.lex.ProcessWord(word, getter(variables))
+	if err != nil {
+		return word
+	}
+	return expanded
+}
+
+// getter looks variables up.
+type getter map[string]string
+
+func (g getter) Get(name string) (string, bool) { value, ok := g[name]; return value, ok }
+
+func (g getter) Keys() []string { return slices.Sorted(maps.Keys(g)) }
+
+var productionStage = regexp.MustCompile(`(?i)(^|[^a-z])(prod|production|final|release|runtime|runner|run|deploy|live)([^a-z]|$)`)
+
+// production returns the stage for production where one for development would be
+// built, or else that one.
+func (r *stages) production(built int) int {
+	if !development.MatchString(r.all[built].name) {
+		return built
+	}
+	for i := len(r.all) - 1; i >= 0; i-- {
+		if name := r.all[i].name; productionStage.MatchString(name) && !development.MatchString(name) {
+			return i
+		}
+	}
+	if last := len(r.all) - 1; !development.MatchString(r.all[last].name) {
+		return last
+	}
+	return built
 }

@@ -48,13 +48,6 @@ func (d *Draft) Write(force bool) (written []string, err error) {
 	return written, nil
 }
 
-// Missing returns the secrets that .env does not have yet.
-func (d *Draft) Missing() []string {
-	return slices.DeleteFunc(slices.Concat(d.Secrets, d.BuildSecrets), func(name string) bool {
-		return slices.Contains(d.fromEnv, name)
-	})
-}
-
 func (d *Draft) create(name string, text []byte, replace bool) error {
 	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	if replace {
@@ -77,6 +70,13 @@ func (d *Draft) envSample() []byte {
 		text.WriteString("#" + name + "=\n")
 	}
 	return []byte(text.String())
+}
+
+// Missing returns the secrets that .env does not have yet.
+func (d *Draft) Missing() []string {
+	return slices.DeleteFunc(slices.Concat(d.Secrets, d.BuildSecrets), func(name string) bool {
+		return slices.Contains(d.fromEnv, name)
+	})
 }
 
 var ignoresDotEnv = regexp.MustCompile(`(?m)^[ \t]*(/|\*\*/)?(\.env\*?|\*\.env|\.env\[.*)[ \t]*\r?$`)
