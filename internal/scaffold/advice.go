@@ -52,12 +52,13 @@ var migrations = []struct{ files, command string }{
 
 // noteMade says which secrets only their owner can make.
 func (d *Draft) noteMade() {
-	for name, how := range map[string]string{
-		"RAILS_MASTER_KEY": "is what config/master.key has, and none that berth makes up opens the credentials: put it into .env",
-		"APP_KEY":          "is what php artisan key:generate --show prints, and none that berth makes up has its form: put it into .env",
+	for _, made := range []struct{ name, how string }{
+		{"RAILS_MASTER_KEY", "is what config/master.key has, and none that berth makes up opens the credentials: put it into .env"},
+		{"APP_KEY", "is what php artisan key:generate --show prints, and none that berth makes up has its form: put it into .env"},
 	} {
-		if slices.Contains(d.Secrets, name) && !slices.Contains(d.fromEnv, name) && (name != "APP_KEY" || d.exists(d.inContext("artisan"))) {
-			d.note("berth.yaml", "%s %s", name, how)
+		if slices.Contains(d.Secrets, made.name) && !slices.Contains(d.fromEnv, made.name) &&
+			(made.name != "APP_KEY" || d.exists(d.inContext("artisan"))) {
+			d.note("berth.yaml", "%s %s", made.name, made.how)
 		}
 	}
 }

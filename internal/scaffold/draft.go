@@ -120,9 +120,7 @@ func (d *Draft) addService(name string) string {
 	name = label(name, 20)
 	fill(&name, "cache")
 	if len(d.Services) > 0 {
-		for known := range d.Services {
-			return known
-		}
+		return slices.Min(slices.Collect(maps.Keys(d.Services)))
 	}
 	d.Services[name] = "valkey"
 	return name
