@@ -352,11 +352,3 @@ func otherPort(address string) string {
 	}
 	return net.JoinHostPort(host, strconv.Itoa(number+10))
 }
-
-// existingParent is the nearest folder of a path that is there.
-func existingParent(path string) string {
-	for !exists(path) {
-		path = filepath.Dir(path)
-	}
-	return path
-}

@@ -15,7 +15,6 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,8 +23,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"berth/internal/compile"
 	"berth/internal/config"
@@ -283,17 +280,6 @@ func (p *Provider) supervise(plane controlPlane, s state, kubernetes *authority)
 	return p.applyParts(parts)
 }
 
-func (p *Provider) node(number int) node { return node{p.layout, p.network, number} }
-
-func (p *Provider) restConfig() (*rest.Config, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", p.layout.kubeconfig(adminUser))
-	if err != nil {
-		return nil, fmt.Errorf("read kubeconfig: %w", err)
-	}
-	config.QPS, config.Burst = 100, 200
-	return config, nil
-}
-
 // Cluster implements provider.Provider.
 func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
 	s, err := p.loadState()
@@ -344,24 +330,4 @@ func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
 		HasImage:       p.hasImage,
 		PodLogs:        &provider.PodLogs{Folder: p.layout.podLogs(), PerNode: true, State: p.layout.in("log-agent")},
 	}, nil
-}
-
-// lock keeps two commands from changing the cluster at once.
-func (p *Provider) lock() (unlock func(), err error) {
-	// The folder above is open: it shows the certificate to trust.
-	if err = os.MkdirAll(filepath.Dir(p.layout.state), 0o755); err == nil {
-		err = os.MkdirAll(p.layout.state, 0o700)
-	}
-	if err != nil {
-		return nil, fault.WithHint(fmt.Errorf("make state folder: %w", err), "run the command as root: sudo make up")
-	}
-	file, err := openLock(p.layout.lock())
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		file.Close()
-		return nil, fault.WithHint(errors.New("another berth command is changing the local cluster"), "wait for it to end")
-	}
-	return func() { file.Close() }, nil
 }

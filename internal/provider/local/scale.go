@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -292,31 +291,4 @@ func (p *Provider) remove(ctx context.Context, client kubernetes.Interface, n no
 		return fmt.Errorf("remove %s from the cluster: %w", n.name(), err)
 	}
 	return nil
-}
-
-// endPart takes one part out of the supervisor's spec and waits for its end.
-func (p *Provider) endPart(ctx context.Context, name string) error {
-	parts, err := supervisor.Parts(p.layout.supervisor())
-	if err != nil {
-		return fmt.Errorf("read supervisor spec: %w", err)
-	}
-	parts = slices.DeleteFunc(parts, func(part supervisor.Part) bool { return part.Name == name })
-	if err := p.applyParts(parts); err != nil {
-		return err
-	}
-	return p.awaitEnd(ctx, name)
-}
-
-func (p *Provider) awaitEnd(ctx context.Context, names ...string) error {
-	return poll(ctx, p.patience(time.Minute, names...), func(context.Context) error {
-		if i := slices.IndexFunc(names, func(name string) bool { return supervisor.Running(p.layout.supervisor(), name) }); i >= 0 {
-			return fmt.Errorf("%s does not end", names[i])
-		}
-		return nil
-	})
-}
-
-// clean removes what a node's containerd and kubelet leave outside its files.
-func (n node) clean() error {
-	return errors.Join(sweep(n.dir()), removeCgroups(strings.TrimPrefix(n.cgroup(), "/")))
 }

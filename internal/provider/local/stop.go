@@ -101,14 +101,6 @@ func (p *Provider) stopPods(ctx context.Context, step progress.Step) error {
 	return emptying.Wait()
 }
 
-func (p *Provider) applyParts(parts []supervisor.Part) error {
-	program, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
-	}
-	return supervisor.Apply(p.layout.supervisor(), parts, thisSystemd.scoped([]string{program, "supervise", string(p.layout.supervisor())}))
-}
-
 // Purge stops the cluster and removes every trace of it, its data and what was
 // compiled and downloaded for it. It returns what it keeps.
 func (p *Provider) Purge(ctx context.Context, r progress.Reporter) (kept []string, err error) {

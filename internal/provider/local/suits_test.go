@@ -172,12 +172,3 @@ func TestRootsUmaskHidesNothing(t *testing.T) {
 		t.Errorf("the umask is %04o", got)
 	}
 }
-
-func TestFoldersThatAreNotAbsoluteAreNone(t *testing.T) {
-	t.Setenv("XDG_STATE_HOME", "state")
-	t.Setenv("XDG_CACHE_HOME", "./cache")
-	l, err := defaultLayout()
-	if err != nil || !filepath.IsAbs(l.state) || !filepath.IsAbs(l.cache) {
-		t.Errorf("got %+v, %v", l, err)
-	}
-}
