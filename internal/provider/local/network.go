@@ -173,32 +173,6 @@ func (n network) nowhere() *netlink.Route {
 	return &netlink.Route{Dst: ipNet(n.cluster()), Type: unix.RTN_UNREACHABLE}
 }
 
-// overlap returns what on this machine uses addresses of the network already,
-// or "".
-func (n network) overlap() (string, error) {
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
-	if err != nil {
-		return "", fmt.Errorf("list routes: %w", err)
-	}
-	for _, route := range routes {
-		if route.Dst == nil {
-			continue
-		}
-		address, _ := netip.AddrFromSlice(route.Dst.IP.To4())
-		bits, _ := route.Dst.Mask.Size()
-		// A wider route, a default route in two halves say, is no one's claim
-		// to these addresses.
-		if bits >= n.Bits() && n.Contains(address) {
-			name := fmt.Sprintf("interface %d", route.LinkIndex)
-			if link, err := netlink.LinkByIndex(route.LinkIndex); err == nil {
-				name = link.Attrs().Name
-			}
-			return fmt.Sprintf("%s by %s", route.Dst, name), nil
-		}
-	}
-	return "", nil
-}
-
 func loopback(address netip.Addr) *netlink.Addr {
 	return &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(address, 32)), Scope: int(netlink.SCOPE_HOST)}
 }

@@ -3,10 +3,8 @@ package local
 import (
 	"net/netip"
 	"os"
-	"strings"
 	"testing"
 
-	"berth/internal/config"
 	"berth/internal/prebuilt"
 	"berth/internal/progress"
 	"berth/internal/provider"
@@ -43,25 +41,6 @@ func TestImagesOfAReleaseAreNotBuilt(t *testing.T) {
 	built.Prebuilt = nil
 	if layout, err := s.prebuilt(t.Context(), built, progress.Discard); layout != "" || err != nil {
 		t.Errorf("without a release: %q, %v", layout, err)
-	}
-}
-
-// Go is needed where everything is compiled, and not where a release has it.
-func TestGoIsNeededWithoutARelease(t *testing.T) {
-	named := func(p *Provider) string {
-		var names []string
-		for _, check := range p.Check(t.Context()) {
-			names = append(names, check.Name)
-		}
-		return " " + strings.Join(names, " ") + " "
-	}
-	p := newProvider(config.Local{}, layout{state: t.TempDir(), cache: t.TempDir()}, network{netip.MustParsePrefix("10.118.0.0/16")})
-	if !strings.Contains(named(p), " go ") {
-		t.Error("nobody looks for Go")
-	}
-	p.TakeFrom(prebuilt.New(prebuilt.Reference{}))
-	if strings.Contains(named(p), " go ") {
-		t.Error("Go is asked for beside a release")
 	}
 }
 
