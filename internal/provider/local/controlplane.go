@@ -160,16 +160,6 @@ func (c controlPlane) forward() string {
 	return "\tforward . " + resolv + "\n"
 }
 
-// bucketKeys returns a pair of keys of the S3 gateway, made at first: "bucket" for the
-// one that may do everything, "logs" for the one that may only write logs.
-func (c controlPlane) bucketKeys(name string) (access, secret string, err error) {
-	if access, err = onceRandom(c.layout.pki(name + "-access.key")); err != nil {
-		return "", "", err
-	}
-	secret, err = onceRandom(c.layout.pki(name + "-secret.key"))
-	return access[:20], secret, err
-}
-
 // parts are the processes, in the order in which they need each other.
 func (c controlPlane) parts() ([]supervisor.Part, error) {
 	l, api := c.layout, c.network.api().String()
@@ -275,6 +265,16 @@ func (c controlPlane) parts() ([]supervisor.Part, error) {
 		images,
 		component("metrics-server", c.metricsArguments()...),
 	}, nil
+}
+
+// bucketKeys returns a pair of keys of the S3 gateway, made at first: "bucket" for the
+// one that may do everything, "logs" for the one that may only write logs.
+func (c controlPlane) bucketKeys(name string) (access, secret string, err error) {
+	if access, err = onceRandom(c.layout.pki(name + "-access.key")); err != nil {
+		return "", "", err
+	}
+	secret, err = onceRandom(c.layout.pki(name + "-secret.key"))
+	return access[:20], secret, err
 }
 
 // idle are the controller manager's loops that have nothing to do here. Each

@@ -7,18 +7,18 @@ import (
 	"path/filepath"
 )
 
-// exists reports whether a file is there, for steps that are done once.
-func exists(name string) bool {
-	_, err := os.Stat(name)
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
 // existingParent is the nearest folder of a path that is there.
 func existingParent(path string) string {
 	for !exists(path) {
 		path = filepath.Dir(path)
 	}
 	return path
+}
+
+// exists reports whether a file is there, for steps that are done once.
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // replaceFile writes a file in one step: after an interruption the old content

@@ -15,15 +15,6 @@ func (h host) path(elements ...string) string {
 	return filepath.Join(append([]string{string(h)}, elements...)...)
 }
 
-// words are those of a file, none where it is not.
-func (h host) words(elements ...string) []string {
-	content, err := os.ReadFile(h.path(elements...))
-	if err != nil {
-		return []string{}
-	}
-	return strings.Fields(string(content))
-}
-
 // osRelease is what /etc/os-release says of the system.
 func (h host) osRelease() map[string]string {
 	content, err := os.ReadFile(h.path("/etc/os-release"))
@@ -83,4 +74,13 @@ func (h host) container() string {
 		}
 	}
 	return ""
+}
+
+// words are those of a file, none where it is not.
+func (h host) words(elements ...string) []string {
+	content, err := os.ReadFile(h.path(elements...))
+	if err != nil {
+		return []string{}
+	}
+	return strings.Fields(string(content))
 }

@@ -15,10 +15,8 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -30,7 +28,6 @@ import (
 	"berth/internal/prebuilt"
 	"berth/internal/progress"
 	"berth/internal/provider"
-	"berth/internal/provider/local/supervisor"
 	"berth/internal/source"
 )
 
@@ -64,6 +61,28 @@ func New(c *config.Config) (*Provider, error) {
 	return newProvider(c.Local, l, n), n.askNoProxy()
 }
 
+// reopen returns the provider of the cluster that was made here, without its
+// berth.yaml, or none.
+func reopen() (*Provider, state, error) {
+	l, err := defaultLayout()
+	if err != nil {
+		return nil, state{}, err
+	}
+	found := Provider{layout: l}
+	s, err := found.loadState()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, s, nil
+	}
+	if err != nil {
+		return nil, s, fmt.Errorf("read the cluster's state: %w", err)
+	}
+	prefix, err := netip.ParsePrefix(s.Network)
+	if err != nil {
+		return nil, s, fmt.Errorf("read the cluster's network: %w", err)
+	}
+	return newProvider(config.Local{Network: s.Network, Size: s.Size}, l, network{prefix}), s, nil
+}
+
 func newProvider(c config.Local, l layout, n network) *Provider {
 	if os.Geteuid() == 0 {
 		// Other users read what is made here: containers', apt's, and who trusts the
@@ -80,6 +99,18 @@ func (p *Provider) TakeFrom(release *prebuilt.Release) { p.release = release }
 // NeedsRoot reports whether the caller cannot work on this machine's cluster:
 // its processes and its files are root's.
 func (p *Provider) NeedsRoot() bool { return os.Geteuid() != 0 }
+
+// Traits implements provider.Provider.
+func (p *Provider) Traits() provider.Traits { return Traits() }
+
+// Traits are those of the cluster on this machine.
+func Traits() provider.Traits {
+	return provider.Traits{
+		Cluster: "local", Here: true, Owned: true, CheckSize: config.CheckSize,
+		Removes: []string{"the cluster itself with its nodes, volumes and bucket"},
+		Keeps:   []string{"berth.yaml, .env and installed packages"},
+	}
+}
 
 // Init implements provider.Provider.
 func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
@@ -217,117 +248,4 @@ func (p *Provider) fillRegistry(ctx context.Context, s *state, own []provider.Bu
 		return err
 	}
 	return p.saveState(*s)
-}
-
-// startControlPlane starts the processes of the control plane, and returns when the
-// API server is ready. That comes first, with its etcd: whatever else needs it would
-// end and begin again until then, and keep it from getting ready on a small machine.
-// What runs already goes on, nodes too.
-func (p *Provider) startControlPlane(ctx context.Context, plane controlPlane, step progress.Step) (*kubernetes.Clientset, error) {
-	parts, err := plane.parts()
-	if err != nil {
-		return nil, err
-	}
-	before, err := supervisor.Parts(p.layout.supervisor())
-	if err != nil {
-		return nil, fmt.Errorf("read supervisor spec: %w", err)
-	}
-	// After a power cut they are named but gone.
-	running := func(part supervisor.Part) bool { return supervisor.Running(p.layout.supervisor(), part.Name) }
-	for _, part := range before {
-		if (strings.HasPrefix(part.Name, containerdPrefix) || strings.HasPrefix(part.Name, kubeletPrefix)) && running(part) {
-			parts = append(parts, part)
-		}
-	}
-	var first []supervisor.Part
-	for _, part := range parts {
-		if part.Name == etcdPart || part.Name == apiServerPart || running(part) {
-			first = append(first, part)
-		}
-	}
-	if err := p.applyParts(first); err != nil {
-		return nil, err
-	}
-	client, err := p.waitForAPI(ctx, step)
-	if err != nil {
-		return nil, err
-	}
-	return client, p.applyParts(parts)
-}
-
-// supervise hands the processes of the control plane and of all nodes to the
-// supervisor.
-func (p *Provider) supervise(plane controlPlane, s state, kubernetes *authority) error {
-	parts, err := plane.parts()
-	if err != nil {
-		return err
-	}
-	reserved, err := reserve(s.Size)
-	if err != nil {
-		return err
-	}
-	for _, number := range s.Nodes {
-		n := p.node(number)
-		if err := n.configure(s.Images["pause"], kubernetes, plane.server(), reserved); err != nil {
-			return err
-		}
-		nodeParts, err := n.parts(plane.kubernetes)
-		if err != nil {
-			return err
-		}
-		parts = append(parts, nodeParts...)
-	}
-	return p.applyParts(parts)
-}
-
-// Cluster implements provider.Provider.
-func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
-	s, err := p.loadState()
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !exists(p.layout.kubeconfig(adminUser)) {
-		return nil, fault.WithHint(provider.ErrNotUp, "bring it up with: berth up")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the cluster's state: %w", err)
-	}
-	config, err := p.restConfig()
-	if err != nil {
-		return nil, err
-	}
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("connect to the API server: %w", err)
-	}
-	// Nobody is asked when nobody is there: somewhere else on the way another
-	// machine might answer to the address.
-	if !supervisor.Running(p.layout.supervisor(), apiServerPart) && !supervisor.Running(p.layout.supervisor(), "supervisor") {
-		return nil, fault.WithHint(provider.ErrNotUp, "bring it up with: berth up")
-	}
-	// A killed API server is back within seconds.
-	if err := p.pollAPI(ctx, client, 30*time.Second, func(error) {}); err != nil {
-		return nil, fault.WithHint(fmt.Errorf("%w: %w", provider.ErrNotUp, err), "bring it up with: berth up")
-	}
-	ingress, err := loadAuthority(p.layout, "ingress", localDomains)
-	if err != nil {
-		return nil, err
-	}
-	if err := ingress.show(p.layout.trust()); err != nil {
-		return nil, err
-	}
-	return &provider.Cluster{
-		Name:           "local",
-		MakesUpSecrets: true,
-		REST:           config,
-		Kubeconfig:     p.layout.kubeconfig(adminUser),
-		StorageClass:   storageClass,
-		IngressClass:   "nginx",
-		Ingress: &provider.Ingress{
-			Image: s.Images["ingress"], HTTP: p.config.HTTP, HTTPS: p.config.HTTPS, Node: p.node(1).name(),
-		},
-		Authority: ingress,
-		Postgres:  s.Images["postgres"],
-		// A kind is built when the first application asks for it.
-		BuildsServices: true,
-		HasImage:       p.hasImage,
-		PodLogs:        &provider.PodLogs{Folder: p.layout.podLogs(), PerNode: true, State: p.layout.in("log-agent")},
-	}, nil
 }

@@ -10,7 +10,6 @@ import (
 	"berth/internal/provider"
 	"berth/internal/publish"
 	"berth/internal/registrytest"
-	"berth/internal/source"
 )
 
 // An image of a release needs no builder, and is fetched once.
@@ -41,25 +40,5 @@ func TestImagesOfAReleaseAreNotBuilt(t *testing.T) {
 	built.Prebuilt = nil
 	if layout, err := s.prebuilt(t.Context(), built, progress.Discard); layout != "" || err != nil {
 		t.Errorf("without a release: %q, %v", layout, err)
-	}
-}
-
-// An image whose build runs programs needs a machine that runs them.
-func TestImagesOfAnotherArchitecture(t *testing.T) {
-	root, err := source.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	left := map[string]bool{}
-	for _, b := range PlatformImages(root) {
-		if Emulates(b, "linux/riscv64") != nil {
-			left[b.Name] = true
-		}
-		if err := Emulates(b, "linux/"+architecture("")); err != nil {
-			t.Errorf("%s for this machine: %v", b.Name, err)
-		}
-	}
-	if len(left) != 4 || left["pause"] || left["collector"] {
-		t.Errorf("these need an emulator: %v", left)
 	}
 }
