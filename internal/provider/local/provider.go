@@ -6,10 +6,18 @@
 // machine's network, so the network between pods needs only routes that the kernel
 // has anyway. Everything that must survive is below one state folder, everything else
 // can be made again, and stopping restores the machine's own settings.
+//
+// Start at [Provider.Init] (init.go). The files stand on floors, and call down:
+//
+//   - verbs: boot, keeprules, init, cluster, scale, stop, publish, export, prune, bucket
+//   - their steps: preflight*, listener, start, tools, imagehold, and provider itself
+//   - images: images, lastbuild, standin, builder, ownimages, reach
+//   - processes: controlplane, metrics, grants, node, kubeconfig, registry*, parts, apiserver
+//   - this machine: machine, packages, systemd, network, firewall, ruleset, containers, sweep, size
+//   - ground: layout, state, lock, pki, addresses, host, cgroup, files, commands, wait
 package local
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,17 +26,11 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
-	"k8s.io/client-go/kubernetes"
 
-	"berth/internal/compile"
 	"berth/internal/config"
-	"berth/internal/fault"
 	"berth/internal/prebuilt"
-	"berth/internal/progress"
 	"berth/internal/provider"
-	"berth/internal/source"
 )
 
 // Provider is the cluster on this machine. There is one a machine.
@@ -110,142 +112,4 @@ func Traits() provider.Traits {
 		Removes: []string{"the cluster itself with its nodes, volumes and bucket"},
 		Keeps:   []string{"berth.yaml, .env and installed packages"},
 	}
-}
-
-// Init implements provider.Provider.
-func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
-	unlock, err := p.lock()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	p.making.Store(true)
-	defer p.making.Store(false)
-	if err := p.preflight(ctx); err != nil {
-		return err
-	}
-	root, err := source.Root()
-	if err != nil {
-		return err
-	}
-	s, err := p.loadState()
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		s = state{Network: p.network.String(), Size: p.config.Size, Images: map[string]string{}}
-		for i := range p.config.Nodes {
-			s.Nodes = append(s.Nodes, i+1)
-		}
-	case err != nil:
-		return fmt.Errorf("read the cluster's state: %w", err)
-	case s.Network != p.network.String():
-		return fault.WithHint(fault.Usage("the cluster was made with the network %s, berth.yaml says %s", s.Network, p.network),
-			"a cluster keeps its network: set local.network back, or remove the cluster first with berth down --purge")
-	}
-
-	// The image builder comes first: images are built beside the compiling of
-	// Kubernetes, which takes longest.
-	if err := p.prepare(ctx, r); err != nil {
-		return err
-	}
-	var binary string
-	own := ownBuilds(root, p.release)
-	making, makingCtx := errgroup.WithContext(ctx)
-	making.Go(func() error {
-		program, err := compile.Kubernetes(root)
-		if err != nil {
-			return err
-		}
-		binary = p.layout.cached("kube", program.Sources, "berth-kube")
-		return program.Obtain(makingCtx, p.release, binary, r)
-	})
-	making.Go(func() error {
-		return p.images.use(makingCtx, own, r, func() error { // started once for all
-			for _, b := range own {
-				if err := p.images.build(makingCtx, b, r); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	})
-	if err := making.Wait(); err != nil {
-		return err
-	}
-	s.Kubernetes = binary
-	if err := p.saveState(s); err != nil {
-		return err
-	}
-
-	var client *kubernetes.Clientset
-	plane := controlPlane{p.layout, p.network, binary}
-	var authority *authority
-	if err := progress.Run(r, "Start the control plane", func(step progress.Step) error {
-		if authority, err = plane.configure(); err != nil {
-			return err
-		}
-		if err := prepareMachine(thisHost, p.layout); err != nil {
-			return err
-		}
-		if err := p.network.up(ctx, s.Nodes); err != nil {
-			return err
-		}
-		if client, err = p.startControlPlane(ctx, plane, step); err != nil {
-			return err
-		}
-		if err := grant(ctx, client); err != nil {
-			return err
-		}
-		return p.serveMetrics(ctx, plane, client)
-	}); err != nil {
-		return err
-	}
-	if err := p.fillRegistry(ctx, &s, own, r); err != nil {
-		return err
-	}
-	if err := p.supervise(plane, s, authority); err != nil {
-		return err
-	}
-	if err := p.joinNodes(ctx, client, s, r); err != nil {
-		return err
-	}
-	if err := progress.Run(r, "Open the bucket", func(progress.Step) error { return p.makeBucket(ctx) }); err != nil {
-		return err
-	}
-	if err := thisSystemd.enable(ctx, p.layout); err != nil {
-		// Everything serves all the same.
-		r.Note(fmt.Sprintf("after a reboot the cluster stays down until berth up: %v", err))
-	}
-	return nil
-}
-
-// fillRegistry brings the images there that the cluster itself runs: a node
-// starts no pod without the one that holds a pod's namespaces.
-func (p *Provider) fillRegistry(ctx context.Context, s *state, own []provider.Build, r progress.Reporter) error {
-	if err := p.awaitRegistry(ctx); err != nil {
-		return err
-	}
-	if err := p.holdImages(ctx); err != nil {
-		return err
-	}
-	if exists(p.layout.archives()) {
-		if err := progress.Run(r, "Move image archives into the registry", func(step progress.Step) error {
-			return p.registry().importArchives(ctx, step)
-		}); err != nil {
-			return err
-		}
-	}
-	err := p.images.use(ctx, own, r, func() error {
-		for _, b := range own {
-			byDigest, err := p.images.push(ctx, b, r)
-			if err != nil {
-				return err
-			}
-			s.Images[b.Name] = byDigest
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return p.saveState(*s)
 }
