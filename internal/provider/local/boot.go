@@ -3,11 +3,7 @@ package local
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
-	"net/netip"
 
-	"berth/internal/config"
 	"berth/internal/fault"
 	"berth/internal/progress"
 	"berth/internal/provider/local/supervisor"
@@ -76,26 +72,4 @@ func Halt(ctx context.Context, r progress.Reporter) error {
 func (p *Provider) supervised() bool {
 	dir := p.layout.supervisor()
 	return supervisor.Running(dir, "supervisor") || supervisor.Running(dir, "supervisor-standby")
-}
-
-// reopen returns the provider of the cluster that was made here, without its
-// berth.yaml, or none.
-func reopen() (*Provider, state, error) {
-	l, err := defaultLayout()
-	if err != nil {
-		return nil, state{}, err
-	}
-	found := Provider{layout: l}
-	s, err := found.loadState()
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, s, nil
-	}
-	if err != nil {
-		return nil, s, fmt.Errorf("read the cluster's state: %w", err)
-	}
-	prefix, err := netip.ParsePrefix(s.Network)
-	if err != nil {
-		return nil, s, fmt.Errorf("read the cluster's network: %w", err)
-	}
-	return newProvider(config.Local{Network: s.Network, Size: s.Size}, l, network{prefix}), s, nil
 }

@@ -32,6 +32,8 @@ import (
 // before there is a cluster.
 type builder struct{ registry registry }
 
+func (s imageStore) builder() builder { return builder{s.registry} }
+
 func (b builder) layout() layout { return b.registry.layout }
 
 func (b builder) dir(elements ...string) string {
@@ -47,6 +49,13 @@ func (b builder) programs() string {
 }
 func (b builder) program() string { return filepath.Join(b.programs(), "buildkitd") }
 
+// cgroup is where the processes of RUN are, in a group "buildkit" that BuildKit
+// adds. Each cache has one of its own: who ends a builder ends no other's builds.
+func (b builder) cgroup() string {
+	sum := sha256.Sum256([]byte(b.dir()))
+	return "berth/builds-" + hex.EncodeToString(sum[:4])
+}
+
 // obtain brings BuildKit's programs here unless they are.
 func (b builder) obtain(ctx context.Context, source string, release *prebuilt.Release, r progress.Reporter) error {
 	for _, program := range compile.BuildKit(source) {
@@ -60,58 +69,6 @@ func (b builder) obtain(ctx context.Context, source string, release *prebuilt.Re
 // client is how images are built while the daemon runs.
 func (b builder) client() image.BuildKit {
 	return image.BuildKit{Client: filepath.Join(b.programs(), "buildctl"), Address: "unix://" + b.socket(), Temp: b.layout().cached("tmp")}
-}
-
-// cgroup is where the processes of RUN are, in a group "buildkit" that BuildKit
-// adds. Each cache has one of its own: who ends a builder ends no other's builds.
-func (b builder) cgroup() string {
-	sum := sha256.Sum256([]byte(b.dir()))
-	return "berth/builds-" + hex.EncodeToString(sum[:4])
-}
-
-// configuration is buildkitd's own. Builds have this machine's network, as
-// their downloads have its name servers, proxies and routes. The least recently
-// used of what is cached goes when it is more than the given space.
-func (b builder) configuration() string {
-	return fmt.Sprintf(`root = %q
-
-[grpc]
-  address = [ %q ]
-
-[otel]
-  socketPath = %q
-
-[cdi]
-  disabled = true
-
-[history]
-  maxEntries = 10
-
-[worker.containerd]
-  enabled = false
-
-[worker.oci]
-  enabled = true
-  binary = %q
-  networkMode = "host"
-  defaultCgroupParent = %q
-  gc = true
-  reservedSpace = "2GB"
-  maxUsedSpace = "10GB"
-  minFreeSpace = "2GB"
-
-[registry.%q]
-  ca = [ %q ]
-`, b.dir("root"), "unix://"+b.socket(), b.dir("otel.sock"), b.runc(), b.cgroup(),
-		b.registry.address(), b.registry.caFile())
-}
-
-// runcScript is the runc of the daemon, which would keep what it knows of a
-// container in /run: there it would stay after a kill, and nobody would know
-// whose it is.
-func (b builder) runcScript() []byte {
-	quoted := func(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
-	return fmt.Appendf(nil, "#!/bin/sh\nexec %s --root %s \"$@\"\n", quoted(b.layout().program("usr/sbin/runc")), quoted(b.dir("containers")))
 }
 
 // use calls work while the daemon runs.
@@ -191,18 +148,49 @@ func (b builder) start(ctx context.Context) error {
 	}
 }
 
-func (b builder) startFailed(err error) error {
-	content, _ := os.ReadFile(b.log())
-	return fault.WithHint(fmt.Errorf("start the builder: %w: %s", err, lastLines(string(content), 5)), "see its log: %s", b.log())
+// configuration is buildkitd's own. Builds have this machine's network, as
+// their downloads have its name servers, proxies and routes. The least recently
+// used of what is cached goes when it is more than the given space.
+func (b builder) configuration() string {
+	return fmt.Sprintf(`root = %q
+
+[grpc]
+  address = [ %q ]
+
+[otel]
+  socketPath = %q
+
+[cdi]
+  disabled = true
+
+[history]
+  maxEntries = 10
+
+[worker.containerd]
+  enabled = false
+
+[worker.oci]
+  enabled = true
+  binary = %q
+  networkMode = "host"
+  defaultCgroupParent = %q
+  gc = true
+  reservedSpace = "2GB"
+  maxUsedSpace = "10GB"
+  minFreeSpace = "2GB"
+
+[registry.%q]
+  ca = [ %q ]
+`, b.dir("root"), "unix://"+b.socket(), b.dir("otel.sock"), b.runc(), b.cgroup(),
+		b.registry.address(), b.registry.caFile())
 }
 
-func (b builder) answers() bool {
-	connection, err := net.Dial("unix", b.socket())
-	if err != nil {
-		return false
-	}
-	connection.Close()
-	return true
+// runcScript is the runc of the daemon, which would keep what it knows of a
+// container in /run: there it would stay after a kill, and nobody would know
+// whose it is.
+func (b builder) runcScript() []byte {
+	quoted := func(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+	return fmt.Appendf(nil, "#!/bin/sh\nexec %s --root %s \"$@\"\n", quoted(b.layout().program("usr/sbin/runc")), quoted(b.dir("containers")))
 }
 
 // daemonEnvironment is what the daemon needs of an environment: programs,
@@ -219,6 +207,20 @@ func daemonEnvironment(environ []string, own string) []string {
 		}
 	}
 	return append(environment, "NO_PROXY="+direct)
+}
+
+func (b builder) answers() bool {
+	connection, err := net.Dial("unix", b.socket())
+	if err != nil {
+		return false
+	}
+	connection.Close()
+	return true
+}
+
+func (b builder) startFailed(err error) error {
+	content, _ := os.ReadFile(b.log())
+	return fault.WithHint(fmt.Errorf("start the builder: %w: %s", err, lastLines(string(content), 5)), "see its log: %s", b.log())
 }
 
 // end stops the daemon, if it runs, and what it leaves when it was killed:

@@ -1,36 +1,14 @@
 package local
 
 import (
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
 
 	"berth/internal/provider/local/supervisor"
-)
-
-// Ports on loopback and on the machine's own address in the cluster's network.
-// They are not the usual ones, so that another Kubernetes or etcd on this
-// machine is not in the way.
-const (
-	etcdPort      = 20379
-	etcdPeerPort  = 20380
-	apiPort       = 6443
-	dnsPort       = 53
-	kubeletPort   = 10250
-	kubeletHealth = 10248
-	bucketPort    = 9000
-	managerPort   = 20257
-	schedulerPort = 20259
-	proxyPort     = 20249
-	proxyHealth   = 20256
-	metricsPort   = 20443
-	ingressStatus = 10254 // charts/ingress says so
 )
 
 // Users of the control plane's own parts, each with its least privilege.
@@ -182,20 +160,6 @@ func (c controlPlane) forward() string {
 	return "\tforward . " + resolv + "\n"
 }
 
-// bucketKeys returns a pair of keys of the S3 gateway, made at first: "bucket" for the
-// one that may do everything, "logs" for the one that may only write logs.
-func (c controlPlane) bucketKeys(name string) (access, secret string, err error) {
-	if access, err = onceRandom(c.layout.pki(name + "-access.key")); err != nil {
-		return "", "", err
-	}
-	secret, err = onceRandom(c.layout.pki(name + "-secret.key"))
-	return access[:20], secret, err
-}
-
-// collectEarly makes Go programs collect garbage at half as much as usual. What
-// idles makes little of it, so that a smaller heap costs next to no time.
-const collectEarly = "GOGC=50"
-
 // parts are the processes, in the order in which they need each other.
 func (c controlPlane) parts() ([]supervisor.Part, error) {
 	l, api := c.layout, c.network.api().String()
@@ -303,6 +267,16 @@ func (c controlPlane) parts() ([]supervisor.Part, error) {
 	}, nil
 }
 
+// bucketKeys returns a pair of keys of the S3 gateway, made at first: "bucket" for the
+// one that may do everything, "logs" for the one that may only write logs.
+func (c controlPlane) bucketKeys(name string) (access, secret string, err error) {
+	if access, err = onceRandom(c.layout.pki(name + "-access.key")); err != nil {
+		return "", "", err
+	}
+	secret, err = onceRandom(c.layout.pki(name + "-secret.key"))
+	return access[:20], secret, err
+}
+
 // idle are the controller manager's loops that have nothing to do here. Each
 // would watch its part of the API from the start on.
 var idle = []string{
@@ -318,22 +292,3 @@ var idle = []string{
 
 // controllers are those that run: all that do by default, but for the idle.
 func controllers() string { return "*,-" + strings.Join(idle, ",-") }
-
-// onceRandom returns the content of a file, which is random and made at the
-// first call: 32 bytes in hexadecimal.
-func onceRandom(file string) (string, error) {
-	content, err := os.ReadFile(file)
-	if err == nil {
-		return string(content), nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("read key: %w", err)
-	}
-	random := make([]byte, 32)
-	rand.Read(random) // never fails, as its documentation says
-	text := hex.EncodeToString(random)
-	if err := replaceFile(file, []byte(text), 0o600); err != nil {
-		return "", fmt.Errorf("keep key: %w", err)
-	}
-	return text, nil
-}

@@ -61,11 +61,3 @@ func Emulates(b provider.Build, platform string) error {
 	return fault.WithHint(fmt.Errorf("image %s for %s: its build runs programs of that kind, and this machine runs none", b.Name, platform),
 		"apt-get install qemu-user-static binfmt-support (on GitHub docker/setup-qemu-action)")
 }
-
-// architecture is the processor's name in a platform, or this machine's.
-func architecture(platform string) string {
-	if _, arch, ok := strings.Cut(platform, "/"); ok {
-		return arch
-	}
-	return runtime.GOARCH
-}

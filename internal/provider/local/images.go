@@ -28,8 +28,6 @@ type imageStore struct {
 	asItIs bool
 }
 
-func (s imageStore) builder() builder { return builder{s.registry} }
-
 // prepare makes what every build needs once the tools are there.
 func (s imageStore) prepare(ctx context.Context, source string, release *prebuilt.Release, r progress.Reporter) error {
 	// A purge removes this folder, whatever ended a build.
@@ -37,6 +35,19 @@ func (s imageStore) prepare(ctx context.Context, source string, release *prebuil
 		return fmt.Errorf("make temporary folder: %w", err)
 	}
 	return s.builder().obtain(ctx, source, release, r)
+}
+
+// use calls work, with the builder running throughout if one of the images has to be
+// built. Who finds that the registry has lost an image starts the builder for it.
+func (s imageStore) use(ctx context.Context, builds []provider.Build, r progress.Reporter, work func() error) error {
+	for _, b := range builds {
+		if missing, err := s.toBuild(ctx, b, r); err != nil {
+			return err
+		} else if missing {
+			return s.builder().use(ctx, work)
+		}
+	}
+	return work()
 }
 
 // build makes an image in the builder's cache, for push to take it from there.
@@ -150,19 +161,6 @@ func (s imageStore) prebuilt(ctx context.Context, b provider.Build, r progress.R
 		}
 	}
 	return layout, err
-}
-
-// use calls work, with the builder running throughout if one of the images has to be
-// built. Who finds that the registry has lost an image starts the builder for it.
-func (s imageStore) use(ctx context.Context, builds []provider.Build, r progress.Reporter, work func() error) error {
-	for _, b := range builds {
-		if missing, err := s.toBuild(ctx, b, r); err != nil {
-			return err
-		} else if missing {
-			return s.builder().use(ctx, work)
-		}
-	}
-	return work()
 }
 
 func (s imageStore) solve(ctx context.Context, b provider.Build, to image.Result, r progress.Reporter) (digest string, err error) {

@@ -49,24 +49,22 @@ var foreignFolders = []string{
 // it loads into the kernel and leaves there.
 const containerdProfile = "cri-containerd.apparmor.d"
 
-// host is this machine's file system, below its root.
-type host string
-
-const thisHost = host("/")
-
-func (h host) path(elements ...string) string {
-	return filepath.Join(append([]string{string(h)}, elements...)...)
-}
-
-func (h host) sysctl(name string) string { return h.path("/proc/sys", name) }
-
-// words are those of a file, none where it is not.
-func (h host) words(elements ...string) []string {
-	content, err := os.ReadFile(h.path(elements...))
-	if err != nil {
-		return []string{}
+// prepareMachine records the settings that are about to change, once, and
+// changes the ones that are berth's to change.
+func prepareMachine(h host, l layout) error {
+	if _, err := os.Stat(l.machine()); errors.Is(err, fs.ErrNotExist) {
+		content, err := json.Marshal(h.look())
+		if err != nil {
+			return err
+		}
+		if err := replaceFile(l.machine(), content, 0o600); err != nil {
+			return fmt.Errorf("record this machine's settings: %w", err)
+		}
 	}
-	return strings.Fields(string(content))
+	if err := os.WriteFile(h.sysctl(ipForward), []byte("1"), 0o644); err != nil {
+		return fmt.Errorf("let this machine forward packets: %w", err)
+	}
+	return nil
 }
 
 // look tells how the machine is now.
@@ -89,6 +87,8 @@ func (h host) look() machine {
 	return found
 }
 
+func (h host) sysctl(name string) string { return h.path("/proc/sys", name) }
+
 const (
 	subtreeControl = cgroupMount + "/cgroup.subtree_control"
 	appArmor       = "/sys/kernel/security/apparmor"
@@ -105,24 +105,6 @@ func (h host) bridges() []string {
 		names = append(names, filepath.Base(filepath.Dir(folder)))
 	}
 	return names
-}
-
-// prepareMachine records the settings that are about to change, once, and
-// changes the ones that are berth's to change.
-func prepareMachine(h host, l layout) error {
-	if _, err := os.Stat(l.machine()); errors.Is(err, fs.ErrNotExist) {
-		content, err := json.Marshal(h.look())
-		if err != nil {
-			return err
-		}
-		if err := replaceFile(l.machine(), content, 0o600); err != nil {
-			return fmt.Errorf("record this machine's settings: %w", err)
-		}
-	}
-	if err := os.WriteFile(h.sysctl(ipForward), []byte("1"), 0o644); err != nil {
-		return fmt.Errorf("let this machine forward packets: %w", err)
-	}
-	return nil
 }
 
 // restoreMachine puts back what prepareMachine found, except for what somebody
@@ -160,10 +142,6 @@ func restoreMachine(h host, l layout) error {
 		return err
 	}
 	return os.Remove(l.machine())
-}
-
-func subset(some, all []string) bool {
-	return !slices.ContainsFunc(some, func(one string) bool { return !slices.Contains(all, one) })
 }
 
 // takeBackControllers has the root hand on those controllers alone that it did
@@ -232,23 +210,6 @@ func (h host) removeResidue(l layout, folders []string) error {
 	return errors.Join(problems...)
 }
 
-// removeEmptyFolders removes folder where nothing but folders is left in it:
-// somebody else's files stay.
-func removeEmptyFolders(folder string) {
-	var folders []string
-	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.IsDir() {
-			return fs.SkipAll
-		}
-		folders = append(folders, path)
-		return nil
-	})
-	if err != nil {
-		return
-	}
-	for i := len(folders) - 1; i >= 0; i-- {
-		if os.Remove(folders[i]) != nil { // not empty
-			return
-		}
-	}
+func subset(some, all []string) bool {
+	return !slices.ContainsFunc(some, func(one string) bool { return !slices.Contains(all, one) })
 }

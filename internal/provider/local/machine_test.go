@@ -2,40 +2,8 @@ package local
 
 import (
 	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 )
-
-// fakeHost is a machine's file system with some of the kernel's files.
-func fakeHost(t *testing.T, files map[string]string) host {
-	t.Helper()
-	h := host(t.TempDir())
-	for name, content := range files {
-		h.write(t, name, content)
-	}
-	return h
-}
-
-func (h host) write(t *testing.T, name, content string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(h.path(name)), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(h.path(name), []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (h host) read(t *testing.T, name string) string {
-	t.Helper()
-	content, err := os.ReadFile(h.path(name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(content)
-}
 
 // A stopped cluster leaves the machine as it was found, and to others what they
 // have come to need meanwhile.
@@ -120,30 +88,5 @@ func TestRestoreMachine(t *testing.T) {
 				t.Error("what was found is still to be put back")
 			}
 		})
-	}
-}
-
-// Only what berth brought is named at the end, even if an interruption came
-// between.
-func TestBroughtPackages(t *testing.T) {
-	l := layout{cache: t.TempDir()}
-	if got := broughtPackages(l); len(got) != 0 {
-		t.Errorf("brought %v before anything", got)
-	}
-	for _, names := range [][]string{{"nftables"}, {"mmdebstrap", "nftables"}, {"no-such-package"}} {
-		if err := recordPackages(l, names); err != nil {
-			t.Fatal(err)
-		}
-	}
-	content, err := os.ReadFile(l.brought())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := strings.Fields(string(content)); !slices.Equal(got, []string{"mmdebstrap", "nftables", "no-such-package"}) {
-		t.Errorf("recorded %v", got)
-	}
-	t.Setenv("PATH", t.TempDir()) // where neither nft nor mmdebstrap is
-	if got := broughtPackages(l); slices.Contains(got, "nftables") {
-		t.Errorf("%v are still here", got)
 	}
 }

@@ -31,19 +31,16 @@ const (
 	frontProxyUser      = "front-proxy-client"
 )
 
-func (c controlPlane) metricsArguments() []string {
-	l := c.layout
-	kubeconfig := l.kubeconfig(metricsUser)
-	return []string{
-		"--bind-address", c.network.api().String(), "--secure-port", fmt.Sprint(metricsPort),
-		"--tls-cert-file", l.pki(metricsService + ".crt"), "--tls-private-key-file", l.pki(metricsService + ".key"),
-		"--kubeconfig", kubeconfig, "--authentication-kubeconfig", kubeconfig, "--authorization-kubeconfig", kubeconfig,
-		"--client-ca-file", l.pki("kubernetes-ca.crt"),
-		"--requestheader-client-ca-file", l.pki(frontProxyAuthority + "-ca.crt"), "--requestheader-allowed-names", frontProxyUser,
-		"--authentication-skip-lookup", // of what has just been said
-		"--kubelet-certificate-authority", l.pki("kubernetes-ca.crt"), "--kubelet-preferred-address-types", "InternalIP",
-		"--metric-resolution", "15s", "--profiling=false",
+func (p *Provider) serveMetrics(ctx context.Context, plane controlPlane, client kubernetes.Interface) error {
+	config, err := p.restConfig()
+	if err != nil {
+		return err
 	}
+	objects, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("connect to the API server: %w", err)
+	}
+	return plane.serveMetrics(ctx, client, objects)
 }
 
 // serveMetrics tells the cluster of metrics-server, which is no pod of it, and
@@ -106,14 +103,17 @@ func (c controlPlane) serveMetrics(ctx context.Context, client kubernetes.Interf
 	return nil
 }
 
-func (p *Provider) serveMetrics(ctx context.Context, plane controlPlane, client kubernetes.Interface) error {
-	config, err := p.restConfig()
-	if err != nil {
-		return err
+func (c controlPlane) metricsArguments() []string {
+	l := c.layout
+	kubeconfig := l.kubeconfig(metricsUser)
+	return []string{
+		"--bind-address", c.network.api().String(), "--secure-port", fmt.Sprint(metricsPort),
+		"--tls-cert-file", l.pki(metricsService + ".crt"), "--tls-private-key-file", l.pki(metricsService + ".key"),
+		"--kubeconfig", kubeconfig, "--authentication-kubeconfig", kubeconfig, "--authorization-kubeconfig", kubeconfig,
+		"--client-ca-file", l.pki("kubernetes-ca.crt"),
+		"--requestheader-client-ca-file", l.pki(frontProxyAuthority + "-ca.crt"), "--requestheader-allowed-names", frontProxyUser,
+		"--authentication-skip-lookup", // of what has just been said
+		"--kubelet-certificate-authority", l.pki("kubernetes-ca.crt"), "--kubelet-preferred-address-types", "InternalIP",
+		"--metric-resolution", "15s", "--profiling=false",
 	}
-	objects, err := dynamic.NewForConfig(config)
-	if err != nil {
-		return fmt.Errorf("connect to the API server: %w", err)
-	}
-	return plane.serveMetrics(ctx, client, objects)
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"text/template"
@@ -16,27 +15,6 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
-
-// network is the /16 of a local cluster: its lower half for this machine, its
-// nodes and their pods, its upper half for services. All addresses of machine
-// and nodes are on the loopback interface, so they exist without a network.
-type network struct{ netip.Prefix }
-
-const maxNodes = 60
-
-func (n network) host(third, fourth byte) netip.Addr {
-	a := n.Masked().Addr().As4()
-	return netip.AddrFrom4([4]byte{a[0], a[1], third, fourth})
-}
-
-func (n network) api() netip.Addr          { return n.host(0, 1) }
-func (n network) dns() netip.Addr          { return n.host(0, 2) }
-func (n network) node(i int) netip.Addr    { return n.host(0, byte(10+i)) }
-func (n network) machine() netip.Prefix    { return netip.PrefixFrom(n.host(0, 0), 24) }
-func (n network) pods(i int) netip.Prefix  { return netip.PrefixFrom(n.host(byte(i), 0), 24) }
-func (n network) cluster() netip.Prefix    { return netip.PrefixFrom(n.host(0, 0), 17) }
-func (n network) services() netip.Prefix   { return netip.PrefixFrom(n.host(128, 0), 17) }
-func (n network) firstService() netip.Addr { return n.host(128, 1) }
 
 // rules let pods out with this machine's address, and the cluster's addresses
 // be nobody's but this machine's. Linux would answer for them on every
@@ -195,52 +173,10 @@ func (n network) nowhere() *netlink.Route {
 	return &netlink.Route{Dst: ipNet(n.cluster()), Type: unix.RTN_UNREACHABLE}
 }
 
-// overlap returns what on this machine uses addresses of the network already,
-// or "".
-func (n network) overlap() (string, error) {
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
-	if err != nil {
-		return "", fmt.Errorf("list routes: %w", err)
-	}
-	for _, route := range routes {
-		if route.Dst == nil {
-			continue
-		}
-		address, _ := netip.AddrFromSlice(route.Dst.IP.To4())
-		bits, _ := route.Dst.Mask.Size()
-		// A wider route, a default route in two halves say, is no one's claim
-		// to these addresses.
-		if bits >= n.Bits() && n.Contains(address) {
-			name := fmt.Sprintf("interface %d", route.LinkIndex)
-			if link, err := netlink.LinkByIndex(route.LinkIndex); err == nil {
-				name = link.Attrs().Name
-			}
-			return fmt.Sprintf("%s by %s", route.Dst, name), nil
-		}
-	}
-	return "", nil
-}
-
 func loopback(address netip.Addr) *netlink.Addr {
 	return &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(address, 32)), Scope: int(netlink.SCOPE_HOST)}
 }
 
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), 32)}
-}
-
-// run runs a program; its output becomes part of the error.
-func run(ctx context.Context, name string, arguments ...string) error {
-	return feed(ctx, "", name, arguments...)
-}
-
-// feed is run with standard input.
-func feed(ctx context.Context, input, name string, arguments ...string) error {
-	command := exec.CommandContext(ctx, name, arguments...)
-	command.Stdin = strings.NewReader(input)
-	output, err := command.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s: %w: %s", name, err, bytes.TrimSpace(output))
-	}
-	return nil
 }

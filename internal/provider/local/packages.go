@@ -34,48 +34,6 @@ var installed = map[string]string{
 // the keys of Debian's releases.
 const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-// missingPackages returns the packages that are yet to be installed.
-func missingPackages() []string {
-	var missing, ask []string
-	for name, program := range installed {
-		if program == "" {
-			ask = append(ask, name)
-		} else if _, err := exec.LookPath(program); err != nil {
-			missing = append(missing, name)
-		}
-	}
-	// A package that was removed keeps an entry; for one that never was here the
-	// program fails, and has told of the others.
-	states, _ := exec.Command("dpkg-query", append([]string{"--show", "--showformat=${Package} ${db:Status-Status}\n"}, ask...)...).Output()
-	there := strings.Split(string(states), "\n")
-	return append(missing, slices.DeleteFunc(ask, func(name string) bool { return slices.Contains(there, name+" installed") })...)
-}
-
-// broughtPackages are those of the installed packages that berth brought to this
-// machine, and that are there.
-func broughtPackages(l layout) []string {
-	content, err := os.ReadFile(l.brought())
-	if err != nil {
-		return nil
-	}
-	missing := missingPackages()
-	return slices.DeleteFunc(strings.Fields(string(content)), func(name string) bool { return slices.Contains(missing, name) })
-}
-
-// recordPackages remembers what berth is about to bring.
-func recordPackages(l layout, names []string) error {
-	content, err := os.ReadFile(l.brought())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read which packages were installed: %w", err)
-	}
-	all := append(strings.Fields(string(content)), names...)
-	slices.Sort(all)
-	if err := replaceFile(l.brought(), []byte(strings.Join(slices.Compact(all), "\n")+"\n"), 0o644); err != nil {
-		return fmt.Errorf("record which packages are installed: %w", err)
-	}
-	return nil
-}
-
 // installPackages installs packages with apt-get, which says what it does.
 func installPackages(ctx context.Context, l layout, names []string, step progress.Step) error {
 	if err := recordPackages(l, names); err != nil {
@@ -145,13 +103,44 @@ func aptGet(ctx context.Context, dir string, arguments ...string) error {
 	return nil
 }
 
-func lastLines(text string, n int) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+// recordPackages remembers what berth is about to bring.
+func recordPackages(l layout, names []string) error {
+	content, err := os.ReadFile(l.brought())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read which packages were installed: %w", err)
+	}
+	all := append(strings.Fields(string(content)), names...)
+	slices.Sort(all)
+	if err := replaceFile(l.brought(), []byte(strings.Join(slices.Compact(all), "\n")+"\n"), 0o644); err != nil {
+		return fmt.Errorf("record which packages are installed: %w", err)
+	}
+	return nil
 }
 
-// exists reports whether a file is there, for steps that are done once.
-func exists(name string) bool {
-	_, err := os.Stat(name)
-	return !errors.Is(err, fs.ErrNotExist)
+// broughtPackages are those of the installed packages that berth brought to this
+// machine, and that are there.
+func broughtPackages(l layout) []string {
+	content, err := os.ReadFile(l.brought())
+	if err != nil {
+		return nil
+	}
+	missing := missingPackages()
+	return slices.DeleteFunc(strings.Fields(string(content)), func(name string) bool { return slices.Contains(missing, name) })
+}
+
+// missingPackages returns the packages that are yet to be installed.
+func missingPackages() []string {
+	var missing, ask []string
+	for name, program := range installed {
+		if program == "" {
+			ask = append(ask, name)
+		} else if _, err := exec.LookPath(program); err != nil {
+			missing = append(missing, name)
+		}
+	}
+	// A package that was removed keeps an entry; for one that never was here the
+	// program fails, and has told of the others.
+	states, _ := exec.Command("dpkg-query", append([]string{"--show", "--showformat=${Package} ${db:Status-Status}\n"}, ask...)...).Output()
+	there := strings.Split(string(states), "\n")
+	return append(missing, slices.DeleteFunc(ask, func(name string) bool { return slices.Contains(there, name+" installed") })...)
 }

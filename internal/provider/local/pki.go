@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -221,15 +222,21 @@ func keyFile(certificateFile string) string {
 	return strings.TrimSuffix(certificateFile, ".crt") + ".key"
 }
 
-// replaceFile writes a file in one step: after an interruption the old content
-// is there or the new, never a part.
-func replaceFile(name string, content []byte, mode os.FileMode) error {
-	temporary := name + ".new"
-	if err := os.WriteFile(temporary, content, mode); err != nil {
-		return err
+// onceRandom returns the content of a file, which is random and made at the
+// first call: 32 bytes in hexadecimal.
+func onceRandom(file string) (string, error) {
+	content, err := os.ReadFile(file)
+	if err == nil {
+		return string(content), nil
 	}
-	if err := os.Chmod(temporary, mode); err != nil {
-		return err
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read key: %w", err)
 	}
-	return os.Rename(temporary, name)
+	random := make([]byte, 32)
+	rand.Read(random) // never fails, as its documentation says
+	text := hex.EncodeToString(random)
+	if err := replaceFile(file, []byte(text), 0o600); err != nil {
+		return "", fmt.Errorf("keep key: %w", err)
+	}
+	return text, nil
 }

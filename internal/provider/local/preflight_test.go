@@ -1,151 +1,17 @@
 package local
 
 import (
-	"fmt"
-	"io"
-	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"berth/internal/config"
+	"berth/internal/prebuilt"
+	"berth/internal/provider"
 )
-
-// A taken port is named with who has it, and with the line of berth.yaml that
-// goes round it.
-func TestCheckPortsNamesWhoListens(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	everywhere, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer everywhere.Close()
-	port := everywhere.Addr().(*net.TCPAddr).Port
-	p := &Provider{
-		config:  config.Local{HTTP: fmt.Sprintf("127.0.0.1:%d", port), HTTPS: taken.Addr().String()},
-		network: network{netip.MustParsePrefix("10.118.0.0/16")},
-	}
-
-	check := p.checkPorts()
-	me := fmt.Sprintf("(pid %d)", os.Getpid())
-	for _, address := range []string{p.config.HTTP, p.config.HTTPS} {
-		if !strings.Contains(check.Problem, address+" is taken by ") || !strings.Contains(check.Problem, me) {
-			t.Errorf("the problem %q does not say that %s has %s", check.Problem, me, address)
-		}
-	}
-	for _, line := range []string{"local: {http: 127.0.0.1:", "local: {https: 127.0.0.1:"} {
-		if !strings.Contains(check.Remedy, line) {
-			t.Errorf("the remedy %q does not suggest %s", check.Remedy, line)
-		}
-	}
-}
-
-// Who listens on all addresses is in the way of the cluster's own, which are not
-// there before it is up; who listens on 127.0.0.1 is not.
-func TestCheckPortsSeesWhoListensEverywhere(t *testing.T) {
-	for _, test := range []struct{ network, taken, want string }{
-		{"tcp", "0.0.0.0:9000", "10.118.0.1:9000"},
-		{"tcp", "[::]:6443", "10.118.0.1:6443"},
-		{"tcp", "0.0.0.0:20500", "10.118.0.1:20500"},
-		{"tcp", "0.0.0.0:10250", "10.118.0.11:10250"},
-		{"udp", "0.0.0.0:53", "10.118.0.2:53"},
-		{"tcp", "0.0.0.0:53", "10.118.0.2:53"},
-		{"tcp", "0.0.0.0:10254", "127.0.0.1:10254"},
-		{"tcp", "127.0.0.1:9000", ""},
-		{"udp", "127.0.0.53:53", ""},
-	} {
-		t.Run(test.network+" "+test.taken, func(t *testing.T) {
-			s := newSpace(t) // where nobody else listens
-			s.in(t, func() error {
-				var socket io.Closer
-				var err error
-				if test.network == "udp" {
-					socket, err = net.ListenPacket(test.network, test.taken)
-				} else {
-					socket, err = net.Listen(test.network, test.taken)
-				}
-				if err != nil {
-					return err
-				}
-				defer socket.Close()
-				p := &Provider{
-					config:  config.Local{HTTP: "127.0.0.1:8080", HTTPS: "127.0.0.1:8443"},
-					network: network{netip.MustParsePrefix("10.118.0.0/16")},
-				}
-				check := p.checkPorts()
-				if test.want == "" {
-					if check.Problem != "" {
-						t.Errorf("it is in the way: %+v", check)
-					}
-					return nil
-				}
-				if !strings.Contains(check.Problem, test.want+" is taken by ") || !strings.Contains(check.Problem, fmt.Sprintf("(pid %d)", os.Getpid())) ||
-					strings.Contains(check.Problem, ",") || check.Remedy == "" {
-					t.Errorf("got %+v, want %s and who has it", check, test.want)
-				}
-				return nil
-			})
-		})
-	}
-}
-
-func TestCheckPortsTellsAnAddressThatIsNotHere(t *testing.T) {
-	p := &Provider{
-		config:  config.Local{HTTP: "192.0.2.77:8080", HTTPS: "127.0.0.1:0"},
-		network: network{netip.MustParsePrefix("10.118.0.0/16")},
-	}
-	if check := p.checkPorts(); !strings.Contains(check.Problem, "192.0.2.77:8080: this machine has no such address") {
-		t.Errorf("got %q", check.Problem)
-	}
-}
-
-func TestOtherPort(t *testing.T) {
-	for address, want := range map[string]string{
-		"127.0.0.1:8443": "127.0.0.1:8453",
-		"127.0.0.1:443":  "127.0.0.1:8443",
-		"0.0.0.0:80":     "0.0.0.0:8080",
-		"[::1]:8080":     "[::1]:8090",
-	} {
-		if got := otherPort(address); got != want {
-			t.Errorf("%s: got %s, want %s", address, got, want)
-		}
-	}
-}
-
-// A module that is not loaded, a kernel that has none and a tool that is not
-// installed are three things, and take three different lines.
-func TestCheckOverlayTellsModuleKernelAndToolApart(t *testing.T) {
-	for name, test := range map[string]struct {
-		filesystems, modprobe string
-		problem, remedy       string
-	}{
-		"loaded":               {"nodev\tproc\nnodev\toverlay\n", "", "", ""},
-		"loaded when asked":    {"nodev\tproc\n", "exit 0", "", ""},
-		"no modprobe":          {"nodev\tproc\n", "", "there is no modprobe to load it", "apt-get install kmod"},
-		"the kernel has none":  {"nodev\tproc\n", "echo 'modprobe: FATAL: Module overlay not found' >&2; exit 1", "the kernel cannot load the module overlay: modprobe: FATAL", "boot a kernel that has it"},
-		"another's name in it": {"nodev\toverlayfs2\n", "", "there is no modprobe", "apt-get install kmod"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			folder := t.TempDir()
-			t.Setenv("PATH", folder)
-			if test.modprobe != "" {
-				if err := os.WriteFile(folder+"/modprobe", []byte("#!/bin/sh\n"+test.modprobe+"\n"), 0o755); err != nil {
-					t.Fatal(err)
-				}
-			}
-			check := checkOverlay(fakeHost(t, map[string]string{"/proc/filesystems": test.filesystems}))
-			if !strings.Contains(check.Problem, test.problem) || !strings.Contains(check.Remedy, test.remedy) || (check.Problem == "") != (test.problem == "") {
-				t.Errorf("got %+v", check)
-			}
-		})
-	}
-}
 
 func TestCheckClock(t *testing.T) {
 	p := &Provider{layout: layout{state: t.TempDir()}}
@@ -166,5 +32,68 @@ func TestCheckClock(t *testing.T) {
 		if (check.Problem != "") != wrong || wrong && !strings.Contains(check.Problem, now.Format(time.DateOnly)) {
 			t.Errorf("%s: %+v", now, check)
 		}
+	}
+}
+
+// told checks that a problem and its remedy say something, or that there is none.
+func told(t *testing.T, name string, c provider.Check, problem, remedy string) {
+	t.Helper()
+	if (c.Problem == "") != (problem == "") || !strings.Contains(c.Problem, problem) || !strings.Contains(c.Remedy, remedy) || (c.Remedy == "") != (c.Problem == "") {
+		t.Errorf("%s: got %+v, want %q and %q", name, c, problem, remedy)
+	}
+	if strings.Contains(c.Problem+c.Remedy, "\n") {
+		t.Errorf("%s is more than one line: %+v", name, c)
+	}
+}
+
+func TestCheckSystem(t *testing.T) {
+	for _, test := range []struct {
+		release         string
+		apt             bool
+		problem, remedy string
+	}{
+		{"PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nID=debian\nVERSION_ID=\"13\"\n", true, "", ""},
+		{"PRETTY_NAME=\"Debian GNU/Linux forky/sid\"\nID=debian\n", true, "", ""},
+		{"PRETTY_NAME=\"Ubuntu 24.04.3 LTS\"\nID=ubuntu\nVERSION_ID=\"24.04\"\n", true, "", ""},
+		{"PRETTY_NAME='Linux Mint 22'\nID=linuxmint\nID_LIKE='ubuntu debian'\nVERSION_ID=22\n", true, "", ""},
+		{"PRETTY_NAME=\"Debian GNU/Linux 11 (bullseye)\"\nID=debian\nVERSION_ID=\"11\"\n", true, "the containerd of Debian GNU/Linux 11 (bullseye) is too old", "Debian 12"},
+		{"PRETTY_NAME=\"Ubuntu 20.04.6 LTS\"\nID=ubuntu\nVERSION_ID=\"20.04\"\n", true, "the containerd of Ubuntu 20.04.6 LTS is too old", "Ubuntu 22.04"},
+		{"NAME=\"Fedora Linux\"\nPRETTY_NAME=\"Fedora Linux 43 (Server Edition)\"\nID=fedora\nVERSION_ID=43\n", false, "Fedora Linux 43 (Server Edition) has no apt-get", "run it on Debian or Ubuntu"},
+		{"PRETTY_NAME=\"Arch Linux\"\nID=arch\n", false, "Arch Linux has no apt-get", "Debian or Ubuntu"},
+		{"PRETTY_NAME=\"Alpine Linux v3.22\"\nID=alpine\nVERSION_ID=3.22.1\n", false, "Alpine Linux v3.22 has no apt-get", "Debian or Ubuntu"},
+		{"", false, "this system has no apt-get", "Debian or Ubuntu"},
+		{"", true, "", ""},
+	} {
+		folder := t.TempDir()
+		t.Setenv("PATH", folder)
+		if test.apt {
+			if err := os.WriteFile(filepath.Join(folder, "apt-get"), []byte("#!/bin/sh\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		files := map[string]string{}
+		if test.release != "" {
+			files["/etc/os-release"] = test.release
+		}
+		told(t, test.release, checkSystem(fakeHost(t, files)), test.problem, test.remedy)
+	}
+}
+
+// Go is needed where everything is compiled, and not where a release has it.
+func TestGoIsNeededWithoutARelease(t *testing.T) {
+	named := func(p *Provider) string {
+		var names []string
+		for _, check := range p.Check(t.Context()) {
+			names = append(names, check.Name)
+		}
+		return " " + strings.Join(names, " ") + " "
+	}
+	p := newProvider(config.Local{}, layout{state: t.TempDir(), cache: t.TempDir()}, network{netip.MustParsePrefix("10.118.0.0/16")})
+	if !strings.Contains(named(p), " go ") {
+		t.Error("nobody looks for Go")
+	}
+	p.TakeFrom(prebuilt.New(prebuilt.Reference{}))
+	if strings.Contains(named(p), " go ") {
+		t.Error("Go is asked for beside a release")
 	}
 }

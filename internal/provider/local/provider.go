@@ -6,35 +6,31 @@
 // machine's network, so the network between pods needs only routes that the kernel
 // has anyway. Everything that must survive is below one state folder, everything else
 // can be made again, and stopping restores the machine's own settings.
+//
+// Start at [Provider.Init] (init.go). The files stand on floors, and call down:
+//
+//   - verbs: boot, keeprules, init, cluster, scale, stop, publish, export, prune, bucket
+//   - their steps: preflight*, listener, start, tools, imagehold, and provider itself
+//   - images: images, lastbuild, standin, builder, ownimages, reach
+//   - processes: controlplane, metrics, grants, node, kubeconfig, registry*, parts, apiserver
+//   - this machine: machine, packages, systemd, network, firewall, ruleset, containers, sweep, size
+//   - ground: layout, state, lock, pki, addresses, host, cgroup, files, commands, wait
 package local
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
-	"berth/internal/compile"
 	"berth/internal/config"
-	"berth/internal/fault"
 	"berth/internal/prebuilt"
-	"berth/internal/progress"
 	"berth/internal/provider"
-	"berth/internal/provider/local/supervisor"
-	"berth/internal/source"
 )
 
 // Provider is the cluster on this machine. There is one a machine.
@@ -67,6 +63,28 @@ func New(c *config.Config) (*Provider, error) {
 	return newProvider(c.Local, l, n), n.askNoProxy()
 }
 
+// reopen returns the provider of the cluster that was made here, without its
+// berth.yaml, or none.
+func reopen() (*Provider, state, error) {
+	l, err := defaultLayout()
+	if err != nil {
+		return nil, state{}, err
+	}
+	found := Provider{layout: l}
+	s, err := found.loadState()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, s, nil
+	}
+	if err != nil {
+		return nil, s, fmt.Errorf("read the cluster's state: %w", err)
+	}
+	prefix, err := netip.ParsePrefix(s.Network)
+	if err != nil {
+		return nil, s, fmt.Errorf("read the cluster's network: %w", err)
+	}
+	return newProvider(config.Local{Network: s.Network, Size: s.Size}, l, network{prefix}), s, nil
+}
+
 func newProvider(c config.Local, l layout, n network) *Provider {
 	if os.Geteuid() == 0 {
 		// Other users read what is made here: containers', apt's, and who trusts the
@@ -84,284 +102,14 @@ func (p *Provider) TakeFrom(release *prebuilt.Release) { p.release = release }
 // its processes and its files are root's.
 func (p *Provider) NeedsRoot() bool { return os.Geteuid() != 0 }
 
-// Init implements provider.Provider.
-func (p *Provider) Init(ctx context.Context, r progress.Reporter) error {
-	unlock, err := p.lock()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	p.making.Store(true)
-	defer p.making.Store(false)
-	if err := p.preflight(ctx); err != nil {
-		return err
-	}
-	root, err := source.Root()
-	if err != nil {
-		return err
-	}
-	s, err := p.loadState()
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		s = state{Network: p.network.String(), Size: p.config.Size, Images: map[string]string{}}
-		for i := range p.config.Nodes {
-			s.Nodes = append(s.Nodes, i+1)
-		}
-	case err != nil:
-		return fmt.Errorf("read the cluster's state: %w", err)
-	case s.Network != p.network.String():
-		return fault.WithHint(fault.Usage("the cluster was made with the network %s, berth.yaml says %s", s.Network, p.network),
-			"a cluster keeps its network: set local.network back, or remove the cluster first with berth down --purge")
-	}
+// Traits implements provider.Provider.
+func (p *Provider) Traits() provider.Traits { return Traits() }
 
-	// The image builder comes first: images are built beside the compiling of
-	// Kubernetes, which takes longest.
-	if err := p.prepare(ctx, r); err != nil {
-		return err
+// Traits are those of the cluster on this machine.
+func Traits() provider.Traits {
+	return provider.Traits{
+		Cluster: "local", Here: true, Owned: true, CheckSize: config.CheckSize,
+		Removes: []string{"the cluster itself with its nodes, volumes and bucket"},
+		Keeps:   []string{"berth.yaml, .env and installed packages"},
 	}
-	var binary string
-	own := ownBuilds(root, p.release)
-	making, makingCtx := errgroup.WithContext(ctx)
-	making.Go(func() error {
-		program, err := compile.Kubernetes(root)
-		if err != nil {
-			return err
-		}
-		binary = p.layout.cached("kube", program.Sources, "berth-kube")
-		return program.Obtain(makingCtx, p.release, binary, r)
-	})
-	making.Go(func() error {
-		return p.images.use(makingCtx, own, r, func() error { // started once for all
-			for _, b := range own {
-				if err := p.images.build(makingCtx, b, r); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	})
-	if err := making.Wait(); err != nil {
-		return err
-	}
-	s.Kubernetes = binary
-	if err := p.saveState(s); err != nil {
-		return err
-	}
-
-	var client *kubernetes.Clientset
-	plane := controlPlane{p.layout, p.network, binary}
-	var authority *authority
-	if err := progress.Run(r, "Start the control plane", func(step progress.Step) error {
-		if authority, err = plane.configure(); err != nil {
-			return err
-		}
-		if err := prepareMachine(thisHost, p.layout); err != nil {
-			return err
-		}
-		if err := p.network.up(ctx, s.Nodes); err != nil {
-			return err
-		}
-		if client, err = p.startControlPlane(ctx, plane, step); err != nil {
-			return err
-		}
-		if err := grant(ctx, client); err != nil {
-			return err
-		}
-		return p.serveMetrics(ctx, plane, client)
-	}); err != nil {
-		return err
-	}
-	if err := p.fillRegistry(ctx, &s, own, r); err != nil {
-		return err
-	}
-	if err := p.supervise(plane, s, authority); err != nil {
-		return err
-	}
-	if err := p.joinNodes(ctx, client, s, r); err != nil {
-		return err
-	}
-	if err := progress.Run(r, "Open the bucket", func(progress.Step) error { return p.makeBucket(ctx) }); err != nil {
-		return err
-	}
-	if err := thisSystemd.enable(ctx, p.layout); err != nil {
-		// Everything serves all the same.
-		r.Note(fmt.Sprintf("after a reboot the cluster stays down until berth up: %v", err))
-	}
-	return nil
-}
-
-// fillRegistry brings the images there that the cluster itself runs: a node
-// starts no pod without the one that holds a pod's namespaces.
-func (p *Provider) fillRegistry(ctx context.Context, s *state, own []provider.Build, r progress.Reporter) error {
-	if err := p.awaitRegistry(ctx); err != nil {
-		return err
-	}
-	if err := p.holdImages(ctx); err != nil {
-		return err
-	}
-	if exists(p.layout.archives()) {
-		if err := progress.Run(r, "Move image archives into the registry", func(step progress.Step) error {
-			return p.registry().importArchives(ctx, step)
-		}); err != nil {
-			return err
-		}
-	}
-	err := p.images.use(ctx, own, r, func() error {
-		for _, b := range own {
-			byDigest, err := p.images.push(ctx, b, r)
-			if err != nil {
-				return err
-			}
-			s.Images[b.Name] = byDigest
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return p.saveState(*s)
-}
-
-// startControlPlane starts the processes of the control plane, and returns when the
-// API server is ready. That comes first, with its etcd: whatever else needs it would
-// end and begin again until then, and keep it from getting ready on a small machine.
-// What runs already goes on, nodes too.
-func (p *Provider) startControlPlane(ctx context.Context, plane controlPlane, step progress.Step) (*kubernetes.Clientset, error) {
-	parts, err := plane.parts()
-	if err != nil {
-		return nil, err
-	}
-	before, err := supervisor.Parts(p.layout.supervisor())
-	if err != nil {
-		return nil, fmt.Errorf("read supervisor spec: %w", err)
-	}
-	// After a power cut they are named but gone.
-	running := func(part supervisor.Part) bool { return supervisor.Running(p.layout.supervisor(), part.Name) }
-	for _, part := range before {
-		if (strings.HasPrefix(part.Name, containerdPrefix) || strings.HasPrefix(part.Name, kubeletPrefix)) && running(part) {
-			parts = append(parts, part)
-		}
-	}
-	var first []supervisor.Part
-	for _, part := range parts {
-		if part.Name == etcdPart || part.Name == apiServerPart || running(part) {
-			first = append(first, part)
-		}
-	}
-	if err := p.applyParts(first); err != nil {
-		return nil, err
-	}
-	client, err := p.waitForAPI(ctx, step)
-	if err != nil {
-		return nil, err
-	}
-	return client, p.applyParts(parts)
-}
-
-// supervise hands the processes of the control plane and of all nodes to the
-// supervisor.
-func (p *Provider) supervise(plane controlPlane, s state, kubernetes *authority) error {
-	parts, err := plane.parts()
-	if err != nil {
-		return err
-	}
-	reserved, err := reserve(s.Size)
-	if err != nil {
-		return err
-	}
-	for _, number := range s.Nodes {
-		n := p.node(number)
-		if err := n.configure(s.Images["pause"], kubernetes, plane.server(), reserved); err != nil {
-			return err
-		}
-		nodeParts, err := n.parts(plane.kubernetes)
-		if err != nil {
-			return err
-		}
-		parts = append(parts, nodeParts...)
-	}
-	return p.applyParts(parts)
-}
-
-func (p *Provider) node(number int) node { return node{p.layout, p.network, number} }
-
-func (p *Provider) restConfig() (*rest.Config, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", p.layout.kubeconfig(adminUser))
-	if err != nil {
-		return nil, fmt.Errorf("read kubeconfig: %w", err)
-	}
-	config.QPS, config.Burst = 100, 200
-	return config, nil
-}
-
-// Cluster implements provider.Provider.
-func (p *Provider) Cluster(ctx context.Context) (*provider.Cluster, error) {
-	s, err := p.loadState()
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !exists(p.layout.kubeconfig(adminUser)) {
-		return nil, fault.WithHint(provider.ErrNotUp, "bring it up with: berth up")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the cluster's state: %w", err)
-	}
-	config, err := p.restConfig()
-	if err != nil {
-		return nil, err
-	}
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("connect to the API server: %w", err)
-	}
-	// Nobody is asked when nobody is there: somewhere else on the way another
-	// machine might answer to the address.
-	if !supervisor.Running(p.layout.supervisor(), apiServerPart) && !supervisor.Running(p.layout.supervisor(), "supervisor") {
-		return nil, fault.WithHint(provider.ErrNotUp, "bring it up with: berth up")
-	}
-	// A killed API server is back within seconds.
-	if err := p.pollAPI(ctx, client, 30*time.Second, func(error) {}); err != nil {
-		return nil, fault.WithHint(fmt.Errorf("%w: %w", provider.ErrNotUp, err), "bring it up with: berth up")
-	}
-	ingress, err := loadAuthority(p.layout, "ingress", localDomains)
-	if err != nil {
-		return nil, err
-	}
-	if err := ingress.show(p.layout.trust()); err != nil {
-		return nil, err
-	}
-	return &provider.Cluster{
-		Name:           "local",
-		MakesUpSecrets: true,
-		REST:           config,
-		Kubeconfig:     p.layout.kubeconfig(adminUser),
-		StorageClass:   storageClass,
-		IngressClass:   "nginx",
-		Ingress: &provider.Ingress{
-			Image: s.Images["ingress"], HTTP: p.config.HTTP, HTTPS: p.config.HTTPS, Node: p.node(1).name(),
-		},
-		Authority: ingress,
-		Postgres:  s.Images["postgres"],
-		// A kind is built when the first application asks for it.
-		BuildsServices: true,
-		HasImage:       p.hasImage,
-		PodLogs:        &provider.PodLogs{Folder: p.layout.podLogs(), PerNode: true, State: p.layout.in("log-agent")},
-	}, nil
-}
-
-// lock keeps two commands from changing the cluster at once.
-func (p *Provider) lock() (unlock func(), err error) {
-	// The folder above is open: it shows the certificate to trust.
-	if err = os.MkdirAll(filepath.Dir(p.layout.state), 0o755); err == nil {
-		err = os.MkdirAll(p.layout.state, 0o700)
-	}
-	if err != nil {
-		return nil, fault.WithHint(fmt.Errorf("make state folder: %w", err), "run the command as root: sudo make up")
-	}
-	file, err := openLock(p.layout.lock())
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		file.Close()
-		return nil, fault.WithHint(errors.New("another berth command is changing the local cluster"), "wait for it to end")
-	}
-	return func() { file.Close() }, nil
 }

@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net/http"
+	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -108,4 +110,14 @@ func registryHost(registry string) string {
 		return "registry-1.docker.io"
 	}
 	return registry
+}
+
+func goEnvironment(ctx context.Context, name string) (string, error) {
+	command := exec.CommandContext(ctx, "go", "env", name)
+	command.Dir = "/"
+	output, err := command.Output()
+	if err != nil {
+		return "", fmt.Errorf("ask go for %s: %w", name, err)
+	}
+	return strings.TrimSpace(string(output)), nil
 }

@@ -7,15 +7,12 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/kubectl/pkg/drain"
 
@@ -28,73 +25,6 @@ import (
 // drainTimeout bounds how long pods may take to leave a node: longer than any
 // pod's grace and its successor's start.
 const drainTimeout = 5 * time.Minute
-
-// joinNodes waits until all nodes of s are ready.
-func (p *Provider) joinNodes(ctx context.Context, client kubernetes.Interface, s state, r progress.Reporter) error {
-	title := "Bring up 1 node"
-	if len(s.Nodes) > 1 {
-		title = fmt.Sprintf("Bring up %d nodes", len(s.Nodes))
-	}
-	return progress.Run(r, title, func(step progress.Step) error {
-		reserved, err := reserve(s.Size)
-		if err != nil {
-			return err
-		}
-		var joining errgroup.Group
-		for _, number := range s.Nodes {
-			joining.Go(func() error { return p.join(ctx, client, p.node(number), reserved, step) })
-		}
-		return joining.Wait()
-	})
-}
-
-func (p *Provider) join(ctx context.Context, client kubernetes.Interface, n node, reserved reservation, step progress.Step) error {
-	step.Detail("waiting for containerd of " + n.name())
-	err := poll(ctx, p.patience(time.Minute, n.containerdPart()), func(ctx context.Context) error {
-		runtime, err := n.containers(ctx)
-		if err != nil {
-			return err
-		}
-		return runtime.connection.Close()
-	})
-	if err != nil {
-		return fault.WithHint(err, "see its log: %s", p.layout.supervisor().Log(n.containerdPart()))
-	}
-	step.Detail("waiting for " + n.name())
-	err = poll(ctx, p.patience(2*time.Minute, n.containerdPart(), n.kubeletPart()), func(ctx context.Context) error {
-		found, err := client.CoreV1().Nodes().Get(ctx, n.name(), metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		if !ready(found) {
-			return fmt.Errorf("node %s is not ready", n.name())
-		}
-		if !reserved.of(found) {
-			return fmt.Errorf("node %s does not offer its new size", n.name())
-		}
-		if found.Spec.Unschedulable { // a drain that was interrupted
-			return uncordon(ctx, client, n)
-		}
-		return nil
-	})
-	if err != nil {
-		return fault.WithHint(fmt.Errorf("bring up %s: %w", n.name(), err), "see its log: %s", p.layout.supervisor().Log(n.kubeletPart()))
-	}
-	return nil
-}
-
-func uncordon(ctx context.Context, client kubernetes.Interface, n node) error {
-	_, err := client.CoreV1().Nodes().Patch(ctx, n.name(), types.MergePatchType, []byte(`{"spec":{"unschedulable":false}}`), metav1.PatchOptions{})
-	return err
-}
-
-// ready reports whether the kubelet has said so of late: the condition turns
-// stale, not false, when a kubelet dies.
-func ready(n *corev1.Node) bool {
-	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
-		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue && time.Since(c.LastHeartbeatTime.Time) < 6*time.Minute
-	})
-}
 
 // Scale implements provider.Provider.
 func (p *Provider) Scale(ctx context.Context, wanted provider.Scale, r progress.Reporter) error {
@@ -292,31 +222,4 @@ func (p *Provider) remove(ctx context.Context, client kubernetes.Interface, n no
 		return fmt.Errorf("remove %s from the cluster: %w", n.name(), err)
 	}
 	return nil
-}
-
-// endPart takes one part out of the supervisor's spec and waits for its end.
-func (p *Provider) endPart(ctx context.Context, name string) error {
-	parts, err := supervisor.Parts(p.layout.supervisor())
-	if err != nil {
-		return fmt.Errorf("read supervisor spec: %w", err)
-	}
-	parts = slices.DeleteFunc(parts, func(part supervisor.Part) bool { return part.Name == name })
-	if err := p.applyParts(parts); err != nil {
-		return err
-	}
-	return p.awaitEnd(ctx, name)
-}
-
-func (p *Provider) awaitEnd(ctx context.Context, names ...string) error {
-	return poll(ctx, p.patience(time.Minute, names...), func(context.Context) error {
-		if i := slices.IndexFunc(names, func(name string) bool { return supervisor.Running(p.layout.supervisor(), name) }); i >= 0 {
-			return fmt.Errorf("%s does not end", names[i])
-		}
-		return nil
-	})
-}
-
-// clean removes what a node's containerd and kubelet leave outside its files.
-func (n node) clean() error {
-	return errors.Join(sweep(n.dir()), removeCgroups(strings.TrimPrefix(n.cgroup(), "/")))
 }

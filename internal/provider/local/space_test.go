@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"testing"
 	"time"
@@ -197,4 +198,11 @@ func (w *testNetwork) serve(t *testing.T) {
 	for _, address := range []string{"10.118.0.1:9000", "10.118.0.1:6443", "10.118.0.1:20500", "10.118.0.2:53", "10.118.0.11:10250", "10.118.0.11:10254", "10.118.0.1:5000"} {
 		w.machine.serve(t, address)
 	}
+}
+
+var counters = regexp.MustCompile(`packets \d+ bytes \d+`)
+
+func (w *testNetwork) rules(t *testing.T) string {
+	t.Helper()
+	return counters.ReplaceAllString(w.machine.run(t, "nft list ruleset"), "counter")
 }

@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -25,6 +23,80 @@ import (
 // A stand-in takes the place of an image of Docker Hub's where that cannot be
 // reached: Debian's, made of the same packages, and Go's, of this machine's
 // toolchain on Debian's. Each is an OCI layout in the cache.
+
+// contexts returns what takes the place of a build's images, bases, and of its
+// stages.
+func (s imageStore) contexts(ctx context.Context, b provider.Build, bases []image.Base, r progress.Reporter) (map[string]string, error) {
+	if own, ok := ownProgram(b); ok {
+		return s.ownContexts(ctx, own, b.Platform, bases, r)
+	}
+	contexts := map[string]string{}
+	unreachable := s.reach.unreachable(ctx, bases)
+	for _, base := range bases {
+		problem := unreachable[base.Registry]
+		if problem == nil {
+			continue
+		}
+		layout, err := s.standIn(ctx, base, r)
+		if err != nil {
+			return nil, err
+		}
+		if layout == "" {
+			return nil, fault.WithHint(
+				fmt.Errorf("line %d of the Dockerfile wants %s, and the registry %s cannot be reached: %w", base.Line, base.Name, base.Registry, problem),
+				"check that https://%s can be reached from this machine (HTTPS_PROXY names a proxy); "+
+					"without it, Debian's own images (debian:trixie-slim) and Go's up to this machine's version (golang:1.26) are made here", registryHost(base.Registry))
+		}
+		contexts[base.Name] = layout
+		r.Note(fmt.Sprintf("%s cannot be reached: an image made on this machine from Debian packages replaces %s", base.Registry, base.Name))
+	}
+	return contexts, nil
+}
+
+// ownContexts are those of berth's own images: no registry is asked, and the
+// program is compiled here, where Go's cache has most of it.
+func (s imageStore) ownContexts(ctx context.Context, own program, platform string, bases []image.Base, r progress.Reporter) (map[string]string, error) {
+	contexts := map[string]string{}
+	base := platform
+	if !own.runs || architecture(platform) == runtime.GOARCH {
+		base = "" // files alone are taken of it, or it is this machine's
+	}
+	debian, err := s.debian(ctx, "trixie", base, r)
+	if err != nil {
+		return nil, err
+	}
+	for _, base := range bases {
+		contexts[base.Name] = debian
+	}
+	if own.path == "" || s.asItIs {
+		return contexts, nil
+	}
+	folder := s.registry.layout.cached("programs", own.image, architecture(platform))
+	program := compile.Program{Title: own.image, Module: own.module, Package: own.source, Arch: architecture(platform)}
+	err = progress.Run(r, "Compile "+own.image, func(step progress.Step) error {
+		return program.Build(ctx, filepath.Join(folder, own.path), step)
+	})
+	contexts["build"] = folder
+	return contexts, err
+}
+
+// standIn returns the stand-in for an image, making it first, or "" when there
+// is none. The builder runs.
+func (s imageStore) standIn(ctx context.Context, base image.Base, r progress.Reporter) (layout string, err error) {
+	if suite := debianSuite(base); suite != "" {
+		return s.debian(ctx, suite, "", r)
+	}
+	if base.Repository == "library/golang" {
+		version, minor, err := s.reach.toolchain(ctx)
+		if err != nil {
+			return "", err
+		}
+		if isGo(base, minor) {
+			return s.golang(ctx, version, r)
+		}
+	}
+	return "", nil
+}
 
 // debianTag are the tags that a suite of Debian's goes by: "trixie",
 // "12-slim", "trixie-20260101".
@@ -59,25 +131,27 @@ func isGo(b image.Base, minor int) bool {
 	return wanted <= minor
 }
 
-// standIn returns the stand-in for an image, making it first, or "" when there
-// is none. The builder runs.
-func (s imageStore) standIn(ctx context.Context, base image.Base, r progress.Reporter) (layout string, err error) {
-	if suite := debianSuite(base); suite != "" {
-		return s.debian(ctx, suite, "", r)
+// golang makes the stand-in for Go's images, of this machine's toolchain without
+// its own tests, half of its files: BuildKit looks at each when a program is
+// copied out of the image's root.
+func (s imageStore) golang(ctx context.Context, version string, r progress.Reporter) (layout string, err error) {
+	debian, err := s.debian(ctx, "trixie", "", r)
+	if err != nil {
+		return "", err
 	}
-	if base.Repository == "library/golang" {
-		version, minor, err := s.reach.toolchain(ctx)
+	return s.makeBase(ctx, "golang-"+version+"-"+filepath.Base(debian), "", func(folder string) (provider.Build, map[string]string, error) {
+		root, err := goEnvironment(ctx, "GOROOT")
 		if err != nil {
-			return "", err
+			return provider.Build{}, nil, err
 		}
-		if isGo(base, minor) {
-			return s.golang(ctx, version, r)
-		}
-	}
-	return "", nil
+		b, err := baseBuild(folder, `FROM debian:trixie
+COPY --from=goroot --exclude=test --exclude=**/testdata --exclude=**/*_test.go . /usr/local/go
+ENV GOTOOLCHAIN=local GOPATH=/go PATH=/go/bin:/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+WORKDIR /go
+`)
+		return b, map[string]string{"debian:trixie": debian, "goroot": root}, err
+	}, r)
 }
-
-func (s imageStore) base(name string) string { return s.registry.layout.cached("bases", name) }
 
 // authorities is where Debian has certificates of authorities that a machine
 // trusts besides its distribution's: those of a company's proxy, say.
@@ -137,37 +211,6 @@ func fingerprint(folder string) (string, error) {
 	return fmt.Sprintf("-%.4x", hash.Sum(nil)), nil
 }
 
-// golang makes the stand-in for Go's images, of this machine's toolchain without
-// its own tests, half of its files: BuildKit looks at each when a program is
-// copied out of the image's root.
-func (s imageStore) golang(ctx context.Context, version string, r progress.Reporter) (layout string, err error) {
-	debian, err := s.debian(ctx, "trixie", "", r)
-	if err != nil {
-		return "", err
-	}
-	return s.makeBase(ctx, "golang-"+version+"-"+filepath.Base(debian), "", func(folder string) (provider.Build, map[string]string, error) {
-		root, err := goEnvironment(ctx, "GOROOT")
-		if err != nil {
-			return provider.Build{}, nil, err
-		}
-		b, err := baseBuild(folder, `FROM debian:trixie
-COPY --from=goroot --exclude=test --exclude=**/testdata --exclude=**/*_test.go . /usr/local/go
-ENV GOTOOLCHAIN=local GOPATH=/go PATH=/go/bin:/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-WORKDIR /go
-`)
-		return b, map[string]string{"debian:trixie": debian, "goroot": root}, err
-	}, r)
-}
-
-// baseBuild is a build of files in a folder, to which it adds the Dockerfile.
-func baseBuild(folder, dockerfile string) (provider.Build, error) {
-	file := filepath.Join(folder, "Dockerfile")
-	if err := os.WriteFile(file, []byte(dockerfile), 0o600); err != nil {
-		return provider.Build{}, err
-	}
-	return provider.Build{Dockerfile: file, Context: folder}, nil
-}
-
 var errNoStandIn = errors.New("the stand-in is not made yet")
 
 // makeBase makes an OCI layout of an image, once, however many commands want
@@ -212,68 +255,13 @@ func (s imageStore) makeBase(ctx context.Context, name, platform string, prepare
 	return layout, nil
 }
 
-// contexts returns what takes the place of a build's images, bases, and of its
-// stages.
-func (s imageStore) contexts(ctx context.Context, b provider.Build, bases []image.Base, r progress.Reporter) (map[string]string, error) {
-	if own, ok := ownProgram(b); ok {
-		return s.ownContexts(ctx, own, b.Platform, bases, r)
-	}
-	contexts := map[string]string{}
-	unreachable := s.reach.unreachable(ctx, bases)
-	for _, base := range bases {
-		problem := unreachable[base.Registry]
-		if problem == nil {
-			continue
-		}
-		layout, err := s.standIn(ctx, base, r)
-		if err != nil {
-			return nil, err
-		}
-		if layout == "" {
-			return nil, fault.WithHint(
-				fmt.Errorf("line %d of the Dockerfile wants %s, and the registry %s cannot be reached: %w", base.Line, base.Name, base.Registry, problem),
-				"check that https://%s can be reached from this machine (HTTPS_PROXY names a proxy); "+
-					"without it, Debian's own images (debian:trixie-slim) and Go's up to this machine's version (golang:1.26) are made here", registryHost(base.Registry))
-		}
-		contexts[base.Name] = layout
-		r.Note(fmt.Sprintf("%s cannot be reached: an image made on this machine from Debian packages replaces %s", base.Registry, base.Name))
-	}
-	return contexts, nil
-}
+func (s imageStore) base(name string) string { return s.registry.layout.cached("bases", name) }
 
-// ownContexts are those of berth's own images: no registry is asked, and the
-// program is compiled here, where Go's cache has most of it.
-func (s imageStore) ownContexts(ctx context.Context, own program, platform string, bases []image.Base, r progress.Reporter) (map[string]string, error) {
-	contexts := map[string]string{}
-	base := platform
-	if !own.runs || architecture(platform) == runtime.GOARCH {
-		base = "" // files alone are taken of it, or it is this machine's
+// baseBuild is a build of files in a folder, to which it adds the Dockerfile.
+func baseBuild(folder, dockerfile string) (provider.Build, error) {
+	file := filepath.Join(folder, "Dockerfile")
+	if err := os.WriteFile(file, []byte(dockerfile), 0o600); err != nil {
+		return provider.Build{}, err
 	}
-	debian, err := s.debian(ctx, "trixie", base, r)
-	if err != nil {
-		return nil, err
-	}
-	for _, base := range bases {
-		contexts[base.Name] = debian
-	}
-	if own.path == "" || s.asItIs {
-		return contexts, nil
-	}
-	folder := s.registry.layout.cached("programs", own.image, architecture(platform))
-	program := compile.Program{Title: own.image, Module: own.module, Package: own.source, Arch: architecture(platform)}
-	err = progress.Run(r, "Compile "+own.image, func(step progress.Step) error {
-		return program.Build(ctx, filepath.Join(folder, own.path), step)
-	})
-	contexts["build"] = folder
-	return contexts, err
-}
-
-func goEnvironment(ctx context.Context, name string) (string, error) {
-	command := exec.CommandContext(ctx, "go", "env", name)
-	command.Dir = "/"
-	output, err := command.Output()
-	if err != nil {
-		return "", fmt.Errorf("ask go for %s: %w", name, err)
-	}
-	return strings.TrimSpace(string(output)), nil
+	return provider.Build{Dockerfile: file, Context: folder}, nil
 }

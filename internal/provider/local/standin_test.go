@@ -5,10 +5,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"berth/internal/fault"
 	"berth/internal/image"
-	"berth/internal/provider"
-	"berth/internal/source"
+	"berth/internal/progress"
 )
 
 func TestStandInsAreForDebiansAndGosOwnImages(t *testing.T) {
@@ -77,41 +78,23 @@ func TestDebianIsTrustedWhereTheMachineDoesNot(t *testing.T) {
 	}
 }
 
-// Every Dockerfile of berth's own says what takes the place of its stage.
-func TestOwnProgramsAreThoseOfTheirDockerfiles(t *testing.T) {
-	root, err := source.Root()
+func TestARegistryThatCannotBeReachedIsNamedAtOnce(t *testing.T) {
+	b := realBuilder(t)
+	s := imageStore{registry: b.registry, reach: &reach{}}
+	from := files(t, map[string]string{"Dockerfile": "ARG TAG=3\nFROM registry.invalid/python:${TAG}\n"})
+	began := time.Now()
+	bases, err := image.Bases(from)
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := filepath.Glob(filepath.Join(root, "images", "*", "Dockerfile"))
-	if err != nil {
-		t.Fatal(err)
+	_, err = s.contexts(t.Context(), from, bases, progress.Discard)
+	if err == nil || !strings.Contains(err.Error(), "line 2") || !strings.Contains(err.Error(), "registry.invalid/python:3") {
+		t.Fatalf("got %v", err)
 	}
-	for _, file := range files {
-		name := filepath.Base(filepath.Dir(file))
-		own, ok := ownProgram(provider.Build{Dockerfile: file})
-		if ok == (name == "realworld") { // the application is built like any other
-			t.Errorf("%s is berth's own: %v", name, ok)
-		}
-		content, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if own.path != "" && !strings.Contains(string(content), "COPY --from=build /"+own.path+" ") {
-			t.Errorf("images/%s copies no /%s from its stage build", name, own.path)
-		}
-		if own.path != "" && !strings.Contains(string(content), " -o /"+own.path+" ") {
-			t.Errorf("images/%s compiles no /%s", name, own.path)
-		}
+	if !strings.Contains(fault.Hint(err), "https://registry.invalid") {
+		t.Errorf("hint %q", fault.Hint(err))
 	}
-	if _, ok := ownProgram(provider.Build{Dockerfile: "/elsewhere/images/ingress/Dockerfile"}); ok {
-		t.Error("an application's image passes for berth's own")
-	}
-}
-
-func TestDaemonSeesNoSecretOfTheCommand(t *testing.T) {
-	got := daemonEnvironment([]string{"PATH=/bin", "https_proxy=http://p", "NPM_TOKEN=secret", "HOME=/root", "NO_PROXY=x"}, "10.118.0.1")
-	if want := "PATH=/bin https_proxy=http://p NO_PROXY=x,10.118.0.1"; strings.Join(got, " ") != want {
-		t.Errorf("got %v, want %s", got, want)
+	if took := time.Since(began); took > 2*reachTime {
+		t.Errorf("after %s", took)
 	}
 }

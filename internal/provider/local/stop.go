@@ -33,6 +33,43 @@ func (p *Provider) Stop(ctx context.Context, r progress.Reporter) error {
 	return thisSystemd.disable(ctx)
 }
 
+// Destroy implements provider.Provider. On this machine it is the same as Purge.
+func (p *Provider) Destroy(ctx context.Context, r progress.Reporter) (kept []string, err error) {
+	return p.Purge(ctx, r)
+}
+
+// Purge stops the cluster and removes every trace of it, its data and what was
+// compiled and downloaded for it. It returns what it keeps.
+func (p *Provider) Purge(ctx context.Context, r progress.Reporter) (kept []string, err error) {
+	if exists(p.layout.in()) {
+		unlock, err := p.lock()
+		if err != nil {
+			return nil, err
+		}
+		defer unlock()
+		if err := p.stop(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	if err := thisSystemd.remove(ctx); err != nil {
+		return nil, err
+	}
+	if packages := broughtPackages(p.layout); len(packages) > 0 {
+		kept = []string{fmt.Sprintf("Debian packages that were installed: %s (apt-get remove them if nothing else needs them)", strings.Join(packages, ", "))}
+	}
+	err = progress.Run(r, "Remove all files", func(progress.Step) error {
+		if err := errors.Join(unmountBelow(p.layout.cache), unmountBelow(p.layout.state)); err != nil {
+			return err
+		}
+		if err := errors.Join(os.RemoveAll(p.layout.trust()), os.RemoveAll(p.layout.state), os.RemoveAll(p.layout.cache)); err != nil {
+			return fault.WithHint(fmt.Errorf("remove files: %w", err), "run the same command again")
+		}
+		removeEmptyFolders(filepath.Dir(p.layout.state)) // another provider's state may be beside
+		return nil
+	})
+	return kept, err
+}
+
 func (p *Provider) stop(ctx context.Context, r progress.Reporter) error {
 	if err := progress.Run(r, "Stop the pods", func(step progress.Step) error { return p.stopPods(ctx, step) }); err != nil {
 		// What did not end by itself is ended below.
@@ -99,49 +136,4 @@ func (p *Provider) stopPods(ctx context.Context, step progress.Step) error {
 		})
 	}
 	return emptying.Wait()
-}
-
-func (p *Provider) applyParts(parts []supervisor.Part) error {
-	program, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
-	}
-	return supervisor.Apply(p.layout.supervisor(), parts, thisSystemd.scoped([]string{program, "supervise", string(p.layout.supervisor())}))
-}
-
-// Purge stops the cluster and removes every trace of it, its data and what was
-// compiled and downloaded for it. It returns what it keeps.
-func (p *Provider) Purge(ctx context.Context, r progress.Reporter) (kept []string, err error) {
-	if exists(p.layout.in()) {
-		unlock, err := p.lock()
-		if err != nil {
-			return nil, err
-		}
-		defer unlock()
-		if err := p.stop(ctx, r); err != nil {
-			return nil, err
-		}
-	}
-	if err := thisSystemd.remove(ctx); err != nil {
-		return nil, err
-	}
-	if packages := broughtPackages(p.layout); len(packages) > 0 {
-		kept = []string{fmt.Sprintf("Debian packages that were installed: %s (apt-get remove them if nothing else needs them)", strings.Join(packages, ", "))}
-	}
-	err = progress.Run(r, "Remove all files", func(progress.Step) error {
-		if err := errors.Join(unmountBelow(p.layout.cache), unmountBelow(p.layout.state)); err != nil {
-			return err
-		}
-		if err := errors.Join(os.RemoveAll(p.layout.trust()), os.RemoveAll(p.layout.state), os.RemoveAll(p.layout.cache)); err != nil {
-			return fault.WithHint(fmt.Errorf("remove files: %w", err), "run the same command again")
-		}
-		removeEmptyFolders(filepath.Dir(p.layout.state)) // another provider's state may be beside
-		return nil
-	})
-	return kept, err
-}
-
-// Destroy implements provider.Provider. On this machine it is the same as Purge.
-func (p *Provider) Destroy(ctx context.Context, r progress.Reporter) (kept []string, err error) {
-	return p.Purge(ctx, r)
 }

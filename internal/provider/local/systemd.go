@@ -33,17 +33,6 @@ var thisSystemd = systemd{thisHost, func(ctx context.Context, arguments ...strin
 	return run(ctx, "systemctl", arguments...)
 }}
 
-// present reports whether systemd is process 1 (sd_booted(3)) and its commands
-// are there.
-func (s systemd) present() bool {
-	for _, program := range []string{"systemctl", "systemd-run"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return false
-		}
-	}
-	return exists(s.path("/run/systemd/system"))
-}
-
 // scoped is a command line that runs a command in a scope of berth's slice. The
 // scope ends after the unit when the machine stops.
 func (s systemd) scoped(command []string) []string {
@@ -52,6 +41,36 @@ func (s systemd) scoped(command []string) []string {
 	}
 	return append([]string{"systemd-run", "--quiet", "--scope", "--collect", "--slice=" + slice,
 		"--property=Before=" + unitName, "--description=Kubernetes on this machine, by Berth", "--"}, command...)
+}
+
+// enable has systemd bring the cluster back.
+func (s systemd) enable(ctx context.Context, l layout) error {
+	if !s.present() {
+		return nil
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	text, err := renderUnit(program, l, os.Getenv("PATH"))
+	if err != nil {
+		return err
+	}
+	file := s.path(unitFile)
+	if have, err := os.ReadFile(file); err != nil || !bytes.Equal(have, text) {
+		if err := replaceFile(file, text, 0o644); err != nil {
+			return fmt.Errorf("write %s: %w", unitFile, err)
+		}
+		if err := s.control(ctx, "daemon-reload"); err != nil {
+			return err
+		}
+	}
+	if err := s.control(ctx, "enable", "--quiet", unitName); err != nil {
+		return err
+	}
+	// It is active from now on, so that stopping the machine stops it. What runs
+	// is left alone. A network that never gets online is nothing to wait for.
+	return s.control(ctx, "start", "--no-block", unitName)
 }
 
 var unit = template.Must(template.New("unit").Parse(`# Made by berth up, removed by berth down --purge.
@@ -99,44 +118,6 @@ func unitWord(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `%`, `%%`).Replace(text) + `"`
 }
 
-// enable has systemd bring the cluster back.
-func (s systemd) enable(ctx context.Context, l layout) error {
-	if !s.present() {
-		return nil
-	}
-	program, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
-	}
-	text, err := renderUnit(program, l, os.Getenv("PATH"))
-	if err != nil {
-		return err
-	}
-	file := s.path(unitFile)
-	if have, err := os.ReadFile(file); err != nil || !bytes.Equal(have, text) {
-		if err := replaceFile(file, text, 0o644); err != nil {
-			return fmt.Errorf("write %s: %w", unitFile, err)
-		}
-		if err := s.control(ctx, "daemon-reload"); err != nil {
-			return err
-		}
-	}
-	if err := s.control(ctx, "enable", "--quiet", unitName); err != nil {
-		return err
-	}
-	// It is active from now on, so that stopping the machine stops it. What runs
-	// is left alone. A network that never gets online is nothing to wait for.
-	return s.control(ctx, "start", "--no-block", unitName)
-}
-
-// disable leaves the cluster down after a reboot.
-func (s systemd) disable(ctx context.Context) error {
-	if !s.present() || !exists(s.path(unitFile)) {
-		return nil
-	}
-	return s.control(ctx, "disable", "--quiet", "--now", unitName)
-}
-
 // remove takes the unit away, and the slice, which stays when it is empty.
 func (s systemd) remove(ctx context.Context) error {
 	if !exists(s.path(unitFile)) {
@@ -157,4 +138,23 @@ func (s systemd) remove(ctx context.Context) error {
 		return nil
 	}
 	return s.control(ctx, "daemon-reload")
+}
+
+// disable leaves the cluster down after a reboot.
+func (s systemd) disable(ctx context.Context) error {
+	if !s.present() || !exists(s.path(unitFile)) {
+		return nil
+	}
+	return s.control(ctx, "disable", "--quiet", "--now", unitName)
+}
+
+// present reports whether systemd is process 1 (sd_booted(3)) and its commands
+// are there.
+func (s systemd) present() bool {
+	for _, program := range []string{"systemctl", "systemd-run"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return false
+		}
+	}
+	return exists(s.path("/run/systemd/system"))
 }

@@ -6,16 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
-
-	"k8s.io/client-go/kubernetes"
-
-	"berth/internal/fault"
-	"berth/internal/progress"
-	"berth/internal/provider/local/supervisor"
 )
 
 // patience is how much longer to wait for some processes. It runs out only while
@@ -35,27 +28,43 @@ func patienceFor(processes func() []int, limit time.Duration) *patience {
 	return w
 }
 
-// patience with parts of the cluster.
-func (p *Provider) patience(limit time.Duration, parts ...string) *patience {
-	return patienceFor(func() []int {
-		var pids []int
-		for _, part := range parts {
-			if pid, ok := supervisor.PID(p.layout.supervisor(), part); ok {
-				pids = append(pids, pid)
-			}
+// poll tries attempt until it succeeds, or until patience is spent. The error is
+// the last attempt's. It tries at least once.
+func poll(ctx context.Context, w *patience, attempt func(context.Context) error) error {
+	for {
+		// A request that a killed process took along must not hang without an end.
+		tryCtx, cancel := context.WithTimeout(ctx, 20*time.Second)
+		err := attempt(tryCtx)
+		cancel()
+		if err == nil || w.spent() {
+			return err
 		}
-		return pids
-	}, limit)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
 }
 
-// look tells for how long each process has run or waited to.
-func (w *patience) look() map[int]time.Duration {
-	busy := map[int]time.Duration{}
-	for _, pid := range w.processes() {
-		busy[pid] = busyFor(pid)
-	}
-	return busy
+// during returns a context that ends when patience is spent.
+func (w *patience) during(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		for !w.spent() {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(250 * time.Millisecond):
+			}
+		}
+		cancel(errSpent)
+	}()
+	return ctx, func() { cancel(nil) }
 }
+
+// errSpent is the cause of the end of a context that patience had run out for.
+var errSpent = errors.New("nothing moves any more")
 
 // spent reports whether there is none left.
 func (w *patience) spent() bool {
@@ -73,23 +82,13 @@ func (w *patience) pass(now time.Time, busy map[int]time.Duration) {
 	w.last, w.busy = now, busy
 }
 
-// errSpent is the cause of the end of a context that patience had run out for.
-var errSpent = errors.New("nothing moves any more")
-
-// during returns a context that ends when patience is spent.
-func (w *patience) during(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	go func() {
-		for !w.spent() {
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(250 * time.Millisecond):
-			}
-		}
-		cancel(errSpent)
-	}()
-	return ctx, func() { cancel(nil) }
+// look tells for how long each process has run or waited to.
+func (w *patience) look() map[int]time.Duration {
+	busy := map[int]time.Duration{}
+	for _, pid := range w.processes() {
+		busy[pid] = busyFor(pid)
+	}
+	return busy
 }
 
 // busyFor is for how long the threads of a process have run or waited for a
@@ -113,77 +112,4 @@ func busyFor(pid int) time.Duration {
 		}
 	}
 	return total
-}
-
-// poll tries attempt until it succeeds, or until patience is spent. The error is
-// the last attempt's. It tries at least once.
-func poll(ctx context.Context, w *patience, attempt func(context.Context) error) error {
-	for {
-		// A request that a killed process took along must not hang without an end.
-		tryCtx, cancel := context.WithTimeout(ctx, 20*time.Second)
-		err := attempt(tryCtx)
-		cancel()
-		if err == nil || w.spent() {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(250 * time.Millisecond):
-		}
-	}
-}
-
-// waitForAPI returns once the API server says it is ready.
-func (p *Provider) waitForAPI(ctx context.Context, step progress.Step) (*kubernetes.Clientset, error) {
-	config, err := p.restConfig()
-	if err != nil {
-		return nil, err
-	}
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("connect to the API server: %w", err)
-	}
-	began := time.Now()
-	step.Detail("waiting for the API server")
-	err = p.pollAPI(ctx, client, 3*time.Minute, func(err error) {
-		waited := time.Since(began).Round(time.Second)
-		if waited >= 10*time.Second {
-			step.Detail(fmt.Sprintf("waiting for the API server, %s so far: %s", waited, unready(err)))
-		}
-	})
-	if err != nil {
-		return nil, fault.WithHint(fmt.Errorf("the API server does not become ready: %w", err),
-			"see its log: %s", p.layout.supervisor().Log(apiServerPart))
-	}
-	return client, nil
-}
-
-// pollAPI waits for the API server, and reports its trouble meanwhile.
-func (p *Provider) pollAPI(ctx context.Context, client kubernetes.Interface, limit time.Duration, trouble func(error)) error {
-	return poll(ctx, p.patience(limit, etcdPart, apiServerPart), func(ctx context.Context) error {
-		err := client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
-		if err != nil {
-			trouble(err)
-		}
-		return err
-	})
-}
-
-var failing = regexp.MustCompile(`\[-\]([a-z0-9/-]+)`)
-
-// unready says in few words what an API server that is not ready waits for: the
-// names of its checks that fail.
-func unready(err error) string {
-	var names []string
-	for _, match := range failing.FindAllStringSubmatch(err.Error(), -1) {
-		names = append(names, match[1])
-	}
-	switch {
-	case len(names) > 3:
-		return fmt.Sprintf("%s and %d more are not ready", strings.Join(names[:3], ", "), len(names)-3)
-	case len(names) > 0:
-		return strings.Join(names, ", ") + " not ready"
-	}
-	return "it does not answer yet"
 }

@@ -3,16 +3,13 @@ package local
 import (
 	"net/netip"
 	"os"
-	"strings"
 	"testing"
 
-	"berth/internal/config"
 	"berth/internal/prebuilt"
 	"berth/internal/progress"
 	"berth/internal/provider"
 	"berth/internal/publish"
 	"berth/internal/registrytest"
-	"berth/internal/source"
 )
 
 // An image of a release needs no builder, and is fetched once.
@@ -43,44 +40,5 @@ func TestImagesOfAReleaseAreNotBuilt(t *testing.T) {
 	built.Prebuilt = nil
 	if layout, err := s.prebuilt(t.Context(), built, progress.Discard); layout != "" || err != nil {
 		t.Errorf("without a release: %q, %v", layout, err)
-	}
-}
-
-// Go is needed where everything is compiled, and not where a release has it.
-func TestGoIsNeededWithoutARelease(t *testing.T) {
-	named := func(p *Provider) string {
-		var names []string
-		for _, check := range p.Check(t.Context()) {
-			names = append(names, check.Name)
-		}
-		return " " + strings.Join(names, " ") + " "
-	}
-	p := newProvider(config.Local{}, layout{state: t.TempDir(), cache: t.TempDir()}, network{netip.MustParsePrefix("10.118.0.0/16")})
-	if !strings.Contains(named(p), " go ") {
-		t.Error("nobody looks for Go")
-	}
-	p.TakeFrom(prebuilt.New(prebuilt.Reference{}))
-	if strings.Contains(named(p), " go ") {
-		t.Error("Go is asked for beside a release")
-	}
-}
-
-// An image whose build runs programs needs a machine that runs them.
-func TestImagesOfAnotherArchitecture(t *testing.T) {
-	root, err := source.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	left := map[string]bool{}
-	for _, b := range PlatformImages(root) {
-		if Emulates(b, "linux/riscv64") != nil {
-			left[b.Name] = true
-		}
-		if err := Emulates(b, "linux/"+architecture("")); err != nil {
-			t.Errorf("%s for this machine: %v", b.Name, err)
-		}
-	}
-	if len(left) != 4 || left["pause"] || left["collector"] {
-		t.Errorf("these need an emulator: %v", left)
 	}
 }

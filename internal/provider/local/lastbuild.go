@@ -102,10 +102,6 @@ func (s imageStore) begins(ctx context.Context, b provider.Build, bases []image.
 	return strings.Join(names, "\n")
 }
 
-func (s imageStore) memory(name string) string {
-	return s.registry.layout.cached("built", filepath.Base(name)+".json")
-}
-
 func (s imageStore) recall(name string) (lastBuild, error) {
 	var last lastBuild
 	content, err := os.ReadFile(s.memory(name))
@@ -136,4 +132,8 @@ func (s imageStore) remember(name string, last lastBuild) error {
 		return fmt.Errorf("remember what image %s was built from: %w", name, err)
 	}
 	return nil
+}
+
+func (s imageStore) memory(name string) string {
+	return s.registry.layout.cached("built", filepath.Base(name)+".json")
 }

@@ -2,6 +2,8 @@ package local
 
 import (
 	"path/filepath"
+	"runtime"
+	"strings"
 
 	"berth/internal/compile"
 	"berth/internal/prebuilt"
@@ -65,4 +67,12 @@ func ownBuild(root, name string) provider.Build {
 		b.Context = folder
 	}
 	return b
+}
+
+// architecture is the processor's name in a platform, or this machine's.
+func architecture(platform string) string {
+	if _, arch, ok := strings.Cut(platform, "/"); ok {
+		return arch
+	}
+	return runtime.GOARCH
 }
