@@ -31,7 +31,7 @@ func grantCommand() *cobra.Command {
 	return command
 }
 
-// grantFirst does so where the settings have the passwords: a server that has come in
+// grantFirst makes the roles where the settings have the passwords: a server that has come in
 // place of one that was lost does not know the roles yet. That it cannot be reached is
 // no obstacle to what comes out of the bucket.
 func grantFirst(ctx context.Context, job *backup.Job) {
