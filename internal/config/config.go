@@ -1,6 +1,8 @@
 // Package config reads the operator's settings, berth.yaml and the secrets in .env,
 // into one validated [Config]. Everything else takes its settings from here; no other
 // package reads these files or the environment.
+//
+// [Load] is where to begin. A group of keys has a file with its type and its checks.
 package config
 
 import (
