@@ -21,8 +21,45 @@ import (
 	"berth/internal/fault"
 )
 
-// The environment names the bucket and the database; docs/backups.md lists the
-// variables. What the bucket's leave open comes from s3cmd's .s3cfg.
+// newJob reads the settings from the environment, which names the bucket and the
+// database; docs/backups.md lists the variables. Commands that use the bucket alone
+// ask for no database.
+func newJob(logs io.Writer, withDatabase bool) (*backup.Job, error) {
+	job := &backup.Job{
+		Scratch: os.Getenv("BACKUP_SCRATCH"), Bin: os.Getenv("PG_BIN"),
+		Engine: sqlite.Engine{}, Hints: backup.Hints{List: "backup list", Run: "backup run"},
+		Log: slog.New(slog.NewJSONHandler(logs, nil)), Now: time.Now,
+	}
+	var err error
+	if job.Bucket, err = newBucket(); err != nil {
+		return nil, err
+	}
+	if withDatabase {
+		if err := setDatabase(job); err != nil {
+			return nil, err
+		}
+	}
+	if recipients := strings.Fields(os.Getenv("BACKUP_AGE_RECIPIENTS")); len(recipients) > 0 {
+		if job.Recipients, err = age.ParseRecipients(strings.NewReader(strings.Join(recipients, "\n"))); err != nil {
+			return nil, fault.Usage("BACKUP_AGE_RECIPIENTS: %w", err)
+		}
+		job.RecipientNames = recipients
+	}
+	if path := os.Getenv("BACKUP_AGE_IDENTITY_FILE"); path != "" {
+		file, err := os.Open(path)
+		if err != nil {
+			return nil, fault.Usage("BACKUP_AGE_IDENTITY_FILE: %w", err)
+		}
+		defer file.Close()
+		if job.Identities, err = age.ParseIdentities(file); err != nil {
+			// The error would quote a line, which may be the key.
+			return nil, fault.Usage("BACKUP_AGE_IDENTITY_FILE: %s holds no age identities", path)
+		}
+	}
+	return job, nil
+}
+
+// newBucket is the bucket. What its variables leave open comes from s3cmd's .s3cfg.
 func newBucket() (*bucket.Bucket, error) {
 	o := bucket.Options{
 		Endpoint: os.Getenv("BUCKET_ENDPOINT"), Region: os.Getenv("BUCKET_REGION"), Name: os.Getenv("BUCKET_NAME"),
@@ -83,43 +120,6 @@ func fromS3cfg(o *bucket.Options) error {
 		return nil
 	}
 	return nil
-}
-
-// newJob reads the settings. Commands that use the bucket alone ask for no
-// database.
-func newJob(logs io.Writer, withDatabase bool) (*backup.Job, error) {
-	job := &backup.Job{
-		Scratch: os.Getenv("BACKUP_SCRATCH"), Bin: os.Getenv("PG_BIN"),
-		Engine: sqlite.Engine{}, Hints: backup.Hints{List: "backup list", Run: "backup run"},
-		Log: slog.New(slog.NewJSONHandler(logs, nil)), Now: time.Now,
-	}
-	var err error
-	if job.Bucket, err = newBucket(); err != nil {
-		return nil, err
-	}
-	if withDatabase {
-		if err := setDatabase(job); err != nil {
-			return nil, err
-		}
-	}
-	if recipients := strings.Fields(os.Getenv("BACKUP_AGE_RECIPIENTS")); len(recipients) > 0 {
-		if job.Recipients, err = age.ParseRecipients(strings.NewReader(strings.Join(recipients, "\n"))); err != nil {
-			return nil, fault.Usage("BACKUP_AGE_RECIPIENTS: %w", err)
-		}
-		job.RecipientNames = recipients
-	}
-	if path := os.Getenv("BACKUP_AGE_IDENTITY_FILE"); path != "" {
-		file, err := os.Open(path)
-		if err != nil {
-			return nil, fault.Usage("BACKUP_AGE_IDENTITY_FILE: %w", err)
-		}
-		defer file.Close()
-		if job.Identities, err = age.ParseIdentities(file); err != nil {
-			// The error would quote a line, which may be the key.
-			return nil, fault.Usage("BACKUP_AGE_IDENTITY_FILE: %s holds no age identities", path)
-		}
-	}
-	return job, nil
 }
 
 // setDatabase reads what is backed up, and how.

@@ -38,63 +38,6 @@ func streamCommand() *cobra.Command {
 	}
 }
 
-// newServerJob reads the settings of a job on a PostgreSQL server.
-func newServerJob(command *cobra.Command) (*backup.Job, error) {
-	job, err := newJob(command.ErrOrStderr(), true)
-	if err == nil && job.Database == nil {
-		err = fault.Usage("SQLite has no write-ahead log to stream")
-	}
-	return job, err
-}
-
-// base replays the log from the newest base to its end, which is what the last day has
-// brought, makes another base, and prunes.
-func base(ctx context.Context, job *backup.Job, verify bool, keep int) error {
-	if job.Database == nil {
-		return fault.Usage("BACKUP_CONTINUOUS is not for SQLite")
-	}
-	asWAL := *job
-	asWAL.Database = job.Database.As(os.Getenv("WAL_USER"), os.Getenv("WAL_PASSWORD"))
-	archive := &wal.Archive{Job: &asWAL}
-	replay := func() error {
-		if !verify {
-			return nil
-		}
-		_, err := archive.Verify(ctx)
-		return err
-	}
-	replayed := replay()
-	made, err := archive.Base(ctx)
-	if err == nil {
-		err = archive.Await(ctx, made, time.Minute)
-	}
-	if err != nil {
-		return errors.Join(err, replayed)
-	}
-	if errors.Is(replayed, wal.ErrNoWindow) { // There was none yet.
-		replayed = replay()
-	}
-	if _, err := archive.Prune(ctx, keep); err != nil {
-		job.Log.Warn("the old log could not be pruned", "error", err.Error())
-	}
-	return replayed
-}
-
-// at reads a moment: "latest", which is the zero time, how long ago, or when.
-func at(text string, now time.Time) (time.Time, error) {
-	if text == "latest" {
-		return time.Time{}, nil
-	}
-	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
-		return now.Add(-ago), nil
-	}
-	moment, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return moment, fault.Usage("--at is %q, and must be latest, an age like 5m, or a time like %s", text, now.UTC().Format(time.RFC3339))
-	}
-	return moment, nil
-}
-
 func momentCommand() *cobra.Command {
 	var when string
 	command := &cobra.Command{
@@ -199,4 +142,61 @@ func windowsCommand() *cobra.Command {
 	}
 	command.Flags().BoolVar(&asJSON, "json", false, "print them as JSON")
 	return command
+}
+
+// base replays the log from the newest base to its end, which is what the last day has
+// brought, makes another base, and prunes.
+func base(ctx context.Context, job *backup.Job, verify bool, keep int) error {
+	if job.Database == nil {
+		return fault.Usage("BACKUP_CONTINUOUS is not for SQLite")
+	}
+	asWAL := *job
+	asWAL.Database = job.Database.As(os.Getenv("WAL_USER"), os.Getenv("WAL_PASSWORD"))
+	archive := &wal.Archive{Job: &asWAL}
+	replay := func() error {
+		if !verify {
+			return nil
+		}
+		_, err := archive.Verify(ctx)
+		return err
+	}
+	replayed := replay()
+	made, err := archive.Base(ctx)
+	if err == nil {
+		err = archive.Await(ctx, made, time.Minute)
+	}
+	if err != nil {
+		return errors.Join(err, replayed)
+	}
+	if errors.Is(replayed, wal.ErrNoWindow) { // There was none yet.
+		replayed = replay()
+	}
+	if _, err := archive.Prune(ctx, keep); err != nil {
+		job.Log.Warn("the old log could not be pruned", "error", err.Error())
+	}
+	return replayed
+}
+
+// newServerJob reads the settings of a job on a PostgreSQL server.
+func newServerJob(command *cobra.Command) (*backup.Job, error) {
+	job, err := newJob(command.ErrOrStderr(), true)
+	if err == nil && job.Database == nil {
+		err = fault.Usage("SQLite has no write-ahead log to stream")
+	}
+	return job, err
+}
+
+// at reads a moment: "latest", which is the zero time, how long ago, or when.
+func at(text string, now time.Time) (time.Time, error) {
+	if text == "latest" {
+		return time.Time{}, nil
+	}
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		return now.Add(-ago), nil
+	}
+	moment, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return moment, fault.Usage("--at is %q, and must be latest, an age like 5m, or a time like %s", text, now.UTC().Format(time.RFC3339))
+	}
+	return moment, nil
 }

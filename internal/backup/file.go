@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -39,33 +37,6 @@ func ParseFile(text string) (path string, ok bool, err error) {
 		return "", true, fault.Usage("the database is not a file of SQLite such as sqlite:////data/app.db")
 	}
 	return path, true, nil
-}
-
-// lockFile refuses a second run. SQLite's own locks, which are of another kind,
-// do not mind. No connection of this process may be open when it is unlocked:
-// closing a file drops those locks of SQLite.
-func lockFile(path string) (io.Closer, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fault.WithHint(fmt.Errorf("open the database: %w", err), "check DATABASE_URL, and that the database's volume is mounted")
-	}
-	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if err == unix.EWOULDBLOCK {
-		err = ErrBusy
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("lock the database: %w", err), file.Close())
-	}
-	return file, nil
-}
-
-// scratchFolder makes a folder for a copy of the database.
-func (j *Job) scratchFolder() (string, error) {
-	folder, err := os.MkdirTemp(j.Scratch, "backup-") // without Scratch, in TMPDIR
-	if err != nil {
-		return "", fmt.Errorf("make the scratch folder: %w", err)
-	}
-	return folder, nil
 }
 
 // storeFile puts a copy of the SQLite database into the bucket.
@@ -110,6 +81,21 @@ func (j *Job) storeFile(ctx context.Context, m *Manifest) (err error) {
 	return err
 }
 
+// verifyFile restores a backup of SQLite into the scratch folder.
+func (j *Job) verifyFile(ctx context.Context, m *Manifest, v *Verification) (err error) {
+	folder, err := j.scratchFolder()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	version, contents, err := j.fetchFile(ctx, m, filepath.Join(folder, "restored"))
+	if err != nil {
+		return err
+	}
+	v.note(version, contents, m)
+	return nil
+}
+
 // fetchFile writes the database of a backup to path and compares it with the
 // manifest.
 func (j *Job) fetchFile(ctx context.Context, m *Manifest, path string) (version string, _ Contents, _ error) {
@@ -142,116 +128,36 @@ func (j *Job) fetchFile(ctx context.Context, m *Manifest, path string) (version 
 	return version, contents, nil
 }
 
+// lockFile refuses a second run. SQLite's own locks, which are of another kind,
+// do not mind. No connection of this process may be open when it is unlocked:
+// closing a file drops those locks of SQLite.
+func lockFile(path string) (io.Closer, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fault.WithHint(fmt.Errorf("open the database: %w", err), "check DATABASE_URL, and that the database's volume is mounted")
+	}
+	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == unix.EWOULDBLOCK {
+		err = ErrBusy
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock the database: %w", err), file.Close())
+	}
+	return file, nil
+}
+
+// scratchFolder makes a folder for a copy of the database.
+func (j *Job) scratchFolder() (string, error) {
+	folder, err := os.MkdirTemp(j.Scratch, "backup-") // without Scratch, in TMPDIR
+	if err != nil {
+		return "", fmt.Errorf("make the scratch folder: %w", err)
+	}
+	return folder, nil
+}
+
 func explainFull(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), "database or disk is full") { // SQLite's words
 		return fault.WithHint(fmt.Errorf("the disk is full: %w", err), "make room for another copy of the database")
 	}
 	return err
-}
-
-// verifyFile restores a backup of SQLite into the scratch folder.
-func (j *Job) verifyFile(ctx context.Context, m *Manifest, v *Verification) (err error) {
-	folder, err := j.scratchFolder()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	version, contents, err := j.fetchFile(ctx, m, filepath.Join(folder, "restored"))
-	if err != nil {
-		return err
-	}
-	v.note(version, contents, m)
-	return nil
-}
-
-// restoreFile brings a backup of SQLite back into the database's file: into a
-// new file beside it first, which is compared, then by one transaction of
-// SQLite's. Renaming would not do: a program that has the database open would go on
-// with the old file, and its write-ahead log would be taken for the new one's.
-func (j *Job) restoreFile(ctx context.Context, m *Manifest, r *Restored, o RestoreOptions) (err error) {
-	_, err = os.Stat(j.File)
-	there := !errors.Is(err, fs.ErrNotExist)
-	if err != nil && there {
-		return err
-	}
-	if there && !o.NoSafetyBackup {
-		safety, err := j.Run(ctx)
-		if err != nil {
-			return fmt.Errorf("make a safety backup first: %w", err)
-		}
-		r.Safety = safety.ID
-	}
-	if there {
-		lock, err := lockFile(j.File)
-		if err != nil {
-			return err
-		}
-		defer lock.Close()
-	}
-	fresh := j.File + "_restore_" + m.ID
-	defer func() { err = errors.Join(err, removeIfThere(fresh)) }()
-	if _, _, err := j.fetchFile(ctx, m, fresh); err != nil {
-		return err
-	}
-	if o.BeforeSwap != nil {
-		if err := o.BeforeSwap(ctx, nil); err != nil {
-			return err
-		}
-	}
-	begun := time.Now()
-	if there {
-		kept := j.File + "_before_" + NewID(j.Now())
-		if err := j.keepFile(ctx, kept); err != nil {
-			return err
-		}
-		r.Kept = filepath.Base(kept)
-		defer func() {
-			if err != nil {
-				err = errors.Join(err, removeIfThere(kept))
-			}
-		}()
-	} else if err := createPrivate(j.File); err != nil {
-		return err
-	}
-	if err := j.Engine.Copy(ctx, fresh, j.File); err != nil {
-		return fmt.Errorf("%w; the database is as before", explainFull(err))
-	}
-	if o.Copy {
-		// The application's image runs as another user than this one.
-		if err := os.Chmod(j.File, 0o666); err != nil {
-			return err
-		}
-	}
-	r.SwapSeconds = time.Since(begun).Seconds()
-	return nil
-}
-
-// keepFile copies the database as it is before a restore.
-func (j *Job) keepFile(ctx context.Context, kept string) error {
-	if err := createPrivate(kept); err != nil {
-		return err
-	}
-	if err := j.Engine.Copy(ctx, j.File, kept); err != nil {
-		err = fault.WithHint(fmt.Errorf("keep the present database: %w; nothing was changed", explainFull(err)),
-			"is it damaged? Then stop the application, move the file away with those that end in -wal and -shm, and restore again")
-		return errors.Join(err, removeIfThere(kept))
-	}
-	return nil
-}
-
-// createPrivate makes an empty file, which SQLite takes for an empty database,
-// for its owner alone.
-func createPrivate(path string) error {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	return file.Close()
-}
-
-func removeIfThere(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
 }

@@ -9,6 +9,20 @@ import (
 	"path/filepath"
 )
 
+// GetFile writes what [Job.Get] does into a file, which appears when it is complete.
+func (j *Job) GetFile(ctx context.Context, id, path string) error {
+	file, err := os.CreateTemp(filepath.Dir(path), ".backup-")
+	if err != nil {
+		return fmt.Errorf("get a backup: %w", err)
+	}
+	defer os.Remove(file.Name()) // gone by then, if all is well
+	err = j.Get(ctx, id, file)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
+}
+
 // Get writes the dump of a backup to w, decrypted and decompressed: SQL, or the
 // archive or database file that it is. That it was
 // all, and what was put there, is known only when Get returns nil.
@@ -26,18 +40,4 @@ func (j *Job) Get(ctx context.Context, id string, w io.Writer) error {
 		return fmt.Errorf("get %s: %w", entry.ID, err)
 	}
 	return nil
-}
-
-// GetFile writes the same into a file, which appears when it is complete.
-func (j *Job) GetFile(ctx context.Context, id, path string) error {
-	file, err := os.CreateTemp(filepath.Dir(path), ".backup-")
-	if err != nil {
-		return fmt.Errorf("get a backup: %w", err)
-	}
-	defer os.Remove(file.Name()) // gone by then, if all is well
-	err = j.Get(ctx, id, file)
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
 }

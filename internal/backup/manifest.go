@@ -45,6 +45,33 @@ func (m Manifest) Of() time.Time {
 	return m.Started
 }
 
+// encoding is what the database is dumped in: UTF-8, but for one that does not know
+// what its bytes stand for, or has some that UTF-8 has nothing for.
+func (m Manifest) encoding() string {
+	if m.OwnEncoding || m.Database.Encoding == "SQL_ASCII" {
+		return m.Database.Encoding
+	}
+	return "UTF8"
+}
+
+// validate refuses a manifest that names other objects than its own: a writer
+// to the bucket must not choose what is read or deleted elsewhere.
+func (m Manifest) validate(id string) error {
+	if m.ID != id {
+		return fmt.Errorf("%w: it is of %q", ErrDamaged, m.ID)
+	}
+	objects := []Object{m.Dump, m.Globals}
+	if m.Format == SQLite {
+		objects = objects[:1]
+	}
+	for _, object := range objects {
+		if !strings.HasPrefix(object.Name, id+".") || strings.Contains(object.Name, "/") {
+			return fmt.Errorf("%w: it names the object %q", ErrDamaged, object.Name)
+		}
+	}
+	return nil
+}
+
 // An Object is one file of a backup in the bucket.
 type Object struct {
 	// Name is its name below the prefix.
@@ -135,20 +162,8 @@ type Verification struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// validate refuses a manifest that names other objects than its own: a writer
-// to the bucket must not choose what is read or deleted elsewhere.
-func (m Manifest) validate(id string) error {
-	if m.ID != id {
-		return fmt.Errorf("%w: it is of %q", ErrDamaged, m.ID)
-	}
-	objects := []Object{m.Dump, m.Globals}
-	if m.Format == SQLite {
-		objects = objects[:1]
-	}
-	for _, object := range objects {
-		if !strings.HasPrefix(object.Name, id+".") || strings.Contains(object.Name, "/") {
-			return fmt.Errorf("%w: it names the object %q", ErrDamaged, object.Name)
-		}
-	}
-	return nil
+// note takes down what was restored.
+func (v *Verification) note(version string, c Contents, m *Manifest) {
+	v.ServerVersion, v.Tables, v.Rows = version, len(c.Tables), c.Rows()
+	v.SameSchema = c.Schema == m.Schema
 }

@@ -106,14 +106,6 @@ func queryInfo(ctx context.Context, c *pgx.Conn) (DatabaseInfo, error) {
 	return info, nil
 }
 
-func quoteLiteral(text string) string {
-	text = strings.ReplaceAll(text, "'", "''")
-	if strings.Contains(text, `\`) {
-		return ` E'` + strings.ReplaceAll(text, `\`, `\\`) + `'`
-	}
-	return "'" + text + "'"
-}
-
 // create makes an empty database of that name, like the one described, but for the
 // tablespace, which another server need not have.
 func (info DatabaseInfo) create(ctx context.Context, c *pgx.Conn, name string) error {
@@ -187,51 +179,6 @@ func (info DatabaseInfo) settle(ctx context.Context, c *pgx.Conn, name string) e
 	return nil
 }
 
-// lists are the settings that hold a list of names, which SET takes one by one:
-// quoted as one text, it would be one name. PostgreSQL's own GUC_LIST_QUOTE.
-var lists = map[string]bool{
-	"local_preload_libraries": true, "search_path": true, "session_preload_libraries": true, "shared_preload_libraries": true,
-	"temp_tablespaces": true, "unix_socket_directories": true,
-}
-
-// set makes each "name=value" by a statement that ends in SET. PostgreSQL itself
-// does not try whether a value makes sense in this session, and neither is it tried
-// here: what one of the database's sessions begins with need not suit this one.
-func set(ctx context.Context, tx pgx.Tx, alter string, settings []string) error {
-	for _, setting := range settings {
-		parameter, value, _ := strings.Cut(setting, "=")
-		text := quoteLiteral(value)
-		if lists[parameter] {
-			var names []string
-			for rest := value; rest != ""; {
-				rest = strings.TrimLeft(rest, ", ")
-				var name string
-				if name, rest = listItem(rest); name != "" || len(names) == 0 {
-					names = append(names, quoteLiteral(name))
-				}
-			}
-			if text = strings.Join(names, ", "); text == "" {
-				text = "''"
-			}
-		}
-		if _, err := tx.Exec(ctx, alter+" SET "+pgx.Identifier(strings.Split(parameter, ".")).Sanitize()+" TO "+text); err != nil {
-			return fmt.Errorf("setting %s: %w", parameter, err)
-		}
-	}
-	return nil
-}
-
-// listItem cuts the first name, quoted or not, off a list.
-func listItem(list string) (name, rest string) {
-	if strings.HasPrefix(list, `"`) {
-		return identifier(list)
-	}
-	if end := strings.IndexByte(list, ','); end >= 0 {
-		return strings.TrimRight(list[:end], " "), list[end:]
-	}
-	return strings.TrimRight(list, " "), ""
-}
-
 // finish gives a restored database the owner of the original, and what else is
 // known of it. It is done last: a limit must not lock the restoring out.
 func (info DatabaseInfo) finish(ctx context.Context, c *pgx.Conn, name string) error {
@@ -288,4 +235,57 @@ func (info DatabaseInfo) grants(quoted string) (statements []string) {
 		statements = append(statements, grant)
 	}
 	return statements
+}
+
+// set makes each "name=value" by a statement that ends in SET. PostgreSQL itself
+// does not try whether a value makes sense in this session, and neither is it tried
+// here: what one of the database's sessions begins with need not suit this one.
+func set(ctx context.Context, tx pgx.Tx, alter string, settings []string) error {
+	for _, setting := range settings {
+		parameter, value, _ := strings.Cut(setting, "=")
+		text := quoteLiteral(value)
+		if lists[parameter] {
+			var names []string
+			for rest := value; rest != ""; {
+				rest = strings.TrimLeft(rest, ", ")
+				var name string
+				if name, rest = listItem(rest); name != "" || len(names) == 0 {
+					names = append(names, quoteLiteral(name))
+				}
+			}
+			if text = strings.Join(names, ", "); text == "" {
+				text = "''"
+			}
+		}
+		if _, err := tx.Exec(ctx, alter+" SET "+pgx.Identifier(strings.Split(parameter, ".")).Sanitize()+" TO "+text); err != nil {
+			return fmt.Errorf("setting %s: %w", parameter, err)
+		}
+	}
+	return nil
+}
+
+// lists are the settings that hold a list of names, which SET takes one by one:
+// quoted as one text, it would be one name. PostgreSQL's own GUC_LIST_QUOTE.
+var lists = map[string]bool{
+	"local_preload_libraries": true, "search_path": true, "session_preload_libraries": true, "shared_preload_libraries": true,
+	"temp_tablespaces": true, "unix_socket_directories": true,
+}
+
+// listItem cuts the first name, quoted or not, off a list.
+func listItem(list string) (name, rest string) {
+	if strings.HasPrefix(list, `"`) {
+		return identifier(list)
+	}
+	if end := strings.IndexByte(list, ','); end >= 0 {
+		return strings.TrimRight(list[:end], " "), list[end:]
+	}
+	return strings.TrimRight(list, " "), ""
+}
+
+func quoteLiteral(text string) string {
+	text = strings.ReplaceAll(text, "'", "''")
+	if strings.Contains(text, `\`) {
+		return ` E'` + strings.ReplaceAll(text, `\`, `\\`) + `'`
+	}
+	return "'" + text + "'"
 }

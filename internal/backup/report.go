@@ -70,45 +70,6 @@ func (r *Report) look(ctx context.Context, j *Job) {
 	r.LastBackup, r.LastVerified = &made, &verified
 }
 
-// Metrics is the report in the text format of Prometheus. The time of the last
-// success is included after a failure too, so that an alert on its age fires; 0
-// means never.
-func (r Report) Metrics() []byte {
-	var b bytes.Buffer
-	gauge := func(name, help string, value float64) {
-		fmt.Fprintf(&b, "# HELP backup_%s %s\n# TYPE backup_%s gauge\nbackup_%s %g\n", name, help, name, name, value)
-	}
-	success := 0.0
-	if r.Err == nil {
-		success = 1
-	}
-	gauge("last_run_success", "Whether the last run succeeded.", success)
-	gauge("last_run_timestamp_seconds", "When the last run ended.", float64(r.Finished.Unix()))
-	gauge("last_run_duration_seconds", "How long it took.", r.Finished.Sub(r.Started).Seconds())
-	if r.LastBackup != nil {
-		gauge("last_success_timestamp_seconds", "When the last backup that is not damaged was begun.", float64(*r.LastBackup))
-		gauge("last_verified_timestamp_seconds", "When a backup was last restored and found equal.", float64(*r.LastVerified))
-	}
-	if r.Pruned != nil || r.PruneErr != nil {
-		pruned := 1.0
-		if r.PruneErr != nil {
-			pruned = 0
-		}
-		gauge("last_prune_success", "Whether old backups could be pruned.", pruned)
-	}
-	if m := r.Manifest; m != nil {
-		gauge("dump_duration_seconds", "How long dumping and uploading took.", m.Seconds)
-		gauge("dump_bytes", "Size of the last dump in the bucket.", float64(m.Dump.Bytes))
-		gauge("dump_plain_bytes", "Size of its SQL.", float64(m.Dump.PlainBytes))
-		gauge("database_bytes", "Size of the database on the server.", float64(m.Database.Bytes))
-		gauge("rows", "Rows in the last backup.", float64(m.Rows()))
-	}
-	if v := r.Verification; v != nil && v.OK {
-		gauge("verify_duration_seconds", "How long verifying it took.", v.Seconds)
-	}
-	return b.Bytes()
-}
-
 // WriteMetrics updates a file of metrics for a textfile collector. Values that the
 // report does not have stay as they were, so that an alert on the age of the last
 // success still works when the bucket is away.
@@ -159,6 +120,45 @@ func (r Report) PushMetrics(ctx context.Context, gateway, database string) error
 		return fmt.Errorf("push metrics: %w", err)
 	}
 	return nil
+}
+
+// Metrics is the report in the text format of Prometheus. The time of the last
+// success is included after a failure too, so that an alert on its age fires; 0
+// means never.
+func (r Report) Metrics() []byte {
+	var b bytes.Buffer
+	gauge := func(name, help string, value float64) {
+		fmt.Fprintf(&b, "# HELP backup_%s %s\n# TYPE backup_%s gauge\nbackup_%s %g\n", name, help, name, name, value)
+	}
+	success := 0.0
+	if r.Err == nil {
+		success = 1
+	}
+	gauge("last_run_success", "Whether the last run succeeded.", success)
+	gauge("last_run_timestamp_seconds", "When the last run ended.", float64(r.Finished.Unix()))
+	gauge("last_run_duration_seconds", "How long it took.", r.Finished.Sub(r.Started).Seconds())
+	if r.LastBackup != nil {
+		gauge("last_success_timestamp_seconds", "When the last backup that is not damaged was begun.", float64(*r.LastBackup))
+		gauge("last_verified_timestamp_seconds", "When a backup was last restored and found equal.", float64(*r.LastVerified))
+	}
+	if r.Pruned != nil || r.PruneErr != nil {
+		pruned := 1.0
+		if r.PruneErr != nil {
+			pruned = 0
+		}
+		gauge("last_prune_success", "Whether old backups could be pruned.", pruned)
+	}
+	if m := r.Manifest; m != nil {
+		gauge("dump_duration_seconds", "How long dumping and uploading took.", m.Seconds)
+		gauge("dump_bytes", "Size of the last dump in the bucket.", float64(m.Dump.Bytes))
+		gauge("dump_plain_bytes", "Size of its SQL.", float64(m.Dump.PlainBytes))
+		gauge("database_bytes", "Size of the database on the server.", float64(m.Database.Bytes))
+		gauge("rows", "Rows in the last backup.", float64(m.Rows()))
+	}
+	if v := r.Verification; v != nil && v.OK {
+		gauge("verify_duration_seconds", "How long verifying it took.", v.Seconds)
+	}
+	return b.Bytes()
 }
 
 // Notify reports a failure to a webhook that accepts Slack's JSON.

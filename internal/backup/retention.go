@@ -15,6 +15,72 @@ type Retention struct {
 	Last, Daily, Weekly, Monthly int
 }
 
+// Pruned lists what Prune has removed.
+type Pruned struct {
+	Backups []string `json:"backups"`
+	// Orphans are objects that no manifest counts.
+	Orphans []string `json:"orphans"`
+	// Uploads is the number of unfinished uploads.
+	Uploads int `json:"uploads"`
+}
+
+// An orphan younger than that may belong to a run that goes on.
+const orphanAge = 24 * time.Hour
+
+var ownObject = regexp.MustCompile(`^(\d{8}_\d{6}_[0-9a-f]{4})\.[a-z.]+$`)
+
+// Prune removes the backups that retention does not keep, and what broken-off
+// runs have left for more than a day. Objects that are not a backup's stay.
+func (j *Job) Prune(ctx context.Context, r Retention) (*Pruned, error) {
+	if r.Last < 0 || r.Daily < 0 || r.Weekly < 0 || r.Monthly < 0 || r.Last+r.Daily+r.Weekly+r.Monthly == 0 {
+		return nil, fault.Usage("retention would keep nothing: at least one of last, daily, weekly and monthly must be above 0, and none below")
+	}
+	// First, so that what a run completes between the two is not an orphan.
+	objects, err := j.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := j.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pruned := &Pruned{Backups: []string{}, Orphans: []string{}}
+	kept, known := r.keep(entries), map[string]bool{}
+	for _, entry := range entries {
+		known[entry.ID] = true
+		if kept[entry.ID] {
+			continue
+		}
+		// The manifest goes first: from then on the rest does not count.
+		names := []string{entry.ID + ".manifest.json", entry.ID + ".verified.json", entry.Dump.Name}
+		if entry.Globals.Name != "" {
+			names = append(names, entry.Globals.Name)
+		}
+		for _, name := range names {
+			if err := j.Bucket.Delete(ctx, name); err != nil {
+				return pruned, fmt.Errorf("prune %s: %w", entry.ID, err)
+			}
+		}
+		pruned.Backups = append(pruned.Backups, entry.ID)
+	}
+	before := j.Now().Add(-orphanAge)
+	for _, o := range objects {
+		match := ownObject.FindStringSubmatch(o.Name)
+		if match == nil || known[match[1]] || !o.Modified.Before(before) {
+			continue
+		}
+		if err := j.Bucket.Delete(ctx, o.Name); err != nil {
+			return pruned, fmt.Errorf("sweep %s: %w", o.Name, err)
+		}
+		pruned.Orphans = append(pruned.Orphans, o.Name)
+	}
+	if pruned.Uploads, err = j.Bucket.AbortUploads(ctx, before); err != nil {
+		return pruned, err
+	}
+	j.Log.Info("pruned", "backups", pruned.Backups, "orphans", pruned.Orphans, "uploads", pruned.Uploads)
+	return pruned, nil
+}
+
 // keep returns the IDs of entries, newest first, that stay. Whatever the numbers, the
 // newest verified backup of a database stays, and all that are newer than it.
 // Damaged backups take nobody's place; those that do not load have places of their
@@ -95,70 +161,4 @@ func series(e Entry) string {
 func isoWeek(t time.Time) string {
 	year, week := t.ISOWeek()
 	return fmt.Sprintf("%d-W%02d", year, week)
-}
-
-// Pruned lists what Prune has removed.
-type Pruned struct {
-	Backups []string `json:"backups"`
-	// Orphans are objects that no manifest counts.
-	Orphans []string `json:"orphans"`
-	// Uploads is the number of unfinished uploads.
-	Uploads int `json:"uploads"`
-}
-
-// An orphan younger than that may belong to a run that goes on.
-const orphanAge = 24 * time.Hour
-
-var ownObject = regexp.MustCompile(`^(\d{8}_\d{6}_[0-9a-f]{4})\.[a-z.]+$`)
-
-// Prune removes the backups that retention does not keep, and what broken-off
-// runs have left for more than a day. Objects that are not a backup's stay.
-func (j *Job) Prune(ctx context.Context, r Retention) (*Pruned, error) {
-	if r.Last < 0 || r.Daily < 0 || r.Weekly < 0 || r.Monthly < 0 || r.Last+r.Daily+r.Weekly+r.Monthly == 0 {
-		return nil, fault.Usage("retention would keep nothing: at least one of last, daily, weekly and monthly must be above 0, and none below")
-	}
-	// First, so that what a run completes between the two is not an orphan.
-	objects, err := j.list(ctx)
-	if err != nil {
-		return nil, err
-	}
-	entries, err := j.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	pruned := &Pruned{Backups: []string{}, Orphans: []string{}}
-	kept, known := r.keep(entries), map[string]bool{}
-	for _, entry := range entries {
-		known[entry.ID] = true
-		if kept[entry.ID] {
-			continue
-		}
-		// The manifest goes first: from then on the rest does not count.
-		names := []string{entry.ID + ".manifest.json", entry.ID + ".verified.json", entry.Dump.Name}
-		if entry.Globals.Name != "" {
-			names = append(names, entry.Globals.Name)
-		}
-		for _, name := range names {
-			if err := j.Bucket.Delete(ctx, name); err != nil {
-				return pruned, fmt.Errorf("prune %s: %w", entry.ID, err)
-			}
-		}
-		pruned.Backups = append(pruned.Backups, entry.ID)
-	}
-	before := j.Now().Add(-orphanAge)
-	for _, o := range objects {
-		match := ownObject.FindStringSubmatch(o.Name)
-		if match == nil || known[match[1]] || !o.Modified.Before(before) {
-			continue
-		}
-		if err := j.Bucket.Delete(ctx, o.Name); err != nil {
-			return pruned, fmt.Errorf("sweep %s: %w", o.Name, err)
-		}
-		pruned.Orphans = append(pruned.Orphans, o.Name)
-	}
-	if pruned.Uploads, err = j.Bucket.AbortUploads(ctx, before); err != nil {
-		return pruned, err
-	}
-	j.Log.Info("pruned", "backups", pruned.Backups, "orphans", pruned.Orphans, "uploads", pruned.Uploads)
-	return pruned, nil
 }

@@ -127,48 +127,6 @@ func (j *Job) storeGlobals(ctx context.Context, p Programs, m *Manifest) error {
 	return j.Bucket.Put(ctx, m.Globals.Name, data)
 }
 
-// upload stores the dump of a backup.
-func (j *Job) upload(ctx context.Context, m *Manifest, fill func(context.Context, io.Writer) (plain int64, err error)) (Object, error) {
-	return j.Store(ctx, m.ID+j.SealedName(m.Format.extension()), m.Database.Bytes, fill)
-}
-
-// Store seals what fill writes and streams it into the bucket, about so many bytes. It
-// returns the object when that is there, or nothing is. The context that fill gets
-// ends with the upload's first failure.
-func (j *Job) Store(ctx context.Context, name string, expected int64, fill func(context.Context, io.Writer) (plain int64, err error)) (_ Object, err error) {
-	u := j.Bucket.Upload(ctx, name, expected)
-	defer func() {
-		if err == nil {
-			return
-		}
-		if abortErr := u.Abort(); abortErr != nil {
-			j.Log.Warn("an unfinished upload is left in the bucket; prune aborts it after a day", "object", name, "error", abortErr.Error())
-		}
-	}()
-	hash := sha256.New()
-	w, err := j.seal(io.MultiWriter(hash, u))
-	if err != nil {
-		return Object{}, err
-	}
-	// The context of the upload ends with its first failure, and pg_dump with it.
-	plain, err := fill(u.Context(), w)
-	if cause := context.Cause(u.Context()); cause != nil {
-		err = cause
-	}
-	if err != nil {
-		_ = w.Close() // Only its goroutines matter now.
-		return Object{}, err
-	}
-	if err := w.Close(); err != nil {
-		return Object{}, err
-	}
-	j.Log.Info("dumped, completing the upload", "plainBytes", plain, "bytes", u.Bytes())
-	if err := u.Complete(); err != nil {
-		return Object{}, err
-	}
-	return Object{Name: name, Bytes: u.Bytes(), SHA256: hex.EncodeToString(hash.Sum(nil)), PlainBytes: plain}, nil
-}
-
 // discard removes objects that do not count, even when the run was stopped.
 func (j *Job) discard(ctx context.Context, names ...string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)

@@ -49,25 +49,6 @@ type counted struct {
 	sections int
 }
 
-// longRow is how much of a row is kept until its end comes: a field may have a
-// gigabyte.
-const longRow = 64 << 10
-
-// A Digest is a checksum of rows in any order.
-type Digest struct {
-	rows int64
-	sum  uint64
-}
-
-// Add adds a row to the digest.
-func (d *Digest) Add(row []byte) {
-	d.rows++
-	d.sum += xxhash.Sum64(row)
-}
-
-// Table returns what has been counted.
-func (d Digest) Table() Table { return Table{d.rows, fmt.Sprintf("%016x", d.sum)} }
-
 func newScanner() *scanner {
 	return &scanner{tables: map[string]*counted{}, schema: xxhash.New()}
 }
@@ -84,6 +65,21 @@ func (s *scanner) Write(p []byte) (int, error) {
 	}
 	s.keep(p)
 	return n, nil
+}
+
+// finish returns what the dump holds, or an error if it was cut off.
+func (s *scanner) finish() (Contents, error) {
+	if s.state == inRows {
+		return Contents{}, fmt.Errorf("the dump ends within table %s, after %d rows", s.table, s.rows.rows)
+	}
+	if !s.closed {
+		return Contents{}, errors.New("the dump has no closing line: it was cut off")
+	}
+	tables, sections := map[string]Table{}, map[string]int{}
+	for name, table := range s.tables {
+		tables[name], sections[name] = table.Table(), table.sections
+	}
+	return Contents{Tables: tables, Sections: sections, LargeObjects: s.large.Table(), Sequences: s.values.Table(), Schema: fmt.Sprintf("%016x", s.schema.Sum64())}, nil
 }
 
 // end takes the end of a line.
@@ -117,6 +113,10 @@ func (s *scanner) keep(p []byte) {
 	}
 	s.rest = append(s.rest, p...)
 }
+
+// longRow is how much of a row is kept until its end comes: a field may have a
+// gigabyte.
+const longRow = 64 << 10
 
 var (
 	endOfRows  = []byte(`\.`)
@@ -184,6 +184,21 @@ func (s *scanner) line(line []byte) {
 	_, _ = s.schema.Write([]byte{'\n'})
 }
 
+// A Digest is a checksum of rows in any order.
+type Digest struct {
+	rows int64
+	sum  uint64
+}
+
+// Add adds a row to the digest.
+func (d *Digest) Add(row []byte) {
+	d.rows++
+	d.sum += xxhash.Sum64(row)
+}
+
+// Table returns what has been counted.
+func (d Digest) Table() Table { return Table{d.rows, fmt.Sprintf("%016x", d.sum)} }
+
 // qualifiedName reads the qualified name that follows COPY. Versions of
 // PostgreSQL differ in which names they quote, so it is rewritten.
 func qualifiedName(text string) string {
@@ -214,8 +229,6 @@ func identifier(text string) (name, rest string) {
 	return b.String(), ""
 }
 
-var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
-
 // TableName is how a table is called in manifests, which are UTF-8: bytes that are not
 // are written like \xe4.
 func TableName(schema, table string) string {
@@ -231,17 +244,4 @@ func TableName(schema, table string) string {
 	return quote(schema) + "." + quote(table)
 }
 
-// finish returns what the dump holds, or an error if it was cut off.
-func (s *scanner) finish() (Contents, error) {
-	if s.state == inRows {
-		return Contents{}, fmt.Errorf("the dump ends within table %s, after %d rows", s.table, s.rows.rows)
-	}
-	if !s.closed {
-		return Contents{}, errors.New("the dump has no closing line: it was cut off")
-	}
-	tables, sections := map[string]Table{}, map[string]int{}
-	for name, table := range s.tables {
-		tables[name], sections[name] = table.Table(), table.sections
-	}
-	return Contents{Tables: tables, Sections: sections, LargeObjects: s.large.Table(), Sequences: s.values.Table(), Schema: fmt.Sprintf("%016x", s.schema.Sum64())}, nil
-}
+var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)

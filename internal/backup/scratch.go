@@ -61,26 +61,6 @@ func NewScratch(p Programs, parent string) (_ *Scratch, err error) {
 	return s, nil
 }
 
-// Give makes a file the server's own.
-func (s *Scratch) Give(path string) error {
-	if s.credential == nil {
-		return nil
-	}
-	if err := os.Lchown(path, int(s.credential.Uid), int(s.credential.Gid)); err != nil {
-		return fmt.Errorf("give away the scratch folder: %w", err)
-	}
-	return nil
-}
-
-// Command is one of PostgreSQL's programs, as the server's user.
-func (s *Scratch) Command(ctx context.Context, program string, arguments ...string) *exec.Cmd {
-	command := exec.CommandContext(ctx, filepath.Join(s.programs.bin, program), arguments...)
-	command.Dir = s.Folder
-	command.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
-	command.SysProcAttr = &syscall.SysProcAttr{Credential: s.credential, Pdeathsig: syscall.SIGQUIT}
-	return command
-}
-
 // startScratch makes and starts an empty server. The caller must call Stop.
 func startScratch(ctx context.Context, p Programs, parent string) (_ *Scratch, err error) {
 	s, err := NewScratch(p, parent)
@@ -139,6 +119,30 @@ func copyFolder(ctx context.Context, from, to string) error {
 	return nil
 }
 
+// makeSocket finds a folder for the Unix socket: where a comma separates folders, or
+// a path is longer than the kernel takes for a socket, it is one below /tmp.
+func (s *Scratch) makeSocket() (err error) {
+	s.socket = s.Folder
+	if len(s.Folder) < 80 && !strings.ContainsAny(s.Folder, ",\"") {
+		return nil
+	}
+	if s.socket, err = os.MkdirTemp("/tmp", "verify-"); err != nil {
+		return fmt.Errorf("make a folder for the scratch server's socket: %w", err)
+	}
+	return s.Give(s.socket)
+}
+
+// Give makes a file the server's own.
+func (s *Scratch) Give(path string) error {
+	if s.credential == nil {
+		return nil
+	}
+	if err := os.Lchown(path, int(s.credential.Uid), int(s.credential.Gid)); err != nil {
+		return fmt.Errorf("give away the scratch folder: %w", err)
+	}
+	return nil
+}
+
 // Start starts the server on a folder of data, with a superuser of it and more
 // settings, and waits until it answers.
 func (s *Scratch) Start(ctx context.Context, data, role string, settings ...string) error {
@@ -179,29 +183,17 @@ func (s *Scratch) Start(ctx context.Context, data, role string, settings ...stri
 	return s.wait(ctx)
 }
 
-func (s *Scratch) logFile() string { return filepath.Join(s.Folder, "log") }
-
-// Log is the server's log.
-func (s *Scratch) Log() string {
-	text, _ := os.ReadFile(s.logFile()) // Without it nothing was said.
-	return string(text)
+// Command is one of PostgreSQL's programs, as the server's user.
+func (s *Scratch) Command(ctx context.Context, program string, arguments ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, filepath.Join(s.programs.bin, program), arguments...)
+	command.Dir = s.Folder
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
+	command.SysProcAttr = &syscall.SysProcAttr{Credential: s.credential, Pdeathsig: syscall.SIGQUIT}
+	return command
 }
 
 func quoteDSN(value string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
-}
-
-// makeSocket finds a folder for the Unix socket: where a comma separates folders, or
-// a path is longer than the kernel takes for a socket, it is one below /tmp.
-func (s *Scratch) makeSocket() (err error) {
-	s.socket = s.Folder
-	if len(s.Folder) < 80 && !strings.ContainsAny(s.Folder, ",\"") {
-		return nil
-	}
-	if s.socket, err = os.MkdirTemp("/tmp", "verify-"); err != nil {
-		return fmt.Errorf("make a folder for the scratch server's socket: %w", err)
-	}
-	return s.Give(s.socket)
 }
 
 // ErrEnded is in the chain when a scratch server ended by itself.
@@ -235,6 +227,14 @@ func (s *Scratch) Explain(err error) error {
 	}
 	return err
 }
+
+// Log is the server's log.
+func (s *Scratch) Log() string {
+	text, _ := os.ReadFile(s.logFile()) // Without it nothing was said.
+	return string(text)
+}
+
+func (s *Scratch) logFile() string { return filepath.Join(s.Folder, "log") }
 
 // Shutdown ends the server in order, so that another one can start on its data.
 func (s *Scratch) Shutdown(ctx context.Context) error {

@@ -27,6 +27,22 @@ func (j *Job) SealedName(name string) string {
 	return name + ".zst"
 }
 
+// SealBytes seals data that is small enough for memory.
+func (j *Job) SealBytes(data []byte) ([]byte, error) {
+	var out bytes.Buffer
+	w, err := j.seal(&out)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(data); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
 // seal compresses and, with recipients, encrypts what is written to it.
 func (j *Job) seal(w io.Writer) (io.WriteCloser, error) {
 	var closers closers
@@ -174,20 +190,4 @@ func (r *judged) Read(p []byte) (int, error) {
 		err = fmt.Errorf("%w: %s: %w", ErrDamaged, r.source.want.Name, err)
 	}
 	return n, err
-}
-
-// SealBytes seals data that is small enough for memory.
-func (j *Job) SealBytes(data []byte) ([]byte, error) {
-	var out bytes.Buffer
-	w, err := j.seal(&out)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := w.Write(data); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
 }

@@ -70,15 +70,6 @@ func (d *Database) begin(ctx context.Context) (_ *snapshot, err error) {
 	return s, err
 }
 
-// asTheyAre reads names in the database's own encoding, as they are in a dump in it.
-func (s *snapshot) asTheyAre(ctx context.Context) (err error) {
-	if _, err := s.connection.Exec(ctx, "SELECT set_config('client_encoding', getdatabaseencoding(), true)"); err != nil {
-		return fmt.Errorf("read names as they are: %w", err)
-	}
-	s.tables, err = queryTables(ctx, s.connection)
-	return err
-}
-
 // refusePooler refuses a connection pooler such as pgbouncer, which lends a session
 // of the server to the next client: a lock or a snapshot is then somebody else's,
 // and the settings that PostgreSQL's programs ask for are lost.
@@ -105,6 +96,29 @@ func (d *Database) refusePooler(ctx context.Context, c *pgx.Conn) error {
 		return nil
 	}
 	return errPooler
+}
+
+// asTheyAre reads names in the database's own encoding, as they are in a dump in it.
+func (s *snapshot) asTheyAre(ctx context.Context) (err error) {
+	if _, err := s.connection.Exec(ctx, "SELECT set_config('client_encoding', getdatabaseencoding(), true)"); err != nil {
+		return fmt.Errorf("read names as they are: %w", err)
+	}
+	s.tables, err = queryTables(ctx, s.connection)
+	return err
+}
+
+// changed reports whether tables were made or dropped since the snapshot.
+func (s *snapshot) changed(ctx context.Context, d *Database) bool {
+	c, err := d.Connect(ctx)
+	if err != nil {
+		return false
+	}
+	defer c.Close(context.WithoutCancel(ctx))
+	if _, err := c.Exec(ctx, "SELECT set_config('client_encoding', $1, false)", s.connection.PgConn().ParameterStatus("client_encoding")); err != nil {
+		return false
+	}
+	now, err := queryTables(ctx, c)
+	return err == nil && !maps.Equal(s.tables, now)
 }
 
 // queryTables lists the tables that a dump of the snapshot has to hold.
@@ -149,20 +163,6 @@ func (s *snapshot) missing(c Contents) string {
 		}
 	}
 	return ""
-}
-
-// changed reports whether tables were made or dropped since the snapshot.
-func (s *snapshot) changed(ctx context.Context, d *Database) bool {
-	c, err := d.Connect(ctx)
-	if err != nil {
-		return false
-	}
-	defer c.Close(context.WithoutCancel(ctx))
-	if _, err := c.Exec(ctx, "SELECT set_config('client_encoding', $1, false)", s.connection.PgConn().ParameterStatus("client_encoding")); err != nil {
-		return false
-	}
-	now, err := queryTables(ctx, c)
-	return err == nil && !maps.Equal(s.tables, now)
 }
 
 func (s *snapshot) close() {

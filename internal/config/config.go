@@ -1,12 +1,13 @@
 // Package config reads the operator's settings, berth.yaml and the secrets in .env,
 // into one validated [Config]. Everything else takes its settings from here; no other
 // package reads these files or the environment.
+//
+// [Load] is where to begin. A group of keys has a file with its type and its checks.
 package config
 
 import (
 	"path/filepath"
 	"slices"
-	"time"
 )
 
 // Config is berth.yaml with its defaults filled in.
@@ -97,104 +98,12 @@ type Config struct {
 	zeros map[string]bool
 }
 
+// Providers are the providers that berth.yaml may name.
+var Providers = []string{"local", "digitalocean", "existing"}
+
 // BerthRelease names where a release of berth's own is taken from: a mirror, or
 // another release by its digest. See package prebuilt.
 const BerthRelease = "BERTH_RELEASE"
-
-// Environment is one place where the application runs: a namespace of its name.
-type Environment struct {
-	Hosts    []string `yaml:"hosts"`
-	Database Database `yaml:"database"`
-	// DatabaseVersion is the major version of PostgreSQL.
-	DatabaseVersion int `yaml:"databaseVersion"`
-	Replicas        int `yaml:"replicas"`
-	// Env is laid over the application's.
-	Env map[string]string `yaml:"env"`
-	// Secrets come on top of the application's.
-	Secrets []string `yaml:"secrets"`
-	// Processes are the replicas of workers that are others here, by name.
-	Processes map[string]int `yaml:"processes"`
-	// UpstreamTLS has the ingress controller speak HTTPS with the application,
-	// which must serve it with the files that TLS_CERT_FILE and TLS_KEY_FILE
-	// name.
-	UpstreamTLS bool `yaml:"upstreamTLS"`
-	// Backup says when its database is backed up.
-	Backup Backup `yaml:"backup"`
-	// Rehearse has every deploy tried first on a copy of the environment, made of its
-	// newest backup.
-	Rehearse bool `yaml:"rehearse"`
-	// Judge goes before the application's.
-	Judge Judge `yaml:"judge"`
-	// Values are laid over the chart's, last.
-	Values map[string]any `yaml:"values"`
-}
-
-// Database is what an environment stores its data in.
-type Database string
-
-// The databases. SQLite lives on a volume of its own that the pods of one node
-// share; PostgreSQL is a StatefulSet that comes with the release.
-const (
-	NoDatabase Database = "none"
-	SQLite     Database = "sqlite"
-	Postgres   Database = "postgres"
-)
-
-// PostgresVersion is the major version of PostgreSQL where none is named.
-const PostgresVersion = 17
-
-// Local holds the settings of the provider on this machine.
-type Local struct {
-	// Nodes is how many nodes the cluster begins with.
-	Nodes int `yaml:"nodes"`
-	// Size is what a node offers to pods, as "s-2vcpu-4gb"; empty offers all
-	// that the machine has.
-	Size string `yaml:"size"`
-	// HTTP and HTTPS are the addresses that the ingress listens on.
-	HTTP  string `yaml:"http"`
-	HTTPS string `yaml:"https"`
-	// Network is a private IPv4 /16 for nodes, pods and services.
-	Network string `yaml:"network"`
-}
-
-// Existing holds the settings of the provider that takes a cluster as it is.
-type Existing struct {
-	// Kubeconfig and Context name the cluster. Both must be given: berth never
-	// takes the caller's current context. [Load] makes the path absolute.
-	Kubeconfig string `yaml:"kubeconfig"`
-	Context    string `yaml:"context"`
-	// Registry is where built images are pushed, as "ghcr.io/me".
-	Registry string `yaml:"registry"`
-	// IngressClass of the cluster's ingress controller.
-	IngressClass string `yaml:"ingressClass"`
-	// Issuer is a cert-manager ClusterIssuer for the hosts' certificates;
-	// empty leaves TLS to whatever stands before the cluster.
-	Issuer string `yaml:"issuer"`
-	// StorageClass for volumes; empty takes the cluster's default.
-	StorageClass string `yaml:"storageClass"`
-	// Bucket is where backups and logs go.
-	Bucket Bucket `yaml:"bucket"`
-}
-
-// Bucket names a bucket that exists already. Its keys are in .env
-// (BUCKET_ACCESS_KEY, BUCKET_SECRET_KEY) or in .s3cfg.
-type Bucket struct {
-	Endpoint string `yaml:"endpoint"`
-	Region   string `yaml:"region"`
-	Name     string `yaml:"name"`
-}
-
-// The names of the bucket's keys in .env, and of those that may only write logs into
-// it.
-const (
-	BucketAccessKey     = "BUCKET_ACCESS_KEY"
-	BucketSecretKey     = "BUCKET_SECRET_KEY"
-	LogsBucketAccessKey = "LOGS_BUCKET_ACCESS_KEY"
-	LogsBucketSecretKey = "LOGS_BUCKET_SECRET_KEY"
-)
-
-// Providers are the providers that berth.yaml may name.
-var Providers = []string{"local", "digitalocean", "existing"}
 
 // EnvironmentNames returns the environments in the order of berth.yaml, in which
 // they are deployed.
@@ -225,50 +134,6 @@ func (c *Config) Path(relative string) string {
 		return relative
 	}
 	return filepath.Join(c.Dir, relative)
-}
-
-// setDefaults fills in what berth.yaml left out.
-func (c *Config) setDefaults() {
-	fill(&c.Provider, "local")
-	fill(&c.Context, ".")
-	if !c.onlyWorks() {
-		fill(&c.Health.Path, "/")
-		fill(&c.Health.Timeout, Duration(3*time.Second))
-	}
-	if len(c.Release.Command) > 0 {
-		fill(&c.Release.Timeout, Duration(10*time.Minute))
-	}
-	for name, p := range c.Processes {
-		if p.Scheduled() {
-			fill(&p.TimeZone, "Etc/UTC")
-			fill(&p.Deadline, Duration(24*time.Hour))
-			p.Replicas = 0
-		}
-		c.Processes[name] = p
-	}
-	for name, v := range c.Volumes {
-		fill(&v.Size, "1Gi")
-		c.Volumes[name] = v
-	}
-	fill(&c.Local.HTTP, "127.0.0.1:8080")
-	fill(&c.Local.HTTPS, "127.0.0.1:8443")
-	fill(&c.Local.Network, "10.118.0.0/16")
-	c.fillNumber("local.nodes", &c.Local.Nodes, 1)
-	fill(&c.Existing.IngressClass, "nginx")
-	c.fillNumber("digitalocean.nodes", &c.DigitalOcean.Nodes, 2)
-	c.DigitalOcean.setDefaults(c.Name)
-	for name, e := range c.Environments {
-		fill(&e.Database, NoDatabase)
-		if e.Database == Postgres {
-			c.fillNumber("environments."+name+".databaseVersion", &e.DatabaseVersion, PostgresVersion)
-		}
-		if !c.onlyWorks() {
-			c.fillNumber("environments."+name+".replicas", &e.Replicas, 1)
-		}
-		e.Backup.setDefaults(e.Database)
-		c.Environments[name] = e
-	}
-	c.Previews.setDefaults(c)
 }
 
 // fillNumber fills in a number unless berth.yaml says that it is 0, which is a mistake

@@ -11,10 +11,6 @@ import (
 	"berth/internal/fault"
 )
 
-var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-func isVariable(name string) bool { return variable.MatchString(name) }
-
 func readDotEnv(path string) (map[string]string, error) {
 	source, err := readPrivate(path)
 	if err != nil {
@@ -95,14 +91,6 @@ func cutVariable(source string) (name, value, rest string, err error) {
 	return name, value, rest, nil
 }
 
-var (
-	export     = regexp.MustCompile(`^[ \t]*export[ \t]+`)
-	comment    = regexp.MustCompile(`[ \t]#.*$`)
-	errNotText = errors.New("is not text in UTF-8")
-)
-
-func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
-
 // unquote reads a value that begins with a quote, and returns what follows the
 // line in which it ends. Only a comment may stand between.
 func unquote(source string) (value, rest string, err error) {
@@ -135,6 +123,14 @@ func unquote(source string) (value, rest string, err error) {
 	}
 	return "", "", errors.New("the closing quote is missing")
 }
+
+var (
+	export     = regexp.MustCompile(`^[ \t]*export[ \t]+`)
+	comment    = regexp.MustCompile(`[ \t]#.*$`)
+	errNotText = errors.New("is not text in UTF-8")
+)
+
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 // inLine says how far below the beginning of its entry a mistake is, where it
 // is not in the same line.

@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"os/user"
@@ -12,9 +11,6 @@ import (
 
 	"berth/internal/fault"
 )
-
-// almost are the names that people and editors give [File].
-var almost = regexp.MustCompile(`(?i)^\.?berth\.ya?ml(\.txt)?$`)
 
 // File is the name of the file that describes the application.
 const File = "berth.yaml"
@@ -36,18 +32,6 @@ func Find(dir string) (string, error) {
 			return "", noFile(start, " or above it")
 		}
 	}
-}
-
-func noFile(dir, more string) error {
-	entries, _ := os.ReadDir(dir) // where there is none, there is none by another name
-	for _, entry := range entries {
-		if other := entry.Name(); almost.MatchString(other) {
-			return fault.WithHint(fault.Usage("there is no %s in %s, but %s", File, dir, other), "mv %s %s", other, File)
-		}
-	}
-	return fault.WithHint(
-		fault.Usage("there is no %s in %s%s", File, dir, more),
-		"run berth in your application's folder, or name it with --dir; berth new writes a %s for it", File)
 }
 
 // Load reads berth.yaml, .env and .s3cfg in dir, and what environ, in the form
@@ -102,6 +86,31 @@ func Load(dir string, environ []string) (*Config, error) {
 	return c, c.Validate()
 }
 
+// Check reports every mistake in the source of a berth.yaml, as [Load] does,
+// without the files beside it.
+func Check(source []byte) error {
+	c, err := parse(source)
+	if err != nil {
+		return err
+	}
+	return c.Validate()
+}
+
+// almost are the names that people and editors give [File].
+var almost = regexp.MustCompile(`(?i)^\.?berth\.ya?ml(\.txt)?$`)
+
+func noFile(dir, more string) error {
+	entries, _ := os.ReadDir(dir) // where there is none, there is none by another name
+	for _, entry := range entries {
+		if other := entry.Name(); almost.MatchString(other) {
+			return fault.WithHint(fault.Usage("there is no %s in %s, but %s", File, dir, other), "mv %s %s", other, File)
+		}
+	}
+	return fault.WithHint(
+		fault.Usage("there is no %s in %s%s", File, dir, more),
+		"run berth in your application's folder, or name it with --dir; berth new writes a %s for it", File)
+}
+
 // knownVariables are the names that the process environment may override.
 func (c *Config) knownVariables() []string {
 	names := []string{BerthRelease, BucketAccessKey, BucketSecretKey, LogsBucketAccessKey, LogsBucketSecretKey, BackupWebhook, BackupIdentity, LogsEndpoint, LogsSourceID, LogsAPIKey, AlertsURL, AlertsPingURL}
@@ -143,40 +152,4 @@ func environmentMap(environ []string) map[string]string {
 		}
 	}
 	return m
-}
-
-// readPrivate reads a file of secrets, which nobody but its owner may read. A
-// file that is not there is an empty one.
-func readPrivate(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	// The open file is what is looked at, so that it cannot be another one by
-	// the time it is read.
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		name := filepath.Base(path)
-		return nil, fault.WithHint(
-			fault.Usage("%s holds secrets, and users other than its owner can access it (mode %04o)", name, mode),
-			"chmod 600 %s", name)
-	}
-	return io.ReadAll(file)
-}
-
-// Check reports every mistake in the source of a berth.yaml, as [Load] does,
-// without the files beside it.
-func Check(source []byte) error {
-	c, err := parse(source)
-	if err != nil {
-		return err
-	}
-	return c.Validate()
 }

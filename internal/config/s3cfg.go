@@ -32,17 +32,16 @@ func (c *Config) readS3cfg() error {
 	return nil
 }
 
-// endpoint is where the S3 API is. host_bucket, which puts the bucket's name
-// before it, says the same where host_base is missing.
-func endpoint(values map[string]string) string {
-	host := values["host_base"]
-	if host == "" {
-		host = strings.TrimPrefix(values["host_bucket"], "%(bucket)s.")
+// S3cfg are the bucket's settings in a .s3cfg. Its keys are secret.
+type S3cfg struct{ Endpoint, Region, AccessKey, SecretKey string }
+
+// ParseS3cfg reads the source of a .s3cfg.
+func ParseS3cfg(source []byte) (S3cfg, error) {
+	values, err := parseS3cfg(source)
+	if err != nil {
+		return S3cfg{}, err
 	}
-	if host != "" && strings.EqualFold(values["use_https"], "false") {
-		return "http://" + host
-	}
-	return host
+	return S3cfg{endpoint(values), values["bucket_location"], values["access_key"], values["secret_key"]}, nil
 }
 
 // parseS3cfg reads the [default] section of s3cmd's INI. s3cmd expands nothing
@@ -77,14 +76,15 @@ func parseS3cfg(source []byte) (map[string]string, error) {
 	return values, nil
 }
 
-// S3cfg are the bucket's settings in a .s3cfg. Its keys are secret.
-type S3cfg struct{ Endpoint, Region, AccessKey, SecretKey string }
-
-// ParseS3cfg reads the source of a .s3cfg.
-func ParseS3cfg(source []byte) (S3cfg, error) {
-	values, err := parseS3cfg(source)
-	if err != nil {
-		return S3cfg{}, err
+// endpoint is where the S3 API is. host_bucket, which puts the bucket's name
+// before it, says the same where host_base is missing.
+func endpoint(values map[string]string) string {
+	host := values["host_base"]
+	if host == "" {
+		host = strings.TrimPrefix(values["host_bucket"], "%(bucket)s.")
 	}
-	return S3cfg{endpoint(values), values["bucket_location"], values["access_key"], values["secret_key"]}, nil
+	if host != "" && strings.EqualFold(values["use_https"], "false") {
+		return "http://" + host
+	}
+	return host
 }

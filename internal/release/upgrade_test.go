@@ -11,122 +11,15 @@ import (
 
 	engine "helm.sh/helm/v4/pkg/kube"
 	"helm.sh/helm/v4/pkg/release/common"
-	helmrelease "helm.sh/helm/v4/pkg/release/v1"
 	apps "k8s.io/api/apps/v1"
-	batch "k8s.io/api/batch/v1"
-	core "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	clienttesting "k8s.io/client-go/testing"
 
-	"berth/internal/config"
 	"berth/internal/fault"
 	"berth/internal/progress"
 )
-
-// errKilled is what a killed step panics with.
-var errKilled = errors.New("killed")
-
-// newDatabaseWorld is a world with PostgreSQL, whose StatefulSets have pods and volumes.
-func newDatabaseWorld(t *testing.T) (*databaseWorld, *Client) {
-	w, c := newWorld(t)
-	w.scales()
-	d := &databaseWorld{world: w}
-	sets := func(verb string, after func(name string, patch string)) {
-		w.clientset.PrependReactor(verb, "statefulsets", func(action clienttesting.Action) (bool, runtime.Object, error) {
-			handled, object, err := clienttesting.ObjectReaction(w.clientset.Tracker())(action)
-			if err == nil {
-				switch a := action.(type) {
-				case clienttesting.CreateAction:
-					after(a.GetObject().(*apps.StatefulSet).Name, "")
-				case clienttesting.PatchAction:
-					after(a.GetName(), string(a.GetPatch()))
-				case clienttesting.DeleteAction:
-					after(a.GetName(), "")
-				}
-			}
-			return handled, object, err
-		})
-	}
-	sets("create", func(name, _ string) {
-		object, err := w.clientset.Tracker().Get(apps.SchemeGroupVersion.WithResource("statefulsets"), "production", name)
-		w.try(err)
-		d.run(object.(*apps.StatefulSet))
-	})
-	sets("delete", func(name, _ string) { d.pod(name, false) })
-	sets("patch", func(name, patch string) { d.pod(name, !strings.Contains(patch, `"replicas":0`)) })
-	c.config.Environments["production"] = config.Environment{Database: config.Postgres, DatabaseVersion: 17, Replicas: 2}
-	w.onUpdate = d.update
-	return d, c
-}
-
-type databaseWorld struct {
-	*world
-	// refuseAfter makes the API refuse what comes after the next Service.
-	refuseAfter error
-}
-
-// pod makes the pod of a StatefulSet, or removes it.
-func (d *databaseWorld) pod(set string, there bool) {
-	pods := core.SchemeGroupVersion.WithResource("pods")
-	if !there {
-		err := d.clientset.Tracker().Delete(pods, "production", set+"-0")
-		if err != nil && !apierrors.IsNotFound(err) {
-			d.t.Error(err)
-		}
-		return
-	}
-	pod := &core.Pod{ObjectMeta: metav1.ObjectMeta{Name: set + "-0", Namespace: "production", OwnerReferences: controlledBy("StatefulSet", set, types.UID(set))}}
-	pod.Status.Phase = core.PodRunning
-	pod.Status.Conditions = []core.PodCondition{{Type: core.PodReady, Status: core.ConditionTrue}}
-	d.put(pods, pod)
-}
-
-// run makes a StatefulSet one whose pod serves.
-func (d *databaseWorld) run(set *apps.StatefulSet) {
-	set.Namespace, set.UID = "production", types.UID(set.Name)
-	set.Status.Replicas, set.Status.ReadyReplicas, set.Status.UpdatedReplicas, set.Status.AvailableReplicas = 1, 1, 1, 1
-	d.put(apps.SchemeGroupVersion.WithResource("statefulsets"), set)
-	d.pod(set.Name, true)
-}
-
-// update does what a cluster does with what Helm applies and removes.
-func (d *databaseWorld) update(original, target engine.ResourceList) {
-	for _, info := range target {
-		object := info.Object.(*unstructured.Unstructured).Object
-		switch info.Mapping.GroupVersionKind.Kind {
-		case "Service":
-			service := &core.Service{}
-			d.try(runtime.DefaultUnstructuredConverter.FromUnstructured(object, service))
-			service.Namespace = "production"
-			d.put(core.SchemeGroupVersion.WithResource("services"), service)
-			if d.refuseAfter != nil {
-				d.refuse, d.refuseAfter = d.refuseAfter, nil
-			}
-		case "StatefulSet":
-			set := &apps.StatefulSet{}
-			d.try(runtime.DefaultUnstructuredConverter.FromUnstructured(object, set))
-			d.run(set)
-			claim := &core.PersistentVolumeClaim{ObjectMeta: set.Spec.VolumeClaimTemplates[0].ObjectMeta}
-			claim.Name, claim.Namespace = "data-"+set.Name+"-0", "production"
-			if err := d.clientset.Tracker().Create(core.SchemeGroupVersion.WithResource("persistentvolumeclaims"), claim, "production"); err != nil && !apierrors.IsAlreadyExists(err) {
-				d.t.Error(err)
-			}
-		}
-	}
-	for _, info := range original.Difference(target) {
-		if info.Mapping.GroupVersionKind.Kind == "StatefulSet" {
-			err := d.clientset.Tracker().Delete(apps.SchemeGroupVersion.WithResource("statefulsets"), "production", info.Name)
-			if err != nil && !apierrors.IsNotFound(err) {
-				d.t.Error(err)
-			}
-			d.pod(info.Name, false)
-		}
-	}
-}
 
 // A database that starts for the first time may take longer than its application is
 // waited for.
@@ -158,45 +51,6 @@ func TestTheApplicationComesAfterItsDatabase(t *testing.T) {
 	}
 }
 
-// servers are the StatefulSets that there are, and claims the volumes.
-func (d *databaseWorld) servers() (names []string) {
-	list, err := d.clientset.AppsV1().StatefulSets("production").List(context.Background(), metav1.ListOptions{})
-	d.try(err)
-	for _, set := range list.Items {
-		if *set.Spec.Replicas > 0 {
-			names = append(names, set.Name)
-		}
-	}
-	return names
-}
-
-func (d *databaseWorld) claims() (names []string) {
-	list, err := d.clientset.CoreV1().PersistentVolumeClaims("production").List(context.Background(), metav1.ListOptions{})
-	d.try(err)
-	for _, claim := range list.Items {
-		names = append(names, claim.Name)
-	}
-	return names
-}
-
-// wants compares what there is with what should be.
-func (d *databaseWorld) wants(t *testing.T, c *Client, server, servers, claims string) {
-	t.Helper()
-	serves, err := c.Database(t.Context(), "production")
-	if err != nil || serves.number() != server {
-		t.Errorf("%s serves, want %s: %v", serves, server, err)
-	}
-	if got := strings.Join(d.servers(), " "); got != servers {
-		t.Errorf("the servers are %q, want %q", got, servers)
-	}
-	if got := strings.Join(d.claims(), " "); got != claims {
-		t.Errorf("the volumes are %q, want %q", got, claims)
-	}
-	if replicas, pods, noted := d.paused(); replicas != 2 || pods != 2+len(d.servers()) || noted {
-		t.Errorf("the application has %d replicas, there are %d pods, paused: %v", replicas, pods, noted)
-	}
-}
-
 // to18 is an upgrade that notes what is asked of it.
 func (d *databaseWorld) to18(said *[]string, fails string) Upgrade {
 	note := func(what string) func(context.Context, string) error {
@@ -211,8 +65,6 @@ func (d *databaseWorld) to18(said *[]string, fails string) Upgrade {
 	}
 	return Upgrade{To: 18, Rehearse: note("rehearse"), Move: note("move")}
 }
-
-const old, next = "data-shop-postgresql-0", "data-shop-postgres18-0"
 
 func TestUpgradeAndBack(t *testing.T) {
 	w, c := newDatabaseWorld(t)
@@ -416,18 +268,6 @@ func TestUpgradeAfterAKill(t *testing.T) {
 	})
 }
 
-// unmark gives a revision the status that it has while the one after it is under way.
-func (d *databaseWorld) unmark(t *testing.T, revision int, status common.Status) {
-	t.Helper()
-	found, err := d.storage.Get("shop", revision)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := found.(*helmrelease.Release)
-	r.Info.Status = status
-	d.try(d.storage.Update(r))
-}
-
 func TestOfAnotherVersion(t *testing.T) {
 	w, c := newDatabaseWorld(t)
 	mustDeploy(t, c, "good:1")
@@ -456,164 +296,4 @@ func TestUpgradeOfNothing(t *testing.T) {
 	if _, err := c.UpgradeDatabase(t.Context(), "production", Upgrade{To: 18}, progress.Discard); !fault.IsUsage(err) || !strings.Contains(err.Error(), "no PostgreSQL") {
 		t.Errorf("got %v", err)
 	}
-}
-
-// restored is the volume of a server that was restored as a whole.
-const restored = "data-shop-postgres17b-0"
-
-// A restored server takes the place of the one that serves, and one command goes back.
-func TestReplaceAndBack(t *testing.T) {
-	w, c := newDatabaseWorld(t)
-	mustDeploy(t, c, "good:1")
-	var filled []Volume
-	fill := func(_ context.Context, v Volume) error {
-		filled = append(filled, v)
-		replicas, _, _ := w.paused()
-		if replicas == 0 || !slices.Contains(w.claims(), v.Claim) || len(w.servers()) != 1 {
-			t.Errorf("%s is filled with %d replicas, of %q, beside %q", v.Claim, replicas, w.claims(), w.servers())
-		}
-		return nil
-	}
-	done, err := c.ReplaceDatabase(t.Context(), "production", fill, progress.Discard)
-	if err != nil || done.From != original || done.To.String() != "PostgreSQL 17b" || done.Outage <= 0 || done.Finished {
-		t.Fatalf("got %+v, %v", done, err)
-	}
-	w.wants(t, c, "17b", "shop-postgres17b", restored+" "+old)
-	v := filled[0]
-	if v.Path != "/var/lib/postgresql/data" || v.Data != v.Path+"/pgdata" || v.Version != 17 || *v.Security.RunAsUser != 999 || *v.Security.FSGroup != 999 {
-		t.Errorf("what is filled is %+v", v)
-	}
-	kept, err := c.KeptServers(t.Context(), "production")
-	if err != nil || len(kept) != 1 || kept[0].Server != original || kept[0].Unfinished || kept[0].image != "postgres:17" {
-		t.Errorf("kept are %+v, %v", kept, err)
-	}
-
-	// Deploys stay on it, and a rollback does not leave it without a word.
-	mustDeploy(t, c, "good:1")
-	w.wants(t, c, "17b", "shop-postgres17b", restored+" "+old)
-	_, err = c.Rollback(t.Context(), "production", 1, progress.Discard)
-	if !fault.IsUsage(err) || !strings.Contains(err.Error(), "was on PostgreSQL 17, and the database is on 17b now") {
-		t.Errorf("a rollback: %v", err)
-	}
-
-	if done, err = c.DatabaseBack(t.Context(), "production", progress.Discard); err != nil || done.From.Letter != "b" || done.To != original {
-		t.Fatalf("back: %+v, %v", done, err)
-	}
-	w.wants(t, c, "17", "shop-postgresql", restored+" "+old)
-	mustDeploy(t, c, "good:1")
-
-	// What was written to the first is not thrown away by a second one.
-	if done, err = c.ReplaceDatabase(t.Context(), "production", fill, progress.Discard); err != nil || done.To.Letter != "c" {
-		t.Errorf("a second one: %+v, %v", done, err)
-	}
-	w.wants(t, c, "17c", "shop-postgres17c", restored+" data-shop-postgres17c-0 "+old)
-	if forgotten, err := c.ForgetDatabases(t.Context(), "production", progress.Discard); err != nil || len(forgotten) != 2 {
-		t.Errorf("forgotten are %v, %v", forgotten, err)
-	}
-	// Its own name is free again.
-	if done, err = c.ReplaceDatabase(t.Context(), "production", fill, progress.Discard); err != nil || done.To != original {
-		t.Errorf("a third one: %+v, %v", done, err)
-	}
-	w.wants(t, c, "17", "shop-postgresql", "data-shop-postgres17c-0 "+old)
-}
-
-// Whatever fails leaves the old server serving, and nothing of the other.
-func TestReplaceThatFails(t *testing.T) {
-	good := func(context.Context, Volume) error { return nil }
-	w, c := newDatabaseWorld(t)
-	mustDeploy(t, c, "good:1")
-	_, err := c.ReplaceDatabase(t.Context(), "production", func(context.Context, Volume) error { return errors.New("no room") }, progress.Discard)
-	if err == nil || !strings.Contains(err.Error(), "no room") {
-		t.Errorf("got %v", err)
-	}
-	w.wants(t, c, "17", "shop-postgresql", old)
-
-	w.refuseAfter = errors.New("the API is away")
-	_, err = c.ReplaceDatabase(t.Context(), "production", good, progress.Discard)
-	if err == nil || !strings.Contains(err.Error(), "written to PostgreSQL 17b meanwhile stays") {
-		t.Errorf("got %v", err)
-	}
-	w.wants(t, c, "17", "shop-postgresql", restored+" "+old)
-	if done, err := c.ReplaceDatabase(t.Context(), "production", good, progress.Discard); err != nil || done.To.Letter != "c" {
-		t.Errorf("again: %+v, %v", done, err)
-	}
-
-	staging, c := newWorld(t)
-	staging.scales()
-	mustDeploy(t, c, "good:1")
-	if _, err := c.ReplaceDatabase(t.Context(), "production", good, progress.Discard); !fault.IsUsage(err) {
-		t.Errorf("of nothing: %v", err)
-	}
-}
-
-// Killed at any step and run again, it comes to its end; a Job that still fills is ended.
-func TestReplaceAfterAKill(t *testing.T) {
-	w, c := newDatabaseWorld(t)
-	mustDeploy(t, c, "good:1")
-	jobs := w.clientset.BatchV1().Jobs("production")
-	func() {
-		defer func() {
-			if recover() != errKilled {
-				t.Error("it was not killed")
-			}
-			if err := c.kube.CoordinationV1().Leases("production").Delete(context.Background(), "shop-deploy", metav1.DeleteOptions{}); err != nil {
-				t.Error(err)
-			}
-		}()
-		_, err := c.ReplaceDatabase(t.Context(), "production", func(ctx context.Context, v Volume) error {
-			for name, claim := range map[string]string{"fill": v.Claim, "other": old} {
-				job := &batch.Job{ObjectMeta: metav1.ObjectMeta{Name: name}}
-				job.Spec.Template.Spec.Volumes = []core.Volume{{Name: "data", VolumeSource: core.VolumeSource{
-					PersistentVolumeClaim: &core.PersistentVolumeClaimVolumeSource{ClaimName: claim},
-				}}}
-				_, err := jobs.Create(ctx, job, metav1.CreateOptions{})
-				w.try(err)
-			}
-			panic(errKilled)
-		}, progress.Discard)
-		t.Error(err)
-	}()
-	kept, err := c.KeptServers(t.Context(), "production")
-	if err != nil || len(kept) != 1 || !kept[0].Unfinished {
-		t.Errorf("kept are %+v, %v", kept, err)
-	}
-	mustDeploy(t, c, "good:1") // takes no notice
-	w.wants(t, c, "17", "shop-postgresql", restored+" "+old)
-	fills := 0
-	fill := func(context.Context, Volume) error {
-		fills++
-		list, err := jobs.List(t.Context(), metav1.ListOptions{})
-		w.try(err)
-		if len(list.Items) != 1 || list.Items[0].Name != "other" {
-			t.Errorf("the Jobs are %+v", list.Items)
-		}
-		return nil
-	}
-	if _, err := c.ReplaceDatabase(t.Context(), "production", fill, progress.Discard); err != nil || fills != 1 {
-		t.Errorf("%d times filled: %v", fills, err)
-	}
-	w.wants(t, c, "17b", "shop-postgres17b", restored+" "+old)
-
-	// After the switch, nothing is left to do but the revision.
-	w.unmark(t, 1, common.StatusDeployed)
-	w.unmark(t, 2, common.StatusPendingUpgrade)
-	if done, err := c.ReplaceDatabase(t.Context(), "production", fill, progress.Discard); err != nil || fills != 1 || !done.Finished || done.To.Letter != "b" {
-		t.Errorf("%d times filled: %+v, %v", fills, done, err)
-	}
-	w.wants(t, c, "17b", "shop-postgres17b", restored+" "+old)
-}
-
-// A deploy to volumes that a removed release has left takes the one that served last.
-func TestDeployToWhatIsLeft(t *testing.T) {
-	w, c := newDatabaseWorld(t)
-	mustDeploy(t, c, "good:1")
-	if _, err := c.ReplaceDatabase(t.Context(), "production", func(context.Context, Volume) error { return nil }, progress.Discard); err != nil {
-		t.Fatal(err)
-	}
-	h, err := c.release("production")
-	w.try(err)
-	w.try(h.Uninstall(time.Minute))
-	w.try(w.clientset.CoreV1().Services("production").Delete(t.Context(), "shop-postgresql", metav1.DeleteOptions{}))
-	mustDeploy(t, c, "good:1")
-	w.wants(t, c, "17b", "shop-postgres17b", restored+" "+old)
 }

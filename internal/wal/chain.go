@@ -4,14 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
+	"iter"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"berth/internal/backup"
-	"berth/internal/fault"
+	"berth/internal/bucket"
 )
 
 // A Chain is the log of one server on one timeline, and its bases.
@@ -47,17 +47,6 @@ type State struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// A Window is a span of time in which any moment can be restored.
-type Window struct {
-	Chain string    `json:"chain"`
-	From  time.Time `json:"from"`
-	To    time.Time `json:"to"`
-	// Verified is up to where the log has been replayed.
-	Verified time.Time `json:"verified,omitzero"`
-	// Live says that it grows: it is the stream's.
-	Live bool `json:"live"`
-}
-
 var (
 	ownChain   = regexp.MustCompile(`^\d{1,20}-\d{1,10}$`)
 	ownSegment = regexp.MustCompile(`^([0-9A-F]{24})(\.[0-9A-F]{8})?\.zst(\.age)?$`)
@@ -91,6 +80,30 @@ func (a *Archive) Chains(ctx context.Context) ([]*Chain, error) {
 	}
 	slices.SortFunc(chains, func(a, b *Chain) int { return cmp.Or(b.newest().Compare(a.newest()), cmp.Compare(a.Name, b.Name)) })
 	return chains, nil
+}
+
+// State is the last report of the newest stream; nil if there is none.
+func (a *Archive) State(ctx context.Context) (*State, error) {
+	var newest *State
+	for o, err := range a.list(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if !strings.HasSuffix(o.name, "/stream.json") {
+			continue
+		}
+		var s State
+		if err := a.Job.GetJSON(ctx, o.name, &s); err != nil {
+			if passedOver(err) {
+				continue
+			}
+			return nil, err
+		}
+		if newest == nil || s.Time.After(newest.Time) {
+			newest = &s
+		}
+	}
+	return newest, nil
 }
 
 // add puts an object, called rest within the chain, where it belongs.
@@ -159,179 +172,15 @@ func (c *Chain) newest() time.Time {
 	return time.Time{}
 }
 
-// last is the last segment that there is any of.
-func (c *Chain) last() (name string) {
-	for segment := range c.segments {
-		name = max(name, segment)
-	}
-	for segment := range c.pieces {
-		name = max(name, segment)
-	}
-	return name
-}
+// list lists all objects of all chains.
+func (a *Archive) list(ctx context.Context) iter.Seq2[object, error] { return a.below(ctx, root) }
 
-// run returns the segments that are there without a gap from a base's first on, and
-// up to when they reach. Where the stream has said that, it is said; before a gap it is
-// when the last one was put there, which may be later than what is in it.
-func (c *Chain) run(b *Base) (names []string, to time.Time, said bool) {
-	for s := segmentOf(b.Start, b.SegmentBytes); ; s++ {
-		name := s.name(b.Timeline, b.SegmentBytes)
-		o, complete := c.segments[name]
-		pieces := c.pieces[name]
-		if !complete && len(pieces) == 0 {
-			break
-		}
-		names = append(names, name)
-		if !complete {
-			to = pieces[len(pieces)-1].modified
-			break // The rest of it is not there, nor does the next one help.
-		}
-		to = o.modified
-	}
-	// What it says is of no use before the first of a new stretch is there: then it is
-	// of the other side of a gap.
-	if n := len(names); n > 0 && names[n-1] == c.last() && c.State != nil &&
-		segmentOf(max(c.State.Position, 1)-1, b.SegmentBytes).name(b.Timeline, b.SegmentBytes) <= names[n-1] {
-		return names, c.State.Reached, true
-	}
-	return names, to, false
-}
-
-// window is what can be reached from a base; ok is false if nothing can.
-func (c *Chain) window(b *Base) (w Window, last string, ok bool) {
-	names, to, said := c.run(b)
-	if len(names) == 0 || !to.After(b.Finished) || b.damaged() {
-		return w, "", false
-	}
-	last = names[len(names)-1]
-	end := segmentOf(b.End-1, b.SegmentBytes).name(b.Timeline, b.SegmentBytes)
-	w = Window{Chain: c.Name, From: b.Finished, To: to, Live: said}
-	if b.Verified != nil {
-		w.Verified = b.Verified.Reached
-	}
-	return w, last, last >= end
-}
-
-// windows are what can be reached in a chain, the newest first.
-func (c *Chain) windows() (all []Window) {
-	ends := map[string]int{} // windows by their last segment
-	for i := range c.Bases {
-		w, last, ok := c.window(&c.Bases[i])
-		if !ok {
-			continue
-		}
-		if at, seen := ends[last]; seen { // An older base of the same stretch.
-			all[at].From = w.From
-			if w.Verified.After(all[at].Verified) {
-				all[at].Verified = w.Verified
-			}
-			continue
-		}
-		ends[last] = len(all)
-		all = append(all, w)
-	}
-	return all
-}
-
-// Windows are the times that can be reached, the newest first; between them lie gaps.
-func (a *Archive) Windows(ctx context.Context) ([]Window, error) {
-	chains, err := a.Chains(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return windows(chains), nil
-}
-
-func windows(chains []*Chain) []Window {
-	all := []Window{}
-	for i, c := range chains {
-		for _, w := range c.windows() {
-			w.Live = w.Live && i == 0
-			all = append(all, w)
-		}
-	}
-	return all
-}
-
-// State is the last report of the newest stream; nil if there is none.
-func (a *Archive) State(ctx context.Context) (*State, error) {
-	var newest *State
-	for o, err := range a.list(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		if !strings.HasSuffix(o.name, "/stream.json") {
-			continue
-		}
-		var s State
-		if err := a.Job.GetJSON(ctx, o.name, &s); err != nil {
-			if passedOver(err) {
-				continue
-			}
-			return nil, err
-		}
-		if newest == nil || s.Time.After(newest.Time) {
-			newest = &s
-		}
-	}
-	return newest, nil
-}
-
-// find returns the base to reach a moment from: the last one before it.
-func find(chains []*Chain, at time.Time) (*Chain, *Base, error) {
-	for _, c := range chains {
-		for i := range c.Bases {
-			if w, _, ok := c.window(&c.Bases[i]); ok && !at.Before(w.From) && !at.After(w.To) {
-				return c, &c.Bases[i], nil
+func (a *Archive) below(ctx context.Context, prefix string) iter.Seq2[object, error] {
+	return func(yield func(object, error) bool) {
+		for o, err := range a.Job.Bucket.List(ctx, bucket.ListOptions{Below: prefix, Recursive: true}) {
+			if !yield(object{o.Name, o.Modified}, err) {
+				return
 			}
 		}
 	}
-	return nil, nil, unreachable(fmt.Sprintf("%s: ", at.UTC().Format(time.DateTime+" MST")), chains)
-}
-
-// unreachable says what can be reached instead.
-func unreachable(what string, chains []*Chain) error {
-	err := fmt.Errorf("%s%w", what, ErrNoWindow)
-	var spans []string
-	for _, w := range windows(chains) {
-		spans = append(spans, w.From.UTC().Format(time.DateTime)+" to "+w.To.UTC().Format(time.DateTime+" MST"))
-	}
-	if len(spans) == 0 {
-		return fault.WithHint(err, "there is no base with its log yet: the stream makes one when it begins, and the daily job another")
-	}
-	return fault.WithHint(err, "what can be reached: %s", strings.Join(spans, "; "))
-}
-
-// latest returns the base for the last moment of all: of the chain that was verified
-// last. Where none has been, of the last server but the one that runs now, if that
-// is not the only one: it is the empty one in place of that which was lost.
-func latest(chains []*Chain, running string) (*Chain, *Base, error) {
-	var usable []*Chain
-	for _, c := range chains {
-		if len(c.windows()) > 0 {
-			usable = append(usable, c)
-		}
-	}
-	for _, wanted := range []func(*Chain) bool{
-		func(c *Chain) bool { return c.verified() },
-		func(c *Chain) bool { return c.Name != running },
-		func(*Chain) bool { return true },
-	} {
-		for _, c := range usable {
-			if !wanted(c) {
-				continue
-			}
-			for i := range c.Bases {
-				if _, _, ok := c.window(&c.Bases[i]); ok {
-					return c, &c.Bases[i], nil
-				}
-			}
-		}
-	}
-	return nil, nil, unreachable("the latest moment: ", chains)
-}
-
-// verified reports whether a base of the chain has been replayed.
-func (c *Chain) verified() bool {
-	return slices.ContainsFunc(c.Bases, func(b Base) bool { return b.Verified != nil && b.Verified.OK })
 }

@@ -7,14 +7,10 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/jackc/pgx/v5"
-	"golang.org/x/sys/unix"
 
 	"berth/internal/backup"
 	"berth/internal/fault"
@@ -76,8 +72,8 @@ func (a *Archive) Fill(ctx context.Context, o Filling) (_ *Filled, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if majorOf(b.ServerVersion) != o.Version {
-		return nil, fault.WithHint(fmt.Errorf("the log is of PostgreSQL %d, whose files PostgreSQL %d cannot read", majorOf(b.ServerVersion), o.Version),
+	if b.Version() != o.Version {
+		return nil, fault.WithHint(fmt.Errorf("the log is of PostgreSQL %d, whose files PostgreSQL %d cannot read", b.Version(), o.Version),
 			"restore by dump and load")
 	}
 	partial := o.Data + ".filling"
@@ -110,44 +106,6 @@ func (a *Archive) Fill(ctx context.Context, o Filling) (_ *Filled, err error) {
 	a.Job.Log.Info("filled", "base", filled.Base, "moment", filled.Moment, "chain", filled.Chain, "bytes", filled.Bytes,
 		"seconds", filled.Seconds, "replaySeconds", filled.ReplaySeconds, "warnings", filled.Warnings)
 	return filled, nil
-}
-
-// explain adds a hint to an error if a disk was too small.
-func (p place) explain(s *backup.Scratch, err error) error {
-	if p.data == "" || strings.HasPrefix(p.data, s.Folder) {
-		return s.Explain(err)
-	}
-	if said := strings.ToLower(err.Error() + s.Log()); strings.Contains(said, "no space left on device") {
-		return fault.WithHint(fmt.Errorf("the new volume is too small: %w", err), noRoom)
-	}
-	return err
-}
-
-const noRoom = "make room on the node, or restore by dump and load, for which the present volume needs the room"
-
-func holdsOthers(names []string) error {
-	return fault.WithHint(fmt.Errorf("the server also has the database %s, which would go back too", strings.Join(names, ", ")),
-		"restore by dump and load, which leaves it as it is")
-}
-
-// room refuses a volume that cannot hold what the base has.
-func room(folder string, b *Base) error {
-	var s unix.Statfs_t
-	if err := unix.Statfs(folder, &s); err != nil {
-		return fmt.Errorf("look at the new volume: %w", err)
-	}
-	const log = 256 << 20
-	free, wanted := s.Bavail*uint64(s.Bsize), uint64(max(b.Object.PlainBytes, 0))+log
-	if free < wanted {
-		return fault.WithHint(fmt.Errorf("the new volume has %s free, and the server's files take %s", humanize.Bytes(free), humanize.Bytes(wanted)), noRoom)
-	}
-	return nil
-}
-
-// system is the identifier of the server that a base is of.
-func (b *Base) system() string {
-	system, _, _ := strings.Cut(b.Chain, "-")
-	return system
 }
 
 // claimTimeline finds a timeline that no server of the same origin has, and notes in the
@@ -227,6 +185,11 @@ func (a *Archive) complete(ctx context.Context, r *Replayed, o Filling, timeline
 	return nil
 }
 
+func holdsOthers(names []string) error {
+	return fault.WithHint(fmt.Errorf("the server also has the database %s, which would go back too", strings.Join(names, ", ")),
+		"restore by dump and load, which leaves it as it is")
+}
+
 // settle looks at the server: that it is on its own timeline, and has nothing that waits to
 // be committed, as what is dumped has not.
 func (r *Replayed) settle(ctx context.Context, timeline uint32, filled *Filled) error {
@@ -283,48 +246,3 @@ func appear(partial, name string) error {
 	}
 	return errors.Join(parent.Sync(), parent.Close())
 }
-
-// BaseOf is the base that a moment would be reached from now; the zero time means the
-// last moment.
-func (a *Archive) BaseOf(ctx context.Context, at time.Time) (*Base, error) {
-	chains, err := a.Chains(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if at.IsZero() {
-		_, b, err := latest(chains, "")
-		return b, err
-	}
-	_, b, err := find(chains, at)
-	if err != nil && a.Job.Now().Sub(at) < Soon && len(chains) > 0 && len(chains[0].Bases) > 0 {
-		return &chains[0].Bases[0], nil // The stream has not said yet that it is there.
-	}
-	return b, err
-}
-
-// keptName is what databases are called that a restore has kept, or was killed in.
-var keptName = regexp.MustCompile(`_(before|restore)_\d{8}_\d{6}_[0-9a-f]{4}$`)
-
-// Holds is the size of the application's database when the base was made, and the names of
-// all if there were several. Where that is not known, it is the size of all there was.
-func (b *Base) Holds() (bytes int64, several []string) {
-	if b.Databases == nil {
-		return b.Object.PlainBytes, nil
-	}
-	bytes = b.Databases["postgres"]
-	for name, size := range b.Databases {
-		if name == "postgres" || name == "template0" || name == "template1" || keptName.MatchString(name) {
-			continue
-		}
-		several = append(several, name)
-		bytes = size
-	}
-	if len(several) == 1 {
-		return bytes, nil
-	}
-	slices.Sort(several)
-	return bytes, several
-}
-
-// Version is the major version of the server that the base is of.
-func (b *Base) Version() int { return majorOf(b.ServerVersion) }

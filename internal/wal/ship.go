@@ -1,15 +1,12 @@
 package wal
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 	"time"
 )
@@ -33,23 +30,6 @@ type shipping struct {
 	word     time.Time // when that was said
 }
 
-var localSegment = regexp.MustCompile(`^[0-9A-F]{24}(\.partial)?$`)
-
-// segmentsIn lists the segments in a folder, the incomplete one last.
-func segmentsIn(folder string) (names []string) {
-	entries, err := os.ReadDir(folder)
-	if err != nil {
-		return nil // not there yet
-	}
-	for _, entry := range entries {
-		if localSegment.MatchString(entry.Name()) {
-			names = append(names, entry.Name())
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
 // shipAll ships every tick until the context ends, and then once more.
 func (s *Stream) shipAll(ctx context.Context) {
 	failing := false
@@ -60,11 +40,11 @@ func (s *Stream) shipAll(ctx context.Context) {
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 			defer cancel()
 			if err := s.ship(last); err != nil {
-				s.Job.Log.Warn("some of the log is still here", "error", err.Error(), "bytes", s.waiting())
+				s.Job.Log.Warn("some of the log is still here", "error", err.Error(), "bytes", waiting(s.Folder))
 			}
 			return
 		case err != nil && !failing:
-			s.Job.Log.Error("the log does not reach the bucket", "error", err.Error(), "bytes", s.waiting())
+			s.Job.Log.Error("the log does not reach the bucket", "error", err.Error(), "bytes", waiting(s.Folder))
 		case err == nil && failing:
 			s.Job.Log.Info("the log reaches the bucket again")
 		}
@@ -182,33 +162,6 @@ func (s *Stream) shipSegment(ctx context.Context, path, chain, segment string) e
 	return s.removePieces(ctx, name, "")
 }
 
-func (s *Stream) put(ctx context.Context, name string, data []byte) error {
-	sealed, err := s.Job.SealBytes(data)
-	if err != nil {
-		return err
-	}
-	return s.Job.Bucket.Put(ctx, s.Job.SealedName(name), sealed)
-}
-
-// removePieces removes the pieces of a segment but one. A key that may not delete
-// leaves them, which does no harm.
-func (s *Stream) removePieces(ctx context.Context, name, but string) error {
-	for o, err := range s.below(ctx, name+".") {
-		if err != nil {
-			return err
-		}
-		m := ownSegment.FindStringSubmatch(filepath.Base(o.name))
-		if m == nil || m[2] == "" || m[2] == but {
-			continue
-		}
-		if err := s.Job.Bucket.Delete(ctx, o.name); err != nil {
-			s.Job.Log.Debug("a piece stays", "object", o.name, "error", err.Error())
-			return nil
-		}
-	}
-	return nil
-}
-
 // shipPiece ships what has come of the segment that is being filled.
 func (s *Stream) shipPiece(ctx context.Context, path, chain, segment string) error {
 	info, err := os.Stat(path)
@@ -253,37 +206,29 @@ func (s *Stream) shipPiece(ctx context.Context, path, chain, segment string) err
 	return nil
 }
 
-// received reads what pg_receivewal has written to a file from an offset on: the rest
-// of the file is zeros. The end is looked for first, so that all before it is there
-// by the time it is read.
-func received(path string, from int64) (data []byte, end int64, err error) {
-	file, err := os.Open(path)
+func (s *Stream) put(ctx context.Context, name string, data []byte) error {
+	sealed, err := s.Job.SealBytes(data)
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, 0, err
-	}
-	const step = 64 << 10
-	buffer := make([]byte, step)
-	for at := (info.Size() + step - 1) / step * step; at > from && end == 0; at -= step {
-		begin := max(at-step, 0)
-		n, readErr := file.ReadAt(buffer, begin)
-		if n == 0 && readErr != nil && at <= info.Size() {
-			return nil, 0, readErr
+	return s.Job.Bucket.Put(ctx, s.Job.SealedName(name), sealed)
+}
+
+// removePieces removes the pieces of a segment but one. A key that may not delete
+// leaves them, which does no harm.
+func (s *Stream) removePieces(ctx context.Context, name, but string) error {
+	for o, err := range s.below(ctx, name+".") {
+		if err != nil {
+			return err
 		}
-		if last := len(bytes.TrimRight(buffer[:n], "\x00")); last > 0 {
-			end = begin + int64(last)
+		m := ownSegment.FindStringSubmatch(filepath.Base(o.name))
+		if m == nil || m[2] == "" || m[2] == but {
+			continue
+		}
+		if err := s.Job.Bucket.Delete(ctx, o.name); err != nil {
+			s.Job.Log.Debug("a piece stays", "object", o.name, "error", err.Error())
+			return nil
 		}
 	}
-	if end <= from {
-		return nil, end, nil
-	}
-	data = make([]byte, end-from)
-	if _, err := file.ReadAt(data, from); err != nil {
-		return nil, 0, err
-	}
-	return data, end, nil
+	return nil
 }

@@ -87,15 +87,6 @@ func (s *Stream) Run(ctx context.Context) error {
 	return nil
 }
 
-// trouble notes what the next word in the bucket says, and reports whether it is news.
-func (s *Stream) trouble(what string) (news bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	news = s.problem != what
-	s.problem = what
-	return news
-}
-
 // session receives from one server until something is in the way.
 func (s *Stream) session(ctx context.Context) error {
 	// A restore ends the sessions of the database that it replaces.
@@ -187,10 +178,10 @@ func (s *Stream) receive(ctx context.Context, p backup.Programs, folder string) 
 			return err
 		}
 		<-ended
-		waiting := s.waiting()
-		s.trouble(fmt.Sprintf("%d bytes wait for the bucket: the server keeps the rest", waiting))
-		s.Job.Log.Error("too much waits for the bucket", "bytes", waiting)
-		for s.waiting() > s.Keep/2 {
+		bytes := waiting(s.Folder)
+		s.trouble(fmt.Sprintf("%d bytes wait for the bucket: the server keeps the rest", bytes))
+		s.Job.Log.Error("too much waits for the bucket", "bytes", bytes)
+		for waiting(s.Folder) > s.Keep/2 {
 			select {
 			case <-ctx.Done():
 				return context.Cause(ctx)
@@ -219,26 +210,11 @@ func (s *Stream) untilFull(ctx context.Context, ended <-chan error) (full bool, 
 			<-ended
 			return false, context.Cause(ctx)
 		case <-time.After(s.Tick):
-			if s.waiting() > s.Keep {
+			if waiting(s.Folder) > s.Keep {
 				return true, nil
 			}
 		}
 	}
-}
-
-// waiting is how many bytes lie in the folder.
-func (s *Stream) waiting() (bytes int64) {
-	// A file that goes meanwhile is one less.
-	_ = filepath.WalkDir(s.Folder, func(_ string, entry os.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return nil
-		}
-		if info, err := entry.Info(); err == nil {
-			bytes += info.Size()
-		}
-		return nil
-	})
-	return bytes
 }
 
 // watch notes where the server's log is, and what of it has come.
@@ -329,4 +305,13 @@ func (c *Chain) leadsTo(s segment) bool {
 		}
 	}
 	return false
+}
+
+// trouble notes what the next word in the bucket says, and reports whether it is news.
+func (s *Stream) trouble(what string) (news bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	news = s.problem != what
+	s.problem = what
+	return news
 }
