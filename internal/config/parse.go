@@ -33,6 +33,7 @@ func parse(source []byte) (*Config, error) {
 		return nil, fault.Usage("%s is empty", File)
 	}
 	root := document.Content[0]
+	found.merge(root)
 	found.walk(root, reflect.TypeFor[Config](), "")
 	if err := found.err(); err != nil {
 		return nil, err

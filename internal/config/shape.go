@@ -107,10 +107,6 @@ func (s *shape) walkMapping(node *yaml.Node, t reflect.Type, path string) {
 			continue
 		}
 		seen[key.Value] = key.Line
-		if key.Tag == "!!merge" {
-			s.add(at, "merging is not read: write the keys out; a whole value may be an alias, like env: *common")
-			continue
-		}
 		switch t.Kind() {
 		case reflect.Map:
 			s.walk(value, t.Elem(), at)
