@@ -1,14 +1,8 @@
 package sink
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
-	"errors"
-	"fmt"
-	"io"
-	"mime"
-	"net/http"
 	"net/url"
 	"strings"
 
@@ -17,7 +11,6 @@ import (
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/otlphttpexporter"
 	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 
 	"berth/collector/structure"
 )
@@ -72,44 +65,6 @@ func (s structured) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
 	if part.lines > 0 {
 		return &part
 	}
-	return nil
-}
-
-// rejection is a partial success: the sink took the lines but for some, of which it
-// does not say which, and does not want any of them again. The published exporter
-// takes that for a success.
-// https://opentelemetry.io/docs/specs/otlp/#partial-success-1
-type rejection struct {
-	lines int
-	text  string
-}
-
-func (r *rejection) Error() string { return r.text }
-
-// rejectionKey is that of a rejection in the context of a request.
-type rejectionKey struct{}
-
-// note reads a successful answer, and leaves it to be read again.
-func (r *rejection) note(response *http.Response) error {
-	const most = 64 << 10
-	body, err := io.ReadAll(io.LimitReader(response.Body, most))
-	if err := errors.Join(err, response.Body.Close()); err != nil {
-		return fmt.Errorf("read the sink's answer: %w", err)
-	}
-	response.Body = io.NopCloser(bytes.NewReader(body))
-	answer := plogotlp.NewExportResponse()
-	switch kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")); kind {
-	case "application/x-protobuf":
-		err = answer.UnmarshalProto(body)
-	case "application/json":
-		err = answer.UnmarshalJSON(body)
-	}
-	if err != nil {
-		// It took the lines, whatever else it says.
-		return nil
-	}
-	part := answer.PartialSuccess()
-	r.lines, r.text = int(part.RejectedLogRecords()), oneLine(part.ErrorMessage())
 	return nil
 }
 
