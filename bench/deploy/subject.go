@@ -18,11 +18,11 @@ import (
 	"strings"
 	"time"
 
+	"berth/internal/poll"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-
-	"berth/internal/kube"
 )
 
 //go:embed testdata
@@ -216,7 +216,7 @@ func (s *subject) patch(ctx context.Context, container map[string]any) error {
 	if _, err := deployments.Patch(ctx, s.name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}); err != nil {
 		return err
 	}
-	return kube.Poll(ctx, 100*time.Millisecond, func(ctx context.Context) (bool, error) {
+	return poll.Until(ctx, 100*time.Millisecond, func(ctx context.Context) (bool, error) {
 		d, err := deployments.Get(ctx, s.name, metav1.GetOptions{})
 		if err != nil {
 			return false, err
@@ -238,7 +238,7 @@ func (s *subject) serves(ctx context.Context) error {
 		},
 	}}
 	last := ""
-	err := kube.Poll(ctx, 50*time.Millisecond, func(ctx context.Context) (bool, error) {
+	err := poll.Until(ctx, 50*time.Millisecond, func(ctx context.Context) (bool, error) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+s.namespace+".localhost:8443/", nil)
 		if err != nil {
 			return false, err

@@ -11,17 +11,17 @@ import (
 	"log/slog"
 	"time"
 
+	"berth/internal/kube/own"
+
 	"helm.sh/helm/v4/pkg/action"
 	engine "helm.sh/helm/v4/pkg/kube"
 	"k8s.io/client-go/rest"
-
-	"berth/internal/kube"
 )
 
 func init() {
 	// Helm otherwise names the field manager after the running binary, so that
 	// a release made by one build could not be upgraded by another.
-	engine.ManagedFieldsManager = kube.Manager
+	engine.ManagedFieldsManager = own.Manager
 }
 
 // open opens the releases in a namespace. They are kept in its Secrets.

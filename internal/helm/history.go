@@ -11,7 +11,7 @@ import (
 	"helm.sh/helm/v4/pkg/storage/driver"
 
 	"berth/internal/fault"
-	"berth/internal/kube"
+	"berth/internal/kube/own"
 )
 
 // History returns all revisions, oldest first; none when nothing is installed.
@@ -34,7 +34,7 @@ func (h *Release) History() ([]*helmrelease.Release, error) {
 
 // Own returns an error when the newest revision was not made by berth.
 func (h *Release) Own(revisions []*helmrelease.Release) error {
-	if len(revisions) == 0 || revisions[len(revisions)-1].Labels[kube.ManagedBy] == kube.Manager {
+	if len(revisions) == 0 || revisions[len(revisions)-1].Labels[own.ManagedBy] == own.Manager {
 		return nil
 	}
 	return fault.WithHint(

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"time"
 
+	"berth/internal/kube/own"
+
 	"helm.sh/helm/v4/pkg/action"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	engine "helm.sh/helm/v4/pkg/kube"
 	helmrelease "helm.sh/helm/v4/pkg/release/v1"
 	"k8s.io/client-go/rest"
-
-	"berth/internal/kube"
 )
 
 // Await waits until what was just applied serves. Helm calls it between
@@ -116,7 +116,7 @@ func (h *Release) Apply(ctx context.Context, c *chart.Chart, values map[string]a
 	install := action.NewInstall(h.config)
 	install.ReleaseName = h.name
 	install.Namespace = h.namespace
-	install.Labels = map[string]string{kube.ManagedBy: kube.Manager}
+	install.Labels = map[string]string{own.ManagedBy: own.Manager}
 	install.Description = change.Description
 	install.ServerSideApply = true
 	install.ForceConflicts = true
@@ -141,7 +141,7 @@ func (h *Release) begin(change Change, target int) error {
 func (h *Release) upgrade(change Change) *action.Upgrade {
 	up := action.NewUpgrade(h.config)
 	up.Namespace = h.namespace
-	up.Labels = map[string]string{kube.ManagedBy: kube.Manager}
+	up.Labels = map[string]string{own.ManagedBy: own.Manager}
 	up.Description = change.Description
 	up.ResetValues = true
 	up.ServerSideApply = "true"

@@ -13,12 +13,6 @@ import (
 	"berth/internal/kube/own"
 )
 
-// See package own.
-const (
-	Manager   = own.Manager
-	ManagedBy = own.ManagedBy
-)
-
 // Config returns a copy of a REST config, tuned for berth.
 func Config(reach *rest.Config) *rest.Config {
 	reach = rest.CopyConfig(reach)
@@ -27,7 +21,7 @@ func Config(reach *rest.Config) *rest.Config {
 	reach.QPS, reach.Burst = 50, 100
 	// client-go prints the API server's warnings on standard error otherwise.
 	reach.WarningHandler = rest.NoWarnings{}
-	reach.UserAgent = Manager
+	reach.UserAgent = own.Manager
 	return reach
 }
 

@@ -17,6 +17,8 @@ import (
 	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 
 	"berth/internal/fault"
+	"berth/internal/kube/own"
+	"berth/internal/poll"
 )
 
 // ErrLocked is returned while somebody else holds a lock, and ErrLockLost when
@@ -102,7 +104,7 @@ func (lock Lock) Wait(ctx context.Context, waiting func(held error), work func(c
 			return err
 		}
 		waiting(err)
-		if err := Sleep(ctx, lock.Renew/5); err != nil {
+		if err := poll.Sleep(ctx, lock.Renew/5); err != nil {
 			return err
 		}
 	}
@@ -176,7 +178,7 @@ func (l *lease) acquire(ctx context.Context) error {
 		if fresh(found, time.Now()) {
 			return heldBy(found)
 		}
-		if err := Sleep(ctx, 2*l.Renew); err != nil {
+		if err := poll.Sleep(ctx, 2*l.Renew); err != nil {
 			return err
 		}
 		again, err := l.leases.Get(ctx, l.Name, metav1.GetOptions{})
@@ -193,7 +195,7 @@ func (l *lease) acquire(ctx context.Context) error {
 	}
 	found.Spec = l.spec(time.Now())
 	metav1.SetMetaDataAnnotation(&found.ObjectMeta, processAnnotation, string(self()))
-	written, err := l.leases.Update(ctx, found, metav1.UpdateOptions{FieldManager: Manager})
+	written, err := l.leases.Update(ctx, found, metav1.UpdateOptions{FieldManager: own.Manager})
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return l.contended(ctx)
 	}
@@ -207,11 +209,11 @@ func (l *lease) acquire(ctx context.Context) error {
 func (l *lease) create(ctx context.Context) error {
 	written, err := l.leases.Create(ctx, &coordination.Lease{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: l.Name, Labels: map[string]string{ManagedBy: Manager},
+			Name: l.Name, Labels: map[string]string{own.ManagedBy: own.Manager},
 			Annotations: map[string]string{processAnnotation: string(self())},
 		},
 		Spec: l.spec(time.Now()),
-	}, metav1.CreateOptions{FieldManager: Manager})
+	}, metav1.CreateOptions{FieldManager: own.Manager})
 	if apierrors.IsAlreadyExists(err) {
 		return l.contended(ctx)
 	}
@@ -245,7 +247,7 @@ func (l *lease) spec(now time.Time) coordination.LeaseSpec {
 // renew it cannot do any harm either.
 func (l *lease) keep(ctx context.Context, lose context.CancelCauseFunc) {
 	pause := l.Renew
-	for Sleep(ctx, pause) == nil {
+	for poll.Sleep(ctx, pause) == nil {
 		err := l.renew(ctx)
 		pause = l.Renew
 		if errors.Is(err, ErrLockLost) {
@@ -266,7 +268,7 @@ func (l *lease) renew(ctx context.Context) error {
 		next := l.written.DeepCopy()
 		stamp := metav1.NewMicroTime(time.Now())
 		next.Spec.RenewTime = &stamp
-		written, err := l.leases.Update(ctx, next, metav1.UpdateOptions{FieldManager: Manager})
+		written, err := l.leases.Update(ctx, next, metav1.UpdateOptions{FieldManager: own.Manager})
 		if err == nil {
 			l.written = written
 			return nil

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"berth/internal/poll"
+
 	coordination "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -204,7 +206,7 @@ func TestLateRenewalsAreNoLoss(t *testing.T) {
 	})
 	err := c.Do(context.Background(), func(ctx, _ context.Context) error {
 		// For longer than the Lease is good for.
-		return Sleep(ctx, 3*c.Duration/2)
+		return poll.Sleep(ctx, 3*c.Duration/2)
 	})
 	if err != nil || failed.Load() == 0 {
 		t.Errorf("after %d renewals that failed: %v", failed.Load(), err)
@@ -242,7 +244,7 @@ func versioned(c Lock) {
 func TestLockIsGivenBackAfterAnAnswerThatGotLost(t *testing.T) {
 	c := lockOf("mira@laptop")
 	versioned(c)
-	if err := c.Do(context.Background(), func(ctx, _ context.Context) error { return Sleep(ctx, 5*c.Renew) }); err != nil {
+	if err := c.Do(context.Background(), func(ctx, _ context.Context) error { return poll.Sleep(ctx, 5*c.Renew) }); err != nil {
 		t.Fatal(err)
 	}
 	left, err := c.Client.CoordinationV1().Leases("production").List(context.Background(), metav1.ListOptions{})

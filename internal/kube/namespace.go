@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"berth/internal/kube/own"
+	"berth/internal/poll"
 )
 
 // The labels by which the API server refuses pods below a Pod Security
@@ -55,7 +56,7 @@ func EnsureNamespace(ctx context.Context, client kubernetes.Interface, name stri
 		return fmt.Errorf("look for namespace %s: %w", name, err)
 	case found.DeletionTimestamp != nil:
 		return fmt.Errorf("namespace %s is being deleted: try again when it is gone", name)
-	case !Owned(found):
+	case !own.Owned(found):
 		return nil
 	}
 	return ApplyNamespace(ctx, client, name, labels)
@@ -63,10 +64,10 @@ func EnsureNamespace(ctx context.Context, client kubernetes.Interface, name stri
 
 // ApplyNamespace makes a namespace berth's own, whosever it was.
 func ApplyNamespace(ctx context.Context, client kubernetes.Interface, name string, labels map[string]string) error {
-	all := map[string]string{ManagedBy: Manager}
+	all := map[string]string{own.ManagedBy: own.Manager}
 	maps.Copy(all, labels)
 	_, err := client.CoreV1().Namespaces().Apply(ctx, coreapply.Namespace(name).WithLabels(all),
-		metav1.ApplyOptions{FieldManager: Manager, Force: true})
+		metav1.ApplyOptions{FieldManager: own.Manager, Force: true})
 	if err != nil {
 		return fmt.Errorf("make namespace %s: %w", name, err)
 	}
@@ -92,7 +93,7 @@ func RemoveNamespace(ctx context.Context, client kubernetes.Interface, name stri
 		return fmt.Errorf("remove namespace %s: %w", name, err)
 	}
 	hurry(ctx, client, name)
-	return Poll(ctx, 250*time.Millisecond, func(ctx context.Context) (bool, error) {
+	return poll.Until(ctx, 250*time.Millisecond, func(ctx context.Context) (bool, error) {
 		now, err := namespaces.Get(ctx, name, metav1.GetOptions{})
 		if !apierrors.IsNotFound(err) && (err != nil || now.UID == uid) {
 			return false, nil
@@ -129,12 +130,3 @@ func hurry(ctx context.Context, client kubernetes.Interface, namespace string) {
 		}
 	}
 }
-
-// ExpiresAnnotation says until when what is made for a time may last, in RFC 3339.
-const ExpiresAnnotation = own.ExpiresAnnotation
-
-// Expired reports whether the time is over for which something was made.
-func Expired(object metav1.Object, now time.Time) bool { return own.Expired(object, now) }
-
-// Owned reports whether berth made an object.
-func Owned(object metav1.Object) bool { return own.Owned(object) }

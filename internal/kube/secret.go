@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"berth/internal/fault"
+	"berth/internal/kube/own"
 )
 
 // Secret is a Secret that berth makes.
@@ -26,14 +27,14 @@ type Secret struct {
 
 // Apply writes the Secret, with the data that it has and no other.
 func (s Secret) Apply(ctx context.Context, client kubernetes.Interface) error {
-	labels := map[string]string{ManagedBy: Manager}
+	labels := map[string]string{own.ManagedBy: own.Manager}
 	maps.Copy(labels, s.Labels)
 	if s.Type == "" {
 		s.Type = core.SecretTypeOpaque
 	}
 	secret := coreapply.Secret(s.Name, s.Namespace).WithType(s.Type).WithData(s.Data).
 		WithLabels(labels).WithAnnotations(s.Annotations)
-	_, err := client.CoreV1().Secrets(s.Namespace).Apply(ctx, secret, metav1.ApplyOptions{FieldManager: Manager, Force: true})
+	_, err := client.CoreV1().Secrets(s.Namespace).Apply(ctx, secret, metav1.ApplyOptions{FieldManager: own.Manager, Force: true})
 	if err != nil {
 		return fmt.Errorf("write Secret %s/%s: %w", s.Namespace, s.Name, err)
 	}
@@ -49,10 +50,10 @@ func OwnSecret(ctx context.Context, client kubernetes.Interface, namespace, name
 	if err != nil {
 		return nil, fmt.Errorf("read Secret %s/%s: %w", namespace, name, err)
 	}
-	if !Owned(found) {
+	if !own.Owned(found) {
 		return nil, fault.WithHint(
 			fmt.Errorf("there is a Secret %s/%s that berth did not make", namespace, name),
-			"rename it, or give it to berth: kubectl -n %s label secret %s %s=%s", namespace, name, ManagedBy, Manager)
+			"rename it, or give it to berth: kubectl -n %s label secret %s %s=%s", namespace, name, own.ManagedBy, own.Manager)
 	}
 	return found, nil
 }

@@ -11,7 +11,7 @@ import (
 
 	"berth/internal/config"
 	"berth/internal/fault"
-	"berth/internal/kube"
+	"berth/internal/kube/own"
 	"berth/internal/provider"
 )
 
@@ -57,8 +57,8 @@ func TestTheScheduleFitsTheChart(t *testing.T) {
 func TestSettingsThatOnlyTheClusterKnows(t *testing.T) {
 	const webhook, identity = "https://hooks.example.com/x", "AGE-SECRET-KEY-1"
 	told := []runtime.Object{
-		&core.Secret{ObjectMeta: own("shop-backup-webhook"), Data: map[string][]byte{"url": []byte(webhook)}},
-		&core.Secret{ObjectMeta: own("shop-backup-age"), Data: map[string][]byte{"identity": []byte(identity)}},
+		&core.Secret{ObjectMeta: ours("shop-backup-webhook"), Data: map[string][]byte{"url": []byte(webhook)}},
+		&core.Secret{ObjectMeta: ours("shop-backup-age"), Data: map[string][]byte{"identity": []byte(identity)}},
 	}
 	for _, test := range []struct {
 		what   string
@@ -84,7 +84,7 @@ func TestSettingsThatOnlyTheClusterKnows(t *testing.T) {
 			t.Errorf("%s: %d Secrets remain, %v", test.what, len(left.Items), err)
 		}
 	}
-	foreign := own("shop-backup-webhook")
+	foreign := ours("shop-backup-webhook")
 	foreign.Labels = nil
 	b := &Backups{client: fake.NewClientset(&core.Secret{ObjectMeta: foreign}), environment: "production", config: &config.Config{Name: "shop"}}
 	if _, err := b.private(t.Context()); err == nil || !strings.Contains(err.Error(), "that berth did not make") {
@@ -92,9 +92,9 @@ func TestSettingsThatOnlyTheClusterKnows(t *testing.T) {
 	}
 }
 
-// own names an object of berth's in production.
-func own(name string) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Namespace: "production", Name: name, Labels: map[string]string{kube.ManagedBy: kube.Manager}}
+// ours names an object of berth's in production.
+func ours(name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: "production", Name: name, Labels: map[string]string{own.ManagedBy: own.Manager}}
 }
 
 func TestWhatTheJobSaid(t *testing.T) {

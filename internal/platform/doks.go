@@ -22,6 +22,8 @@ import (
 
 	"berth/internal/fault"
 	"berth/internal/kube"
+	"berth/internal/kube/own"
+	"berth/internal/poll"
 	"berth/internal/progress"
 	"berth/internal/provider"
 )
@@ -156,8 +158,8 @@ func applyIssuers(ctx context.Context, cluster *provider.Cluster, r progress.Rep
 			step.Detail(name)
 			wanted := clusterIssuer(name, cluster.IngressClass, cluster.LoadBalancer.Email)
 			var last error
-			err := kube.Poll(ctx, 2*time.Second, func(ctx context.Context) (bool, error) {
-				_, last = resource.Apply(ctx, name, wanted, metav1.ApplyOptions{FieldManager: kube.Manager, Force: true})
+			err := poll.Until(ctx, 2*time.Second, func(ctx context.Context) (bool, error) {
+				_, last = resource.Apply(ctx, name, wanted, metav1.ApplyOptions{FieldManager: own.Manager, Force: true})
 				if apierrors.IsInternalError(last) || apierrors.IsServiceUnavailable(last) {
 					return false, nil
 				}

@@ -20,7 +20,8 @@ import (
 
 	"berth/internal/backup"
 	"berth/internal/fault"
-	"berth/internal/kube"
+	"berth/internal/kube/own"
+	"berth/internal/poll"
 	"berth/internal/progress"
 	"berth/internal/wal"
 )
@@ -53,7 +54,7 @@ const checkedAnnotation = "berth/checked"
 
 func (b *Backups) noteChecked(ctx context.Context) error {
 	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"true"}}}`, checkedAnnotation)
-	_, err := b.client.BatchV1().CronJobs(b.environment).Patch(ctx, b.name(), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: kube.Manager})
+	_, err := b.client.BatchV1().CronJobs(b.environment).Patch(ctx, b.name(), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: own.Manager})
 	if err != nil {
 		return fmt.Errorf("note that backups can be made: %w", err)
 	}
@@ -380,7 +381,7 @@ func (b *Backups) asOwner(container *corev1.Container) {
 func (b *Backups) removeJob(ctx context.Context, name string) error {
 	jobs := b.client.BatchV1().Jobs(b.environment)
 	whole := metav1.DeletePropagationForeground
-	err := kube.Poll(ctx, jobPause, func(ctx context.Context) (bool, error) {
+	err := poll.Until(ctx, jobPause, func(ctx context.Context) (bool, error) {
 		err := jobs.Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: &whole})
 		if apierrors.IsNotFound(err) {
 			return true, nil
@@ -398,7 +399,7 @@ func (b *Backups) awaitPod(ctx context.Context, job string) (name string, err er
 	why := "no pod was made for it"
 	ctx, cancel := context.WithTimeoutCause(ctx, jobStart, errNotStarted)
 	defer cancel()
-	err = kube.Poll(ctx, jobPause, func(ctx context.Context) (bool, error) {
+	err = poll.Until(ctx, jobPause, func(ctx context.Context) (bool, error) {
 		pods, err := b.client.CoreV1().Pods(b.environment).List(ctx, metav1.ListOptions{LabelSelector: batch.JobNameLabel + "=" + job})
 		if err != nil {
 			return false, fmt.Errorf("look for the job's pod: %w", err)
@@ -480,7 +481,7 @@ func (s *speech) explain(err error) error {
 
 // awaitJob waits for the Job's end and says whether it was a good one.
 func (b *Backups) awaitJob(ctx context.Context, name string) error {
-	return kube.Poll(ctx, jobPause, func(ctx context.Context) (bool, error) {
+	return poll.Until(ctx, jobPause, func(ctx context.Context) (bool, error) {
 		job, err := b.client.BatchV1().Jobs(b.environment).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return false, fmt.Errorf("look at Job %s: %w", name, err)

@@ -12,7 +12,7 @@ import (
 
 	"berth/internal/config"
 	"berth/internal/fault"
-	"berth/internal/kube"
+	"berth/internal/poll"
 	"berth/internal/progress"
 	"berth/internal/provider"
 )
@@ -63,7 +63,7 @@ func Reach(ctx context.Context, cluster *provider.Cluster, hosts []string, healt
 // reach tries until an address is healthy or ctx ends.
 func reach(ctx context.Context, client *http.Client, url string, health config.Health) error {
 	var last error
-	err := kube.Poll(ctx, 250*time.Millisecond, func(ctx context.Context) (bool, error) {
+	err := poll.Until(ctx, 250*time.Millisecond, func(ctx context.Context) (bool, error) {
 		err := answers(ctx, client, url, health)
 		if ctx.Err() == nil || last == nil {
 			last = err // one that the deadline cut off says nothing of the host

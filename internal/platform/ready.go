@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
-	"berth/internal/kube"
+	"berth/internal/poll"
 	"berth/internal/progress"
 	"berth/internal/rollout"
 )
@@ -65,7 +65,7 @@ func (w waiting) watch(ctx context.Context, step progress.Step) error {
 	began := time.Now().Truncate(time.Second) // as Kubernetes counts
 	first := map[string]time.Time{}           // when a reason was first seen
 	last, changed := "", time.Now()
-	for kube.Sleep(ctx, w.poll) == nil {
+	for poll.Sleep(ctx, w.poll) == nil {
 		pods, err := w.client.CoreV1().Pods(w.namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/instance=" + w.release})
 		if err != nil {
 			continue // an API server that is away comes back, and Helm tells of one that does not

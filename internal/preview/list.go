@@ -13,6 +13,7 @@ import (
 
 	"berth/internal/fault"
 	"berth/internal/kube"
+	"berth/internal/kube/own"
 	"berth/internal/progress"
 )
 
@@ -25,7 +26,7 @@ func (c *Client) Of(branch string) Preview {
 
 // List returns the previews that are there, the oldest first.
 func (c *Client) List(ctx context.Context) ([]Preview, error) {
-	found, err := c.kube.CoreV1().Namespaces().List(ctx, metav1.ListOptions{LabelSelector: kube.ManagedBy + "=" + kube.Manager + "," + ofLabel + "=" + c.config.Name})
+	found, err := c.kube.CoreV1().Namespaces().List(ctx, metav1.ListOptions{LabelSelector: own.ManagedBy + "=" + own.Manager + "," + ofLabel + "=" + c.config.Name})
 	if err != nil {
 		return nil, fmt.Errorf("look for previews: %w", err)
 	}
@@ -76,7 +77,7 @@ func (c *Client) Admit(ctx context.Context, branch string) error {
 
 // read reads a preview from its namespace.
 func read(n *core.Namespace) Preview {
-	expires, _ := time.Parse(time.RFC3339, n.Annotations[kube.ExpiresAnnotation]) // never, where it says nothing
+	expires, _ := time.Parse(time.RFC3339, n.Annotations[own.ExpiresAnnotation]) // never, where it says nothing
 	return Preview{
 		Branch: n.Annotations[branchAnnotation], Environment: n.Name, Host: n.Annotations[hostAnnotation], Commit: n.Labels[commitLabel],
 		Who: n.Annotations[holderAnnotation], Made: n.CreationTimestamp.Time, Expires: expires, Data: n.Annotations[dataAnnotation],

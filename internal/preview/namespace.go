@@ -23,7 +23,9 @@ import (
 
 	"berth/internal/fault"
 	"berth/internal/kube"
+	"berth/internal/kube/own"
 	"berth/internal/platform"
+	"berth/internal/poll"
 	"berth/internal/progress"
 )
 
@@ -60,7 +62,7 @@ func (c *Client) namespace(ctx context.Context, w Wanted, r progress.Reporter) (
 		return c.makeNamespace(ctx, w, wanted)
 	case err != nil:
 		return nil, fmt.Errorf("look for namespace %s: %w", wanted.Environment, err)
-	case !kube.Owned(found) || found.Labels[ofLabel] != c.config.Name || found.Annotations[branchAnnotation] != w.Branch:
+	case !own.Owned(found) || found.Labels[ofLabel] != c.config.Name || found.Annotations[branchAnnotation] != w.Branch:
 		return nil, fmt.Errorf("there is a namespace %s, and it is not the preview of %s", found.Name, w.Branch)
 	}
 	p := read(found)
@@ -71,7 +73,7 @@ func (c *Client) namespace(ctx context.Context, w Wanted, r progress.Reporter) (
 		return &p, c.renew(ctx, w, &p)
 	}
 	if !p.Going {
-		if err := kube.Sleep(ctx, beginning-c.now().Sub(p.Made)); err != nil {
+		if err := poll.Sleep(ctx, beginning-c.now().Sub(p.Made)); err != nil {
 			return nil, err
 		}
 		if err := c.free(ctx, &p); err != nil {
@@ -87,9 +89,9 @@ func (c *Client) namespace(ctx context.Context, w Wanted, r progress.Reporter) (
 func (c *Client) makeNamespace(ctx context.Context, w Wanted, p Preview) (*Preview, error) {
 	n := &core.Namespace{ObjectMeta: metav1.ObjectMeta{
 		Name:   p.Environment,
-		Labels: map[string]string{kube.ManagedBy: kube.Manager, ofLabel: c.config.Name},
+		Labels: map[string]string{own.ManagedBy: own.Manager, ofLabel: c.config.Name},
 		Annotations: map[string]string{
-			branchAnnotation: w.Branch, hostAnnotation: p.Host, holderAnnotation: kube.Operator(), kube.ExpiresAnnotation: c.expires(),
+			branchAnnotation: w.Branch, hostAnnotation: p.Host, holderAnnotation: kube.Operator(), own.ExpiresAnnotation: c.expires(),
 		},
 	}}
 	if w.Commit != "" {
@@ -117,7 +119,7 @@ func (c *Client) expires() string {
 func (c *Client) renew(ctx context.Context, w Wanted, p *Preview) error {
 	return c.annotate(ctx, p, map[string]any{
 		"labels":      map[string]any{commitLabel: orNull(w.Commit)},
-		"annotations": map[string]any{holderAnnotation: kube.Operator(), kube.ExpiresAnnotation: c.expires()},
+		"annotations": map[string]any{holderAnnotation: kube.Operator(), own.ExpiresAnnotation: c.expires()},
 	})
 }
 
@@ -164,7 +166,7 @@ func orNull(text string) any {
 func (c *Client) applyObjects(ctx context.Context, w Wanted, p *Preview) error {
 	n := p.Environment
 	meta := func(name string) metav1.ObjectMeta {
-		return metav1.ObjectMeta{Name: name, Namespace: n, Labels: map[string]string{kube.ManagedBy: kube.Manager}}
+		return metav1.ObjectMeta{Name: name, Namespace: n, Labels: map[string]string{own.ManagedBy: own.Manager}}
 	}
 	o := metav1.CreateOptions{FieldManager: manager}
 	pull, err := kube.PullSecret(ctx, c.kube, kube.Secret{Namespace: n, Name: expiry + "-pull"}, func() ([]byte, error) {
@@ -264,7 +266,7 @@ func expiryJob(namespace, image, pull string, expires time.Time) batch.CronJobSp
 	if pull != "" {
 		pod.ImagePullSecrets = []core.LocalObjectReference{{Name: pull}}
 	}
-	labels := map[string]string{kube.ManagedBy: kube.Manager, "app.kubernetes.io/name": expiry}
+	labels := map[string]string{own.ManagedBy: own.Manager, "app.kubernetes.io/name": expiry}
 	return batch.CronJobSpec{
 		Schedule: fmt.Sprintf("%d %d %d %d *", due.Minute(), due.Hour(), due.Day(), due.Month()), TimeZone: new("Etc/UTC"),
 		ConcurrencyPolicy: batch.ForbidConcurrent,
@@ -287,7 +289,7 @@ func (c *Client) allowRestore(ctx context.Context, namespace string, database *p
 		return networking.NetworkPolicyPort{Port: new(intstr.FromInt(port)), Protocol: protocol}
 	}
 	policy := &networking.NetworkPolicy{
-		ObjectMeta: metav1.ObjectMeta{Name: "restore", Namespace: namespace, Labels: map[string]string{kube.ManagedBy: kube.Manager}},
+		ObjectMeta: metav1.ObjectMeta{Name: "restore", Namespace: namespace, Labels: map[string]string{own.ManagedBy: own.Manager}},
 		Spec: networking.NetworkPolicySpec{
 			PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{platform.CopyLabel: platform.CopyRestores}},
 			PolicyTypes: []networking.PolicyType{networking.PolicyTypeIngress, networking.PolicyTypeEgress},

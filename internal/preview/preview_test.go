@@ -19,6 +19,7 @@ import (
 	"berth/internal/config"
 	"berth/internal/fault"
 	"berth/internal/kube"
+	"berth/internal/kube/own"
 	"berth/internal/progress"
 	"berth/internal/provider"
 	"berth/internal/release"
@@ -95,8 +96,8 @@ func TestAPreviewIsFilledBeforeItIsDeployed(t *testing.T) {
 		t.Errorf("it did %q", w.did)
 	}
 	n := w.namespace(t, p.Environment)
-	if n.Labels[kube.ManagedBy] != kube.Manager || n.Labels[ofLabel] != "shop" || n.Labels[commitLabel] != strings.Repeat("a", 40) ||
-		n.Annotations[branchAnnotation] != "feature/login" || n.Annotations[kube.ExpiresAnnotation] != "2026-11-30T10:00:30Z" {
+	if n.Labels[own.ManagedBy] != own.Manager || n.Labels[ofLabel] != "shop" || n.Labels[commitLabel] != strings.Repeat("a", 40) ||
+		n.Annotations[branchAnnotation] != "feature/login" || n.Annotations[own.ExpiresAnnotation] != "2026-11-30T10:00:30Z" {
 		t.Errorf("the namespace says %v, %v", n.Labels, n.Annotations)
 	}
 	// The next call keeps the data and begins the time again.
@@ -166,7 +167,7 @@ func TestAKilledOneIsMadeAnew(t *testing.T) {
 	w := newWorld()
 	left := &core.Namespace{ObjectMeta: metav1.ObjectMeta{
 		Name: "shop-preview-login", UID: "left", CreationTimestamp: metav1.NewTime(w.at.Add(-time.Minute)),
-		Labels: map[string]string{kube.ManagedBy: kube.Manager, ofLabel: "shop"}, Annotations: map[string]string{branchAnnotation: "login"},
+		Labels: map[string]string{own.ManagedBy: own.Manager, ofLabel: "shop"}, Annotations: map[string]string{branchAnnotation: "login"},
 	}}
 	if _, err := w.kube.CoreV1().Namespaces().Create(t.Context(), left, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -185,8 +186,8 @@ func TestAKilledOneIsMadeAnew(t *testing.T) {
 func TestSomebodyElsesNamespaceIsLeftAlone(t *testing.T) {
 	for name, labels := range map[string]map[string]string{
 		"not berth's":           {ofLabel: "shop"},
-		"another application's": {kube.ManagedBy: kube.Manager, ofLabel: "other"},
-		"of another branch":     {kube.ManagedBy: kube.Manager, ofLabel: "shop"},
+		"another application's": {own.ManagedBy: own.Manager, ofLabel: "other"},
+		"of another branch":     {own.ManagedBy: own.Manager, ofLabel: "shop"},
 	} {
 		w := newWorld()
 		n := &core.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop-preview-login", Labels: labels, Annotations: map[string]string{branchAnnotation: "another"}}}

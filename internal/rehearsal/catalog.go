@@ -75,7 +75,7 @@ func readCatalog(ctx context.Context, c *pgx.Conn) (*contents, error) {
 	found, err := c.Query(ctx, `SELECT c.oid, n.nspname, c.relname, c.relpersistence = 'u', c.relkind = 'p', coalesce(pg_partition_root(c.oid)::oid, 0), coalesce(pg_relation_filenode(c.oid), 0),
 			coalesce(pg_stat_get_tuples_inserted(c.oid), 0), coalesce(pg_stat_get_tuples_updated(c.oid), 0), coalesce(pg_stat_get_tuples_deleted(c.oid), 0)
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.relkind IN ('r', 'p') AND `+own+`
+		WHERE c.relkind IN ('r', 'p') AND `+ofUsers+`
 		ORDER BY n.nspname, c.relname`)
 	if err != nil {
 		return nil, fmt.Errorf("list the tables: %w", err)
@@ -122,9 +122,9 @@ func readCatalog(ctx context.Context, c *pgx.Conn) (*contents, error) {
 	return all, nil
 }
 
-// own says in SQL that a relation c in a namespace n is neither PostgreSQL's nor
+// ofUsers says in SQL that a relation c in a namespace n is neither PostgreSQL's nor
 // temporary.
-const own = `c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'`
+const ofUsers = `c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'`
 
 // compareTables says which tables' rows changed.
 func compareTables(before, after *contents) (changed []Table) {

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"berth/internal/kube"
+	"berth/internal/kube/own"
 	"berth/internal/platform"
 	"berth/internal/progress"
 )
@@ -51,10 +52,10 @@ func (h *Rehearsal) makeNamespace(ctx context.Context) error {
 	}
 	namespace := &core.Namespace{ObjectMeta: metav1.ObjectMeta{
 		Name:   h.namespace,
-		Labels: map[string]string{kube.ManagedBy: kube.Manager, ofLabel: h.environment},
+		Labels: map[string]string{own.ManagedBy: own.Manager, ofLabel: h.environment},
 		Annotations: map[string]string{
-			holderAnnotation:       kube.Operator(),
-			kube.ExpiresAnnotation: time.Now().Add(longest).UTC().Format(time.RFC3339),
+			holderAnnotation:      kube.Operator(),
+			own.ExpiresAnnotation: time.Now().Add(longest).UTC().Format(time.RFC3339),
 		},
 	}}
 	if _, err := h.kube.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{FieldManager: manager}); err != nil {
@@ -80,7 +81,7 @@ func policies(namespace string, bucketPort int) []*networking.NetworkPolicy {
 	both := []networking.PolicyType{networking.PolicyTypeIngress, networking.PolicyTypeEgress}
 	return []*networking.NetworkPolicy{
 		{
-			ObjectMeta: metav1.ObjectMeta{Name: "rehearsal", Namespace: namespace, Labels: map[string]string{kube.ManagedBy: kube.Manager}},
+			ObjectMeta: metav1.ObjectMeta{Name: "rehearsal", Namespace: namespace, Labels: map[string]string{own.ManagedBy: own.Manager}},
 			Spec: networking.NetworkPolicySpec{
 				PolicyTypes: both,
 				Ingress:     []networking.NetworkPolicyIngressRule{{From: within}},
@@ -91,7 +92,7 @@ func policies(namespace string, bucketPort int) []*networking.NetworkPolicy {
 			},
 		},
 		{
-			ObjectMeta: metav1.ObjectMeta{Name: "restore", Namespace: namespace, Labels: map[string]string{kube.ManagedBy: kube.Manager}},
+			ObjectMeta: metav1.ObjectMeta{Name: "restore", Namespace: namespace, Labels: map[string]string{own.ManagedBy: own.Manager}},
 			Spec: networking.NetworkPolicySpec{
 				PodSelector: metav1.LabelSelector{MatchLabels: map[string]string{platform.CopyLabel: platform.CopyRestores}},
 				PolicyTypes: []networking.PolicyType{networking.PolicyTypeEgress},
@@ -116,7 +117,7 @@ func (h *Rehearsal) Sweep(ctx context.Context, r progress.Reporter) error {
 	if found == nil || err != nil {
 		return err
 	}
-	if h.lock().Free(ctx) != nil && !kube.Expired(found, time.Now()) {
+	if h.lock().Free(ctx) != nil && !own.Expired(found, time.Now()) {
 		return nil
 	}
 	return h.removeLeft(ctx, r)
@@ -138,7 +139,7 @@ func (h *Rehearsal) left(ctx context.Context) (*core.Namespace, error) {
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("look for namespace %s: %w", h.namespace, err)
-	case !kube.Owned(found) || found.Labels[ofLabel] != h.environment:
+	case !own.Owned(found) || found.Labels[ofLabel] != h.environment:
 		return nil, fmt.Errorf("there is a namespace %s, and no rehearsal has made it", h.namespace)
 	}
 	return found, nil

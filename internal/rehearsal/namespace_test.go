@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 
 	"berth/internal/config"
-	"berth/internal/kube"
+	"berth/internal/kube/own"
 	"berth/internal/platform"
 	"berth/internal/progress"
 )
@@ -65,7 +65,7 @@ func TestPoliciesOfANamespace(t *testing.T) {
 }
 
 func TestSweeping(t *testing.T) {
-	ours := map[string]string{kube.ManagedBy: kube.Manager, ofLabel: "production"}
+	ours := map[string]string{own.ManagedBy: own.Manager, ofLabel: "production"}
 	for _, test := range []struct {
 		name    string
 		labels  map[string]string
@@ -78,12 +78,12 @@ func TestSweeping(t *testing.T) {
 		{"what goes on", ours, time.Hour, true, true, ""},
 		{"what has gone on for too long", ours, -time.Hour, true, false, ""},
 		{"somebody else's", map[string]string{"team": "a"}, time.Hour, false, true, "no rehearsal has made it"},
-		{"another environment's", map[string]string{kube.ManagedBy: kube.Manager, ofLabel: "staging"}, time.Hour, false, true, "no rehearsal has made it"},
+		{"another environment's", map[string]string{own.ManagedBy: own.Manager, ofLabel: "staging"}, time.Hour, false, true, "no rehearsal has made it"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			name := namespaceOf("production", "shop")
 			client := fake.NewClientset(&core.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: test.labels, Annotations: map[string]string{
-				kube.ExpiresAnnotation: time.Now().Add(test.expires).UTC().Format(time.RFC3339),
+				own.ExpiresAnnotation: time.Now().Add(test.expires).UTC().Format(time.RFC3339),
 			}}})
 			if test.held {
 				now, seconds, who := metav1.NowMicro(), int32(30), "mira@laptop/1 a"

@@ -22,6 +22,7 @@ import (
 	"berth/internal/kube"
 	"berth/internal/logs"
 	"berth/internal/platform"
+	"berth/internal/poll"
 	"berth/internal/progress"
 	"berth/internal/provider"
 	"berth/internal/release"
@@ -282,7 +283,7 @@ func (p *play) seal(ctx context.Context) error {
 		if !errors.Is(err, errOpen) || time.Since(began) > settling {
 			return err
 		}
-		if err := kube.Sleep(ctx, time.Second); err != nil {
+		if err := poll.Sleep(ctx, time.Second); err != nil {
 			return err
 		}
 	}

@@ -30,7 +30,7 @@ func readSequences(ctx context.Context, c *pgx.Conn) (all []sequence, err error)
 			JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = used.number AND NOT a.attisdropped
 			JOIN pg_class s ON s.oid = used.sequence JOIN pg_namespace q ON q.oid = s.relnamespace
 			JOIN pg_sequence p ON p.seqrelid = s.oid AND p.seqincrement > 0
-		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND NOT `+elsewhere+` AND `+own+`
+		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND NOT `+elsewhere+` AND `+ofUsers+`
 			AND a.atttypid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype)
 			AND EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum)
 		ORDER BY 1, 2, 3`)

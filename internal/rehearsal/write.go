@@ -45,7 +45,7 @@ func tryInserts(ctx context.Context, c *pgx.Conn) ([]insertion, error) {
 				FILTER (WHERE NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = ''), '{}')
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 			JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND NOT `+elsewhere+` AND `+own+`
+		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND NOT `+elsewhere+` AND `+ofUsers+`
 		GROUP BY 1, 2 ORDER BY 1, 2`)
 	if err != nil {
 		return nil, fmt.Errorf("list the columns: %w", err)
@@ -211,7 +211,7 @@ func (i *insertion) write(ctx context.Context, t pgx.Tx) error {
 // yet told the others.
 func deletions(ctx context.Context, t pgx.Tx) (map[string]int64, error) {
 	rows, err := t.Query(ctx, `SELECT n.nspname, c.relname, pg_stat_get_xact_tuples_deleted(c.oid)
-		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND `+own)
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND `+ofUsers)
 	if err != nil {
 		return nil, err
 	}

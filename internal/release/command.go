@@ -22,7 +22,8 @@ import (
 	"k8s.io/cli-runtime/pkg/resource"
 
 	"berth/internal/helm"
-	"berth/internal/kube"
+	"berth/internal/kube/own"
+	"berth/internal/poll"
 	"berth/internal/progress"
 	"berth/internal/rollout"
 )
@@ -85,7 +86,7 @@ func (c command) run(ctx context.Context, job *batch.Job) error {
 	}
 	if !taken {
 		jobs := c.kube.BatchV1().Jobs(c.environment)
-		if _, err := jobs.Create(ctx, job, metav1.CreateOptions{FieldManager: kube.Manager}); err != nil {
+		if _, err := jobs.Create(ctx, job, metav1.CreateOptions{FieldManager: own.Manager}); err != nil {
 			return fmt.Errorf("run the release command: %w", err)
 		}
 	}
@@ -131,7 +132,7 @@ func (c command) takeJobOver(ctx context.Context, job *batch.Job) (bool, error) 
 	if err != nil && !apierrors.IsNotFound(err) {
 		return false, fmt.Errorf("remove the last release command: %w", err)
 	}
-	err = kube.Poll(ctx, c.timeouts.poll, func(ctx context.Context) (bool, error) {
+	err = poll.Until(ctx, c.timeouts.poll, func(ctx context.Context) (bool, error) {
 		now, err := jobs.Get(ctx, job.Name, metav1.GetOptions{})
 		return apierrors.IsNotFound(err) || err == nil && now.UID != found.UID, nil
 	})
@@ -146,7 +147,7 @@ func (c command) claim(ctx context.Context, job *batch.Job) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.kube.BatchV1().Jobs(c.environment).Patch(ctx, job.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: kube.Manager})
+	_, err = c.kube.BatchV1().Jobs(c.environment).Patch(ctx, job.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: own.Manager})
 	if err != nil {
 		return fmt.Errorf("take the release command over: %w", err)
 	}
@@ -170,7 +171,7 @@ const jobPatience = 30 * time.Second
 // will not.
 func (c command) wait(ctx context.Context, name string) error {
 	var keptSince time.Time
-	return kube.Poll(ctx, c.timeouts.poll, func(ctx context.Context) (bool, error) {
+	return poll.Until(ctx, c.timeouts.poll, func(ctx context.Context) (bool, error) {
 		job, err := c.kube.BatchV1().Jobs(c.environment).Get(ctx, name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):

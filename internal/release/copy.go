@@ -14,6 +14,7 @@ import (
 
 	"berth/internal/config"
 	"berth/internal/kube"
+	"berth/internal/kube/own"
 	"berth/internal/progress"
 	"berth/internal/rollout"
 )
@@ -147,7 +148,7 @@ func (c *Copy) StartPresent(ctx context.Context) (Side, error) {
 			return Side{}, err
 		}
 	}
-	if _, err := c.kube.AppsV1().Deployments(c.namespace).Create(ctx, deployment, metav1.CreateOptions{FieldManager: kube.Manager}); err != nil {
+	if _, err := c.kube.AppsV1().Deployments(c.namespace).Create(ctx, deployment, metav1.CreateOptions{FieldManager: own.Manager}); err != nil {
 		return Side{}, fmt.Errorf("start the present image: %w", err)
 	}
 	return sideOf(deployment), nil
@@ -158,12 +159,12 @@ func (c *Copy) StartPresent(ctx context.Context) (Side, error) {
 func (c *Copy) present(serving *apps.Deployment) (*apps.Deployment, map[string]string) {
 	secrets := map[string]string{}
 	// The servers' passwords are the copy's own; all else is as it was.
-	own := map[string]bool{c.config.Name + "-postgresql": true}
+	kept := map[string]bool{c.config.Name + "-postgresql": true}
 	for service := range c.of.config.Services {
-		own[serviceSecret(c.config, service)] = true
+		kept[serviceSecret(c.config, service)] = true
 	}
 	rename := func(name *string) {
-		if *name != "" && !own[*name] {
+		if *name != "" && !kept[*name] {
 			secrets[*name] = *name + "-" + presentProcess
 			*name = secrets[*name]
 		}
@@ -194,7 +195,7 @@ func (c *Copy) present(serving *apps.Deployment) (*apps.Deployment, map[string]s
 	return &apps.Deployment{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: c.config.Name + "-" + presentProcess, Namespace: c.namespace,
-			Labels: map[string]string{kube.ManagedBy: kube.Manager, "app.kubernetes.io/instance": c.config.Name, "app.kubernetes.io/component": presentProcess},
+			Labels: map[string]string{own.ManagedBy: own.Manager, "app.kubernetes.io/instance": c.config.Name, "app.kubernetes.io/component": presentProcess},
 		},
 		Spec: apps.DeploymentSpec{
 			Replicas: new(int32(1)), Template: *template, ProgressDeadlineSeconds: serving.Spec.ProgressDeadlineSeconds,
@@ -234,7 +235,7 @@ func sideOf(d *apps.Deployment) Side {
 // going back to it would, and lets AwaitPresent wait for both.
 func (c *Copy) RestartPresent(ctx context.Context) error {
 	_, err := c.kube.AppsV1().Deployments(c.namespace).Patch(ctx, c.config.Name+"-"+presentProcess, types.MergePatchType,
-		[]byte(`{"spec":{"replicas":2}}`), metav1.PatchOptions{FieldManager: kube.Manager})
+		[]byte(`{"spec":{"replicas":2}}`), metav1.PatchOptions{FieldManager: own.Manager})
 	if err != nil {
 		return fmt.Errorf("start the present image again: %w", err)
 	}

@@ -8,7 +8,7 @@ import (
 	helmrelease "helm.sh/helm/v4/pkg/release/v1"
 
 	"berth/internal/judge"
-	"berth/internal/kube"
+	"berth/internal/poll"
 	"berth/internal/progress"
 	"berth/internal/rollout"
 	"berth/internal/traffic"
@@ -86,7 +86,7 @@ func (j *judging) watch(ctx, held context.Context, step progress.Step) error {
 	var answered tally
 	looks := max(1, int(j.during/judge.Every))
 	for look := 0; look < looks; look++ {
-		if err := kube.Sleep(ctx, j.client.timeouts.look); err != nil {
+		if err := poll.Sleep(ctx, j.client.timeouts.look); err != nil {
 			if context.Cause(held) != nil {
 				return err
 			}

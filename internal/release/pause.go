@@ -15,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"berth/internal/kube"
+	"berth/internal/kube/own"
+	"berth/internal/poll"
 	"berth/internal/progress"
 	"berth/internal/rollout"
 )
@@ -98,7 +100,7 @@ func (c *Client) stop(ctx context.Context, environment string, ws []rollout.Work
 		return err
 	}
 	step.Detail("waiting for its pods to end")
-	return kube.Poll(ctx, c.timeouts.poll/4, func(ctx context.Context) (bool, error) {
+	return poll.Until(ctx, c.timeouts.poll/4, func(ctx context.Context) (bool, error) {
 		s, err := rollout.Take(ctx, kube.API{Interface: c.kube}, environment)
 		if err != nil {
 			return false, err
@@ -141,7 +143,7 @@ func (c *Client) suspend(ctx context.Context, environment string, suspended bool
 		if suspended && now != nil && *now || !suspended && !noted {
 			continue
 		}
-		_, err := jobs.Patch(ctx, list[i].Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: kube.Manager})
+		_, err := jobs.Patch(ctx, list[i].Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: own.Manager})
 		if err != nil {
 			return fmt.Errorf("suspend or resume cron job %s: %w", list[i].Name, err)
 		}
@@ -199,7 +201,7 @@ func (c *Client) setReplicas(ctx context.Context, d *apps.Deployment, replicas i
 	if err != nil {
 		return err
 	}
-	_, err = c.kube.AppsV1().Deployments(d.Namespace).Patch(ctx, d.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: kube.Manager})
+	_, err = c.kube.AppsV1().Deployments(d.Namespace).Patch(ctx, d.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: own.Manager})
 	if err != nil {
 		return fmt.Errorf("scale deployment %s to %d: %w", d.Name, replicas, err)
 	}

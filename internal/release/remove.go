@@ -9,7 +9,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"berth/internal/kube"
+	"berth/internal/kube/own"
+	"berth/internal/poll"
 	"berth/internal/progress"
 )
 
@@ -38,7 +39,7 @@ func (c *Client) Remove(ctx context.Context, environment string, r progress.Repo
 				return err
 			}
 		}
-		if !kube.Owned(namespace) {
+		if !own.Owned(namespace) {
 			return nil
 		}
 		others, err := c.otherReleases(ctx, environment)
@@ -54,7 +55,7 @@ func (c *Client) Remove(ctx context.Context, environment string, r progress.Repo
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 			return fmt.Errorf("delete namespace %s: %w", environment, err)
 		}
-		err = kube.Poll(ctx, c.timeouts.poll, func(ctx context.Context) (bool, error) {
+		err = poll.Until(ctx, c.timeouts.poll, func(ctx context.Context) (bool, error) {
 			now, err := namespaces.Get(ctx, environment, metav1.GetOptions{})
 			return apierrors.IsNotFound(err) || err == nil && now.UID != namespace.UID, nil
 		})
@@ -93,7 +94,7 @@ func (c *Client) removeRelease(ctx context.Context, environment string, step pro
 		return fmt.Errorf("delete the volumes of %s: %w", environment, err)
 	}
 	err = c.kube.CoreV1().Secrets(environment).DeleteCollection(ctx, metav1.DeleteOptions{},
-		metav1.ListOptions{LabelSelector: instance + "," + kube.ManagedBy + "=" + kube.Manager})
+		metav1.ListOptions{LabelSelector: instance + "," + own.ManagedBy + "=" + own.Manager})
 	if err != nil {
 		return fmt.Errorf("delete the secrets of %s: %w", environment, err)
 	}

@@ -9,7 +9,7 @@ import (
 	core "k8s.io/api/core/v1"
 
 	"berth/internal/fault"
-	"berth/internal/kube"
+	"berth/internal/poll"
 	"berth/internal/progress"
 	"berth/internal/traffic"
 )
@@ -60,7 +60,7 @@ func (c *Client) Requests(ctx context.Context, environment string, during time.D
 		for _, s := range sides {
 			s.answered.sum = traffic.Endpoint{}
 		}
-		if err := kube.Sleep(ctx, during); err != nil {
+		if err := poll.Sleep(ctx, during); err != nil {
 			return err
 		}
 		return c.count(ctx, environment, sides)

@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"berth/internal/fault"
-	"berth/internal/kube"
+	"berth/internal/kube/own"
 	"berth/internal/progress"
 	"berth/internal/rollout"
 )
@@ -33,7 +33,7 @@ const (
 	// restarter is the field manager that owns the annotation. The manager of
 	// deploys does not: what it applies neither takes the annotation away, which
 	// would restart everything once more, nor counts it as a difference.
-	restarter = kube.Manager + "-restart"
+	restarter = own.Manager + "-restart"
 )
 
 // Restart replaces the pods of an environment's processes, or of the one named,

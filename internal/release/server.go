@@ -14,7 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
-	"berth/internal/kube"
+	"berth/internal/kube/own"
+	"berth/internal/poll"
 	"berth/internal/progress"
 	"berth/internal/rollout"
 )
@@ -54,7 +55,7 @@ func (s *switching) makeVolume(set *apps.StatefulSet) error {
 	claim := &core.PersistentVolumeClaim{ObjectMeta: *template.ObjectMeta.DeepCopy(), Spec: template.Spec}
 	claim.Name, claim.Namespace = template.Name+"-"+set.Name+"-0", s.environment
 	claim.Annotations = map[string]string{unfinishedAnnotation: "true"}
-	if _, err := s.kube.CoreV1().PersistentVolumeClaims(s.environment).Create(s.ctx, claim, metav1.CreateOptions{FieldManager: kube.Manager}); err != nil {
+	if _, err := s.kube.CoreV1().PersistentVolumeClaims(s.environment).Create(s.ctx, claim, metav1.CreateOptions{FieldManager: own.Manager}); err != nil {
 		return fmt.Errorf("make a volume: %w", err)
 	}
 	return nil
@@ -71,7 +72,7 @@ func (s *switching) start(set *apps.StatefulSet, service *core.Service, step pro
 		object.SetAnnotations(annotations)
 		object.SetNamespace(s.environment)
 	}
-	options := metav1.CreateOptions{FieldManager: kube.Manager}
+	options := metav1.CreateOptions{FieldManager: own.Manager}
 	if _, err := s.kube.CoreV1().Services(s.environment).Create(s.ctx, service, options); err != nil {
 		return fmt.Errorf("make service %s: %w", service.Name, err)
 	}
@@ -147,7 +148,7 @@ func (s *switching) removeServer(ctx context.Context, of Server) error {
 		return err
 	}
 	foreground := metav1.DeletePropagationForeground
-	err := kube.Poll(ctx, s.timeouts.poll/4, func(ctx context.Context) (bool, error) {
+	err := poll.Until(ctx, s.timeouts.poll/4, func(ctx context.Context) (bool, error) {
 		gone := true
 		for _, err := range []error{
 			s.kube.AppsV1().StatefulSets(s.environment).Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: &foreground}),
@@ -182,10 +183,10 @@ func (s *switching) scaleServer(ctx context.Context, of Server, replicas int32) 
 		return nil
 	}
 	patch := fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas)
-	if _, err := sets.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: kube.Manager}); err != nil {
+	if _, err := sets.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: own.Manager}); err != nil {
 		return fmt.Errorf("scale %s: %w", name, err)
 	}
-	err = kube.Poll(ctx, s.timeouts.poll/4, func(ctx context.Context) (bool, error) {
+	err = poll.Until(ctx, s.timeouts.poll/4, func(ctx context.Context) (bool, error) {
 		pod, err := s.kube.CoreV1().Pods(s.environment).Get(ctx, name+"-0", metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):

@@ -17,7 +17,7 @@ import (
 
 	"berth/internal/fault"
 	"berth/internal/helm"
-	"berth/internal/kube"
+	"berth/internal/kube/own"
 	"berth/internal/progress"
 	"berth/internal/rollout"
 )
@@ -415,7 +415,7 @@ func (s *switching) keep(of Server, image string) error {
 
 func (s *switching) annotateClaim(of Server, format string, arguments ...any) error {
 	_, err := s.kube.CoreV1().PersistentVolumeClaims(s.environment).Patch(s.held, of.claim(s.config.Name), types.MergePatchType,
-		fmt.Appendf(nil, format, arguments...), metav1.PatchOptions{FieldManager: kube.Manager})
+		fmt.Appendf(nil, format, arguments...), metav1.PatchOptions{FieldManager: own.Manager})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("note what volume %s is: %w", of.claim(s.config.Name), err)
 	}

@@ -15,6 +15,7 @@ import (
 	core "k8s.io/api/core/v1"
 
 	"berth/internal/kube"
+	"berth/internal/poll"
 	"berth/internal/progress"
 	"berth/internal/rollout"
 )
@@ -82,7 +83,7 @@ func (c *Client) reached(ctx context.Context, environment, host string, chain []
 	var last error
 	within, cancel := context.WithTimeout(ctx, c.timeouts.wayIn)
 	defer cancel()
-	err := kube.Poll(within, c.timeouts.poll, func(ctx context.Context) (bool, error) {
+	err := poll.Until(within, c.timeouts.poll, func(ctx context.Context) (bool, error) {
 		err := answers(ctx, client, "https://"+name+c.config.Health.Path)
 		if ctx.Err() == nil || last == nil {
 			last = err // one that the time limit cut off says nothing of the host

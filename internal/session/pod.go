@@ -19,7 +19,8 @@ import (
 	metaapply "k8s.io/client-go/applyconfigurations/meta/v1"
 
 	"berth/internal/fault"
-	"berth/internal/kube"
+	"berth/internal/kube/own"
+	"berth/internal/poll"
 	"berth/internal/progress"
 )
 
@@ -106,7 +107,7 @@ func (c *Client) oneOff(ctx context.Context, p plan, r progress.Reporter, work f
 func (c *Client) job(p plan, machine string) *batch.Job {
 	name := p.name + "-" + rand.String(5)
 	labels := map[string]string{
-		nameLabel: c.app, instanceLabel: c.app, componentLabel: component, kube.ManagedBy: kube.Manager,
+		nameLabel: c.app, instanceLabel: c.app, componentLabel: component, own.ManagedBy: own.Manager,
 	}
 	none, one, start := int32(0), int32(1), int64(startLimit/time.Second)
 	spec := *p.spec.DeepCopy()
@@ -177,9 +178,9 @@ func (c *Client) applyHold(ctx context.Context, o metav1.OwnerReference) error {
 		programs[machine] = holdProgram(machine, connecting)
 	}
 	object := coreapply.ConfigMap(c.holdName(), c.environment).WithBinaryData(programs).
-		WithLabels(map[string]string{kube.ManagedBy: kube.Manager, instanceLabel: c.app}).
+		WithLabels(map[string]string{own.ManagedBy: own.Manager, instanceLabel: c.app}).
 		WithOwnerReferences(metaapply.OwnerReference().WithAPIVersion(o.APIVersion).WithKind(o.Kind).WithName(o.Name).WithUID(o.UID))
-	_, err := c.kube.CoreV1().ConfigMaps(c.environment).Apply(ctx, object, metav1.ApplyOptions{FieldManager: kube.Manager, Force: true})
+	_, err := c.kube.CoreV1().ConfigMaps(c.environment).Apply(ctx, object, metav1.ApplyOptions{FieldManager: own.Manager, Force: true})
 	if err != nil {
 		return fmt.Errorf("write ConfigMap %s/%s: %w", c.environment, c.holdName(), err)
 	}
@@ -239,7 +240,7 @@ func (c *Client) start(ctx context.Context, job *batch.Job, step progress.Step) 
 		return nil, err
 	}
 	defer func() { w.watcher.Stop() }()
-	if _, err := c.kube.BatchV1().Jobs(c.environment).Create(limited, job, metav1.CreateOptions{FieldManager: kube.Manager}); err != nil {
+	if _, err := c.kube.BatchV1().Jobs(c.environment).Create(limited, job, metav1.CreateOptions{FieldManager: own.Manager}); err != nil {
 		return nil, fmt.Errorf("make Job %s: %w", job.Name, err)
 	}
 	return w.running(limited)
@@ -247,7 +248,7 @@ func (c *Client) start(ctx context.Context, job *batch.Job, step progress.Step) 
 
 func (c *Client) setDeadline(ctx context.Context, job string, limit time.Duration) error {
 	patch := fmt.Appendf(nil, `{"spec":{"activeDeadlineSeconds":%d}}`, int64(limit/time.Second))
-	_, err := c.kube.BatchV1().Jobs(c.environment).Patch(ctx, job, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: kube.Manager})
+	_, err := c.kube.BatchV1().Jobs(c.environment).Patch(ctx, job, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: own.Manager})
 	if err != nil {
 		return fmt.Errorf("set the deadline of Job %s: %w", job, err)
 	}
@@ -347,7 +348,7 @@ func (c *Client) endedPod(ctx context.Context, name string, h *hold) (pod *core.
 		if err != nil || h.ctx.Err() == nil || pod.Status.Phase != core.PodRunning || pod.DeletionTimestamp != nil {
 			return pod, err
 		}
-		if err := kube.Sleep(ctx, 300*time.Millisecond); err != nil {
+		if err := poll.Sleep(ctx, 300*time.Millisecond); err != nil {
 			return nil, err
 		}
 	}

@@ -9,11 +9,11 @@ import (
 	"strings"
 	"syscall"
 
+	"berth/internal/kube/own"
+
 	batch "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"berth/internal/kube"
 )
 
 // holderAnnotation names the process that a session's Job is for, as
@@ -27,7 +27,7 @@ func (c *Client) holder() string { return c.who + "/" + strconv.Itoa(os.Getpid()
 // cluster does so by itself, only later.
 func (c *Client) removeStrays(ctx context.Context) error {
 	jobs, err := c.kube.BatchV1().Jobs(c.environment).List(ctx, metav1.ListOptions{
-		LabelSelector: instanceLabel + "=" + c.app + "," + componentLabel + "=" + component + "," + kube.ManagedBy + "=" + kube.Manager,
+		LabelSelector: instanceLabel + "=" + c.app + "," + componentLabel + "=" + component + "," + own.ManagedBy + "=" + own.Manager,
 	})
 	if err != nil {
 		return fmt.Errorf("look for sessions that ended: %w", err)
