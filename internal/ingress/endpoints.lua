@@ -45,10 +45,15 @@ end
 local kept = {["close"] = true, ["keep-alive"] = true, ["upgrade"] = true, ["host"] = true,
   ["content-length"] = true, ["transfer-encoding"] = true}
 
-local function remove_connection_fields(connection)
-  for name in connection:lower():gmatch("[^%s,]+") do
-    if not kept[name] then
-      ngx.req.clear_header(name)
+-- A request may have several Connection fields, of which NGINX's variable is the
+-- first.
+local function remove_connection_fields()
+  local lines = ngx.req.get_headers(0).connection
+  for _, line in ipairs(type(lines) == "table" and lines or {lines}) do
+    for name in line:lower():gmatch("[^%s,]+") do
+      if not kept[name] then
+        ngx.req.clear_header(name)
+      end
     end
   end
 end
@@ -86,9 +91,8 @@ function M.access()
     -- error_page leads back here (see again) instead of answering it.
     return ngx.exit(496)
   end
-  local connection = ngx.var.http_connection
-  if connection and #connection > 10 then
-    remove_connection_fields(connection)
+  if ngx.var.http_connection then
+    remove_connection_fields()
   end
   local peers = peers_of(ngx.var.backend)
   if not peers or (shared:get("!full") and spools()) then

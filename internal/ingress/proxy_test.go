@@ -41,6 +41,9 @@ func TestForwardedHeaders(t *testing.T) {
 		r.Header.Set("X-Forwarded-For", "192.0.2.1")
 		r.Header.Set("X-Forwarded-Proto", "https") // a client's word is not passed on
 		r.Header.Set("X-Real-IP", "192.0.2.2")
+		for _, name := range []string{"Forwarded", "X-Forwarded-Scheme", "X-Forwarded-Ssl", "X-Original-URL", "X-Rewrite-URL", "Proxy"} {
+			r.Header.Set(name, "evil")
+		}
 		response, err := plainClient.Do(r)
 		if err != nil {
 			t.Fatal(err)
@@ -60,6 +63,7 @@ func TestForwardedHeaders(t *testing.T) {
 		for name, want := range map[string]string{
 			"X-Forwarded-For": "192.0.2.1, 127.0.0.1", "X-Forwarded-Proto": "http", "X-Forwarded-Port": port,
 			"X-Forwarded-Host": "web.example:8080", "X-Real-IP": "127.0.0.1", "Connection": "",
+			"Forwarded": "", "X-Forwarded-Scheme": "", "X-Forwarded-Ssl": "", "X-Original-URL": "", "X-Rewrite-URL": "", "Proxy": "",
 		} {
 			if value := upstream.Header.Get(name); value != want {
 				t.Errorf("%s: got %q, want %q", name, value, want)

@@ -135,9 +135,10 @@ func (r *renderer) maps() {
 		[2]string{`~*^(\S+) [A-Z]+ https?://\1(?<target_port_>:[0-9]{1,5})?(?:[/?]| HTTP/)`, "$target_port_"})
 	table("$host", "$routed_host", "$host$target_port", [2]string{"", "$server_addr:$server_port"})
 	// Only WebSockets are tunnelled: what else a connection is upgraded to would
-	// carry requests that nothing here has routed. No Connection header at all
-	// keeps upstream connections alive.
-	table("$http_upgrade", "$tunnel", "", [2]string{"~*^websocket$", "websocket"})
+	// carry requests that nothing here has routed. A stream of HTTP/2 cannot be
+	// upgraded (RFC 9113, section 8.6). No Connection header at all keeps upstream
+	// connections alive.
+	table("$server_protocol $http_upgrade", "$tunnel", "", [2]string{`~*^HTTP/1\.1 websocket$`, "websocket"})
 	table("$tunnel", "$connection_upgrade", "", [2]string{"websocket", "upgrade"})
 	table("$status", "$upgraded", "", [2]string{"101", "websocket"})
 	table("$http_x_request_id", "$forwarded_request_id", "$request_id",

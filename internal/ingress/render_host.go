@@ -167,7 +167,7 @@ func serverName(host string) string {
 	if !wildcard {
 		return host
 	}
-	return `~^[^.]+\.` + strings.ReplaceAll(parent, ".", `\.`) + "$"
+	return `~^[a-z0-9_-]+\.` + strings.ReplaceAll(parent, ".", `\.`) + "$"
 }
 
 func (r *renderer) redirect(h Host) {
