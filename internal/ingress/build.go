@@ -113,7 +113,7 @@ func (b *builder) addRoute(h *hostBuilder, p *parsed, r route) {
 }
 
 func (b *builder) addTLS(h *hostBuilder, p *parsed) {
-	for _, entry := range p.object.Spec.TLS {
+	for _, entry := range p.tls {
 		covered := len(entry.Hosts) == 0 ||
 			slices.ContainsFunc(entry.Hosts, func(name string) bool { return coversHost(name, h.Name) })
 		if !covered {

@@ -190,6 +190,23 @@ func (s saying) harmless() saying {
 	return s
 }
 
+// closedTwin returns a harmless Ingress that is closed, and of which as much is
+// known as a model knows of this one.
+func (s saying) closedTwin(model *ingress.Model) ingress.Objects {
+	at := slices.IndexFunc(model.Hosts, func(h ingress.Host) bool { return h.Name == s.host })
+	s = s.harmless()
+	s.rewrite, s.size, s.timeout, s.trusted = "", "", "", ""
+	twin := s.objects()
+	annotate(twin.Ingresses[0], "nginx.org/policies", "x")
+	switch {
+	case at < 0:
+		twin.Ingresses = nil
+	case !slices.ContainsFunc(model.Hosts[at].Locations, func(l ingress.Location) bool { return l.Status == 503 }):
+		twin.Ingresses[0].Spec.Rules[0].HTTP.Paths = nil
+	}
+	return twin
+}
+
 // tlsTwin keeps whether the TLS host covers the rule's host.
 func tlsTwin(s saying) string {
 	if s.tlsHost == s.host {
@@ -258,10 +275,7 @@ func FuzzRender(f *testing.F) {
 		}
 		closed := slices.ContainsFunc(problems, func(p ingress.Problem) bool { return strings.HasSuffix(p.Message, "answer 503") })
 		if closed {
-			s := s.harmless()
-			s.rewrite, s.size, s.timeout, s.trusted = "", "", "", ""
-			twin = s.objects()
-			annotate(twin.Ingresses[0], "nginx.org/policies", "x")
+			twin = s.closedTwin(model)
 		}
 		_, twinProblems, want := render(t, twin)
 		if !closed && slices.ContainsFunc(twinProblems, ingress.Problem.LeftOut) {

@@ -38,7 +38,7 @@ type Objects struct {
 
 // Reasons of a Problem, used as the reason of its Event.
 const (
-	ReasonInvalid  = "InvalidIngress"     // not served: something in it cannot be; paths that are known answer 503
+	ReasonInvalid  = "InvalidIngress"     // something in it cannot be served: its paths answer 503
 	ReasonClosed   = "ProtectionMissing"  // its paths answer 503: it relies on what is not to be had here
 	ReasonRefused  = "RefusedByNGINX"     // left out: NGINX refused the configuration with it
 	ReasonConflict = "Conflict"           // an older Ingress has the host, the path or the certificate

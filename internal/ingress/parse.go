@@ -7,14 +7,16 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// parsed is an Ingress that has been checked from end to end.
+// parsed is an Ingress that has been checked from end to end. Where something is
+// invalid it has only what is not.
 type parsed struct {
 	object      *networkingv1.Ingress
 	annotations annotations
-	invalid     error // what is wrong with an annotation
-	closed      bool
+	invalid     error // what is wrong with it
+	closed      bool  // its paths answer 503
 	rules       []parsedRule
 	backend     *networkingv1.IngressServiceBackend
+	tls         []networkingv1.IngressTLS
 }
 
 type parsedRule struct {
@@ -22,6 +24,8 @@ type parsedRule struct {
 	routes []route
 }
 
+// parse reads an Ingress. What is wrong with a part of it does not hide the rest:
+// the paths that can be read are still there to be closed.
 func parse(ing *networkingv1.Ingress) (*parsed, error) {
 	p := &parsed{object: ing}
 	if problems := validation.IsDNS1123Label(ing.Namespace); len(problems) > 0 {
@@ -31,27 +35,48 @@ func parse(ing *networkingv1.Ingress) (*parsed, error) {
 	if ing.Spec.DefaultBackend != nil {
 		backend, err := parseBackend(*ing.Spec.DefaultBackend)
 		if err != nil {
-			return nil, fmt.Errorf("default backend: %w", err)
+			p.refuse(fmt.Errorf("default backend: %w", err))
 		}
 		p.backend = &backend
 	}
 	for _, rule := range ing.Spec.Rules {
-		if err := checkHost(rule.Host); err != nil {
-			return nil, err
-		}
-		parsedRule := parsedRule{host: rule.Host}
-		if rule.HTTP != nil {
-			for _, path := range rule.HTTP.Paths {
-				r, err := parseRoute(path, p.annotations.pathRegex)
-				if err != nil {
-					return nil, err
-				}
-				parsedRule.routes = append(parsedRule.routes, r)
-			}
-		}
-		p.rules = append(p.rules, parsedRule)
+		p.addRule(rule)
 	}
-	return p, checkTLS(ing)
+	if err := checkTLS(ing); err != nil {
+		p.refuse(err)
+	} else {
+		p.tls = ing.Spec.TLS
+	}
+	return p, nil
+}
+
+// refuse keeps the first error.
+func (p *parsed) refuse(err error) {
+	if p.invalid == nil {
+		p.invalid = err
+	}
+}
+
+func (p *parsed) addRule(rule networkingv1.IngressRule) {
+	if err := checkHost(rule.Host); err != nil {
+		p.refuse(err)
+		return
+	}
+	out := parsedRule{host: rule.Host}
+	if rule.HTTP != nil {
+		for _, path := range rule.HTTP.Paths {
+			r, err := parseRoute(path, p.annotations.pathRegex)
+			if err != nil {
+				p.refuse(err)
+				continue
+			}
+			if r.backend, err = parseBackend(path.Backend); err != nil {
+				p.refuse(err)
+			}
+			out.routes = append(out.routes, r)
+		}
+	}
+	p.rules = append(p.rules, out)
 }
 
 func checkTLS(ing *networkingv1.Ingress) error {

@@ -53,6 +53,15 @@ func TestProtection(t *testing.T) {
 	add("badlist", "/badlist", community+"whitelist-source-range", "localhost")
 	add("limited", "/limited", ingress.AnnotationLimitRate, "1r/m")
 	add("burst", "/burst", ingress.AnnotationLimitRate, "1r/m", "nginx.org/limit-req-burst", "1", "nginx.org/limit-req-no-delay", "true", "nginx.org/limit-req-reject-code", "503")
+	// What is wrong with a part of an Ingress opens no other part.
+	add("badpath", "/badpath", ingress.AnnotationBasicAuthSecret, "users")
+	addRule(o.Ingresses[len(o.Ingresses)-1], "web.test", "/a%2fb web")
+	add("badhost", "/badhost", ingress.AnnotationBasicAuthSecret, "users")
+	addRule(o.Ingresses[len(o.Ingresses)-1], "web..test", "/ web")
+	add("resource", "/resource", ingress.AnnotationBasicAuthSecret, "users")
+	addRule(o.Ingresses[len(o.Ingresses)-1], "web.test", "/bucket web").Spec.Rules[1].HTTP.Paths[0].Backend.Service = nil
+	add("badtls", "/badtls", ingress.AnnotationBasicAuthSecret, "users")
+	withTLS(o.Ingresses[len(o.Ingresses)-1], "no name", "other.test")
 	add("ignored", "/ignored", "nginx.org/lb-method", "least_conn", "nginx.com/slow-start", "30s", "example.com/whatever", "x")
 	server := nginxtest.New(t)
 	problems := server.Serve(o)
@@ -60,7 +69,9 @@ func TestProtection(t *testing.T) {
 	want := map[string]string{
 		"nosecret": ingress.ReasonAuth, "empty": ingress.ReasonAuth, "broken": ingress.ReasonAuth, "badname": ingress.ReasonInvalid,
 		"policies": ingress.ReasonClosed, "snippets": ingress.ReasonClosed, "authurl": ingress.ReasonClosed,
-		"badlist": ingress.ReasonInvalid, "ignored": ingress.ReasonIgnored,
+		"badlist": ingress.ReasonInvalid,
+		"badpath": ingress.ReasonInvalid, "badhost": ingress.ReasonInvalid, "resource": ingress.ReasonInvalid, "badtls": ingress.ReasonInvalid,
+		"ignored": ingress.ReasonIgnored,
 	}
 	for _, p := range problems {
 		if want[p.Ingress.Name] != p.Reason {
@@ -85,6 +96,7 @@ func TestProtection(t *testing.T) {
 		{"/here", "", 200}, {"/elsewhere", "", 403}, {"/denied", "", 403}, {"/badlist", "", 503},
 		{"/limited", "", 200}, {"/limited", "", 429},
 		{"/burst", "", 200}, {"/burst", "", 200}, {"/burst", "", 503},
+		{"/badpath", "admin:secret", 503}, {"/badhost", "", 503}, {"/resource", "", 503}, {"/bucket", "", 503}, {"/badtls", "", 503},
 		{"/ignored", "", 200},
 	} {
 		r := request(t, "http://"+server.HTTP()+test.path, "web.test")

@@ -25,13 +25,9 @@ type route struct {
 	backend networkingv1.IngressServiceBackend
 }
 
-// parseRoute reads a path. The expression is what AnnotationPathRegex says.
-func parseRoute(p networkingv1.HTTPIngressPath, expression string) (route, error) {
-	r := route{}
-	var err error
-	if r.backend, err = parseBackend(p.Backend); err != nil {
-		return route{}, err
-	}
+// parseRoute reads a path, not its backend. The expression is what
+// AnnotationPathRegex says.
+func parseRoute(p networkingv1.HTTPIngressPath, expression string) (r route, err error) {
 	exact := p.PathType != nil && *p.PathType == networkingv1.PathTypeExact
 	switch {
 	case exact || expression == "exact":
@@ -70,7 +66,7 @@ func looksLikeExpression(r route) bool {
 // what a request could write in more than one way.
 func decodePath(path string) (string, error) {
 	if !pathPattern.MatchString(path) {
-		return "", fmt.Errorf("path %q: want a path of URL characters that begins with /", path)
+		return "", fmt.Errorf("path %q: want a path of URL characters that begins with /, or annotation %s for a regular expression", path, AnnotationPathRegex)
 	}
 	if len(path) > maxPathLength {
 		return "", fmt.Errorf("path %.40q…: longer than %d bytes", path, maxPathLength)
