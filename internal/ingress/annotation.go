@@ -110,7 +110,9 @@ func parseAnnotations(ing *networkingv1.Ingress) (annotations, error) {
 	services := backendNames(ing)
 	for _, known := range parsers {
 		value, ok := ing.Annotations[known.name]
-		if !ok {
+		// A chart writes an empty value where nothing is wanted. What protects has
+		// to say whom from.
+		if !ok || strings.TrimSpace(value) == "" && !protective.MatchString(known.name) {
 			continue
 		}
 		if err := known.parse(&a, value, services); err != nil {
@@ -118,7 +120,7 @@ func parseAnnotations(ing *networkingv1.Ingress) (annotations, error) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(ing.Annotations)) {
-		if parserNames[name] || !foreignPrefix(name) {
+		if parserNames[name] || !foreign(name) {
 			continue
 		}
 		a.ignored = append(a.ignored, name)
@@ -148,31 +150,35 @@ func (a *annotations) check() error {
 	return nil
 }
 
-// foreignPrefixes are those of annotations that ask an ingress controller for
-// something. What is not honoured of them is said.
-var foreignPrefixes = []string{
-	"nginx.org/", "nginx.com/", "nsm.nginx.com/", "appprotect.f5.com/", "appprotectdos.f5.com/",
-	"nginx.ingress.kubernetes.io/", "ingress.kubernetes.io/", "berth.local/",
-	"haproxy.org/", "haproxy-ingress.github.io/", "traefik.ingress.kubernetes.io/", "konghq.com/", "projectcontour.io/",
+// controllers are the domains of annotations that ask an ingress controller for
+// something, besides those with a label "ingress", such as
+// alb.ingress.kubernetes.io. What is not honoured of them is said.
+var controllers = []string{
+	"nginx.org", "nginx.com", "nsm.nginx.com", "appprotect.f5.com", "appprotectdos.f5.com", "cis.f5.com", "virtual-server.f5.com", "berth.local",
+	"haproxy.org", "haproxy-ingress.github.io", "haproxy.router.openshift.io", "konghq.com", "projectcontour.io", "getambassador.io",
+	"k8s.apisix.apache.org", "zalando.org", "networking.gke.io", "higress.io",
 }
 
-func foreignPrefix(name string) bool {
-	return slices.ContainsFunc(foreignPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+func foreign(annotation string) bool {
+	domain, name, _ := strings.Cut(annotation, "/")
+	return slices.Contains(controllers, domain) || slices.Contains(strings.Split(domain, "."), "ingress") ||
+		domain == "kubernetes.io" && strings.HasPrefix(name, "ingress.") && name != "ingress.class"
 }
 
 // protective are words in the names of annotations that keep somebody out. To
 // serve an application without what it relies on is worse than not to serve it,
 // so an unknown name with one of them counts, too.
-var protective = regexp.MustCompile(`auth|jwt|oidc|login|(allow|deny)-?list|whitelist|blacklist|source-range|limit|` +
-	`polic|snippet|modsecurity|owasp|waf|protect|dos|verify|satisfy|secret|middleware|plugin`)
+var protective = regexp.MustCompile(`auth|jwt|oidc|login|(allow|deny)-?list|whitelist|blacklist|source-range|cidr|security-group|limit|` +
+	`polic|snippet|config-(backend|frontend|defaults|global|proxy|tcp)|modsecurity|owasp|waf|protect|dos|verify|satisfy|secret|middleware|plugin|` +
+	`tls\.options|client-c(a|rt|ert)|(^|-)acl|-filter|^methods$`)
 
 func protects(name, value string) bool {
-	switch strings.ToLower(value) {
-	case "", "false", "off", "none":
+	switch strings.ToLower(strings.TrimSpace(value)) {
+	case "", "false", "off", "none", "no", "0":
 		return false
 	}
-	prefix, rest, _ := strings.Cut(name, "/")
-	return strings.HasPrefix(prefix, "appprotect") || protective.MatchString(rest)
+	domain, rest, _ := strings.Cut(name, "/")
+	return strings.HasPrefix(domain, "appprotect") || protective.MatchString(strings.ToLower(rest))
 }
 
 func checkSecretName(name string) error {

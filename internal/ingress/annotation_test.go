@@ -140,6 +140,19 @@ func TestBuffers(t *testing.T) {
 	}
 }
 
+// TestForeign checks of which annotations nothing is said.
+func TestForeign(t *testing.T) {
+	for _, name := range []string{
+		"kubernetes.io/ingress.class", "kubernetes.io/tls-acme", "cert-manager.io/cluster-issuer", "acme.cert-manager.io/http01-edit-in-place",
+		"external-dns.alpha.kubernetes.io/hostname", "meta.helm.sh/release-name", "kubectl.kubernetes.io/last-applied-configuration",
+		"field.cattle.io/publicEndpoints", "argocd.argoproj.io/sync-wave", "example.com/auth",
+	} {
+		if foreign(name) {
+			t.Errorf("%s counts as a controller's", name)
+		}
+	}
+}
+
 // TestProtects checks which annotations close an Ingress that cannot be served
 // with what they ask for.
 func TestProtects(t *testing.T) {
@@ -160,6 +173,29 @@ func TestProtects(t *testing.T) {
 		"haproxy.org/allow-list":                           true,
 		"traefik.ingress.kubernetes.io/router.middlewares": true,
 		"nginx.org/limit-req-of-tomorrow":                  true,
+		"nginx.ingress.kubernetes.io/Auth-URL":             true,
+		"alb.ingress.kubernetes.io/auth-type":              true,
+		"alb.ingress.kubernetes.io/inbound-cidrs":          true,
+		"alb.ingress.kubernetes.io/security-groups":        true,
+		"alb.ingress.kubernetes.io/wafv2-acl-arn":          true,
+		"appgw.ingress.kubernetes.io/waf-policy-for-path":  true,
+		"ingress.pomerium.io/policy":                       true,
+		"k8s.apisix.apache.org/auth-type":                  true,
+		"zalando.org/skipper-filter":                       true,
+		"haproxy.router.openshift.io/ip_whitelist":         true,
+		"traefik.ingress.kubernetes.io/router.tls.options": true,
+		"haproxy-ingress.github.io/config-backend":         true,
+		"haproxy-ingress.github.io/oauth":                  true,
+		"haproxy.org/route-acl":                            true,
+		"konghq.com/methods":                               true,
+		"alb.ingress.kubernetes.io/listen-ports":           false,
+		"alb.ingress.kubernetes.io/target-type":            false,
+		"traefik.ingress.kubernetes.io/router.tls":         false,
+		"traefik.ingress.kubernetes.io/router.entrypoints": false,
+		"nginx.ingress.kubernetes.io/cors-allow-methods":   false,
+		"nginx.ingress.kubernetes.io/configuration":        false,
+		"konghq.com/strip-path":                            false,
+		"kubernetes.io/ingress.allow-http":                 false,
 		"nginx.org/lb-method":                              false,
 		"nginx.org/keepalive":                              false,
 		"nginx.org/use-cluster-ip":                         false,
@@ -172,8 +208,13 @@ func TestProtects(t *testing.T) {
 		if got := protects(name, "x"); got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
-		if protects(name, "false") {
-			t.Errorf("%s closes though it is switched off", name)
+		for _, off := range []string{"false", "0", " Off "} {
+			if protects(name, off) {
+				t.Errorf("%s closes though it is %q", name, off)
+			}
+		}
+		if !foreign(name) {
+			t.Errorf("nothing is said of %s", name)
 		}
 	}
 }

@@ -53,6 +53,9 @@ func TestProtection(t *testing.T) {
 	add("badlist", "/badlist", community+"whitelist-source-range", "localhost")
 	add("limited", "/limited", ingress.AnnotationLimitRate, "1r/m")
 	add("burst", "/burst", ingress.AnnotationLimitRate, "1r/m", "nginx.org/limit-req-burst", "1", "nginx.org/limit-req-no-delay", "true", "nginx.org/limit-req-reject-code", "503")
+	add("unset", "/unset", "nginx.org/client-max-body-size", "", ingress.AnnotationSSLRedirect, " ", "nginx.org/path-regex", "")
+	add("emptylist", "/emptylist", community+"whitelist-source-range", "")
+	add("loadbalancer", "/loadbalancer", "alb.ingress.kubernetes.io/inbound-cidrs", "10.0.0.0/8")
 	// What is wrong with a part of an Ingress opens no other part.
 	add("badpath", "/badpath", ingress.AnnotationBasicAuthSecret, "users")
 	addRule(o.Ingresses[len(o.Ingresses)-1], "web.test", "/a%2fb web")
@@ -69,7 +72,8 @@ func TestProtection(t *testing.T) {
 	want := map[string]string{
 		"nosecret": ingress.ReasonAuth, "empty": ingress.ReasonAuth, "broken": ingress.ReasonAuth, "badname": ingress.ReasonInvalid,
 		"policies": ingress.ReasonClosed, "snippets": ingress.ReasonClosed, "authurl": ingress.ReasonClosed,
-		"badlist": ingress.ReasonInvalid,
+		"badlist":   ingress.ReasonInvalid,
+		"emptylist": ingress.ReasonInvalid, "loadbalancer": ingress.ReasonClosed,
 		"badpath": ingress.ReasonInvalid, "badhost": ingress.ReasonInvalid, "resource": ingress.ReasonInvalid, "badtls": ingress.ReasonInvalid,
 		"ignored": ingress.ReasonIgnored,
 	}
@@ -97,6 +101,7 @@ func TestProtection(t *testing.T) {
 		{"/limited", "", 200}, {"/limited", "", 429},
 		{"/burst", "", 200}, {"/burst", "", 200}, {"/burst", "", 503},
 		{"/badpath", "admin:secret", 503}, {"/badhost", "", 503}, {"/resource", "", 503}, {"/bucket", "", 503}, {"/badtls", "", 503},
+		{"/unset", "", 200}, {"/emptylist", "", 503}, {"/loadbalancer", "", 503},
 		{"/ignored", "", 200},
 	} {
 		r := request(t, "http://"+server.HTTP()+test.path, "web.test")
