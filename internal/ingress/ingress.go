@@ -48,6 +48,7 @@ const (
 	ReasonService  = "ServiceNotFound"    // its paths answer 503
 	ReasonTrust    = "InvalidUpstreamCA"  // its TLS upstreams answer 503
 	ReasonIgnored  = "AnnotationsIgnored" // served without what they ask for
+	ReasonUnused   = "CertificateUnused"  // its spec.tls names a host that its rules do not
 	ReasonLiteral  = "PathTakenLiterally" // looks like a regular expression
 )
 

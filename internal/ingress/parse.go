@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"fmt"
+	"slices"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -93,4 +94,26 @@ func checkTLS(ing *networkingv1.Ingress) error {
 		}
 	}
 	return nil
+}
+
+// tlsOf returns what says where the certificate of a host is, or nil. The name
+// itself goes before a wildcard.
+func (p *parsed) tlsOf(host string) *networkingv1.IngressTLS {
+	at := slices.IndexFunc(p.tls, func(t networkingv1.IngressTLS) bool { return slices.Contains(t.Hosts, host) })
+	if at < 0 {
+		at = slices.IndexFunc(p.tls, func(t networkingv1.IngressTLS) bool {
+			return len(t.Hosts) == 0 || slices.ContainsFunc(t.Hosts, func(name string) bool { return coversHost(name, host) })
+		})
+	}
+	if at < 0 {
+		return nil
+	}
+	return &p.tls[at]
+}
+
+func (p *parsed) tlsHosts() (all []string) {
+	for _, t := range p.tls {
+		all = append(all, t.Hosts...)
+	}
+	return all
 }
