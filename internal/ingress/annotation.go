@@ -28,6 +28,8 @@ const (
 	AnnotationPathRegex         = "nginx.org/path-regex"
 	AnnotationLimitRate         = "nginx.org/limit-req-rate"
 
+	annotationForceRedirect = "nginx.ingress.kubernetes.io/force-ssl-redirect"
+
 	// AnnotationTrustedSecret is Berth's own: F5 verifies TLS upstreams by a
 	// policy of its VirtualServer resources only, never for an Ingress. It
 	// names the Secret, in the Ingress's namespace, whose ca.crt signed the
@@ -42,7 +44,9 @@ type annotations struct {
 	sticky                    map[string]Sticky
 	trustedSecret             string
 
+	canary            bool // it only takes a part of another Ingress's requests
 	sslRedirect       bool
+	sslForced         bool
 	redirectForwarded bool
 	redirectCode      int
 	appRoot           string
@@ -127,6 +131,9 @@ func parseAnnotations(ing *networkingv1.Ingress) (annotations, error) {
 		if protects(name, ing.Annotations[name]) {
 			a.closed = append(a.closed, name)
 		}
+	}
+	if a.sslForced && len(ing.Spec.TLS) == 0 {
+		a.ignored = append(a.ignored, annotationForceRedirect) // there is nowhere to redirect to
 	}
 	return a, a.check()
 }

@@ -106,6 +106,33 @@ func TestValues(t *testing.T) {
 	}
 }
 
+// TestServiceLists checks lists as charts join them.
+func TestServiceLists(t *testing.T) {
+	services := map[string]bool{"tea": true, "coffee": true}
+	for _, test := range []struct {
+		name, value string
+		good        bool
+	}{
+		{AnnotationSSLServices, "tea,coffee", true},
+		{AnnotationSSLServices, " tea , \n coffee,", true},
+		{AnnotationSSLServices, "tea,cocoa", false},
+		{"nginx.org/websocket-services", "tea,cocoa", true}, // nothing to do in any case
+		{AnnotationRewrites, "serviceName=tea rewrite=/;", true},
+		{AnnotationRewrites, "serviceName=tea rewrite=/; serviceName=coffee rewrite=/beans/ ;", true},
+		{AnnotationRewrites, "serviceName=tea rewrite=/;;", false},
+		{AnnotationStickyServices, "serviceName=tea srv_id;", true},
+	} {
+		for _, known := range parsers {
+			if known.name != test.name {
+				continue
+			}
+			if err := known.parse(&annotations{}, test.value, services); (err == nil) != test.good {
+				t.Errorf("%s: %q: %v, want %v", test.name, test.value, err, test.good)
+			}
+		}
+	}
+}
+
 // TestBuffers checks that the sizes of buffers fit together whatever is asked:
 // NGINX refuses a whole configuration in which they do not.
 func TestBuffers(t *testing.T) {

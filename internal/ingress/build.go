@@ -29,6 +29,10 @@ func Build(objects Objects, settings Settings) (*Model, []Problem) {
 			b.problem(ing, ReasonInvalid, "%v", err)
 			continue
 		}
+		if p.annotations.canary {
+			b.problem(ing, ReasonCanary, "canaries are not supported here: all requests go to the Ingress beside it")
+			continue
+		}
 		b.examine(p)
 		accepted = append(accepted, p)
 	}

@@ -367,6 +367,9 @@ func FuzzAnnotations(f *testing.F) {
 		_, shut := tree(t, "nginx.org/policies", "x")
 		model, got := tree(t, names[index], value)
 		want := base
+		if len(model.Hosts) == 1 {
+			_, want = tree(t, "nginx.ingress.kubernetes.io/canary", "true")
+		}
 		for _, h := range model.Hosts {
 			if h.Name == "web.test" && h.Locations[0].Status == 503 {
 				want = shut

@@ -18,8 +18,13 @@ var parsers = []struct {
 	{"nginx.ingress.kubernetes.io/whitelist-source-range", field(func(a *annotations) *[]string { return &a.allow }, parseNetworks)},
 	{"nginx.ingress.kubernetes.io/allowlist-source-range", field(func(a *annotations) *[]string { return &a.allow }, parseNetworks)},
 	{"nginx.ingress.kubernetes.io/denylist-source-range", field(func(a *annotations) *[]string { return &a.deny }, parseNetworks)},
+	{"nginx.ingress.kubernetes.io/canary", field(func(a *annotations) *bool { return &a.canary }, parseBool)},
+	{"nginx.ingress.kubernetes.io/backend-protocol", parseBackendProtocol},
+	{"nginx.ingress.kubernetes.io/app-root", field(func(a *annotations) *string { return &a.appRoot }, parseAppRoot)},
 	{"nginx.ingress.kubernetes.io/ssl-redirect", field(func(a *annotations) *bool { return &a.sslRedirect }, parseBool)},
+	{annotationForceRedirect, parseForceRedirect},
 	{"nginx.ingress.kubernetes.io/proxy-body-size", directive("client_max_body_size", parseOffset)},
+	{"nginx.ingress.kubernetes.io/client-body-buffer-size", directive("client_body_buffer_size", parseSize)},
 	{"nginx.ingress.kubernetes.io/proxy-connect-timeout", directive("proxy_connect_timeout", parseTimeout)},
 	{"nginx.ingress.kubernetes.io/proxy-read-timeout", directive("proxy_read_timeout", parseTimeout)},
 	{"nginx.ingress.kubernetes.io/proxy-send-timeout", directive("proxy_send_timeout", parseTimeout)},
@@ -194,7 +199,7 @@ func (b buffers) directives(headerBuffer int64) []Directive {
 // parseRewrites reads "serviceName=tea rewrite=/;serviceName=coffee rewrite=/beans/".
 func parseRewrites(a *annotations, value string, services map[string]bool) error {
 	a.rewrites = map[string]string{}
-	for part := range strings.SplitSeq(value, ";") {
+	for part := range strings.SplitSeq(strings.TrimSuffix(strings.TrimSpace(value), ";"), ";") {
 		name, target, err := cutService(part, services)
 		if err != nil {
 			return err
@@ -225,13 +230,35 @@ func cutService(part string, services map[string]bool) (name, rest string, err e
 	return name, strings.TrimSpace(rest), nil
 }
 
+// parseBackendProtocol reads what the community's controller speaks to all
+// Services of an Ingress.
+func parseBackendProtocol(a *annotations, value string, services map[string]bool) error {
+	protocol := strings.ToUpper(strings.TrimSpace(value))
+	if _, err := oneOf("HTTP", "HTTPS", "GRPC", "GRPCS")(protocol); err != nil {
+		return err
+	}
+	if strings.HasSuffix(protocol, "S") {
+		a.sslServices = services
+	}
+	if strings.HasPrefix(protocol, "GRPC") {
+		a.grpcServices = services
+	}
+	return nil
+}
+
+// parseForceRedirect reads what holds whatever the other switch says.
+func parseForceRedirect(a *annotations, value string, _ map[string]bool) error {
+	force, err := parseBool(value)
+	a.sslRedirect, a.sslForced = a.sslRedirect || force, force
+	return err
+}
+
 // parseServices makes a parser of "service1,service2".
 func parseServices(of func(*annotations) *map[string]bool) parser {
 	return func(a *annotations, value string, services map[string]bool) error {
 		chosen := map[string]bool{}
-		for part := range strings.SplitSeq(value, ",") {
-			name := strings.TrimSpace(part)
-			if !services[name] {
+		for _, name := range fields(value) {
+			if !services[name] && of != nil {
 				return fmt.Errorf("service %q is not a backend of this Ingress", name)
 			}
 			chosen[name] = true

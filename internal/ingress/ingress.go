@@ -40,6 +40,7 @@ type Objects struct {
 const (
 	ReasonInvalid  = "InvalidIngress"     // something in it cannot be served: its paths answer 503
 	ReasonClosed   = "ProtectionMissing"  // its paths answer 503: it relies on what is not to be had here
+	ReasonCanary   = "CanaryLeftOut"      // not served: it asks for a part of another one's requests
 	ReasonRefused  = "RefusedByNGINX"     // left out: NGINX refused the configuration with it
 	ReasonConflict = "Conflict"           // an older Ingress has the host, the path or the certificate
 	ReasonSecret   = "InvalidSecret"      // TLS handshakes for its hosts are refused
@@ -61,7 +62,7 @@ type Problem struct {
 
 // LeftOut reports whether nothing of the Ingress is served.
 func (p Problem) LeftOut() bool {
-	return p.Reason == ReasonInvalid || p.Reason == ReasonClosed || p.Reason == ReasonRefused
+	return p.Reason == ReasonInvalid || p.Reason == ReasonClosed || p.Reason == ReasonCanary || p.Reason == ReasonRefused
 }
 
 // byAge orders Ingresses oldest first: where two of them want the same thing,
