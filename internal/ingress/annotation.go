@@ -28,6 +28,7 @@ const (
 	AnnotationPathRegex         = "nginx.org/path-regex"
 	AnnotationLimitRate         = "nginx.org/limit-req-rate"
 
+	annotationRewriteTarget = "nginx.ingress.kubernetes.io/rewrite-target"
 	annotationForceRedirect = "nginx.ingress.kubernetes.io/force-ssl-redirect"
 
 	// AnnotationTrustedSecret is Berth's own: F5 verifies TLS upstreams by a
@@ -56,6 +57,8 @@ type annotations struct {
 	allow, deny           []string // networks; with allow, all others are denied
 	limit                 limit
 	pathRegex             string
+	useRegex              bool   // the community's controller's way: see foldPrefixes
+	rewriteTarget         string // for paths that are regular expressions in its way
 
 	buffers    buffers
 	headers    [][2]string // that the upstream gets besides the usual ones
@@ -149,12 +152,35 @@ func (a *annotations) check() error {
 	if a.pathRegex != "" && a.pathRegex != "exact" && len(a.rewrites) > 0 {
 		return fmt.Errorf("annotation %s: paths that are regular expressions cannot be rewritten", AnnotationRewrites)
 	}
+	if a.rewriteTarget != "" && len(a.rewrites) > 0 {
+		return fmt.Errorf("annotations %s and %s: want one of them", AnnotationRewrites, annotationRewriteTarget)
+	}
 	for name := range a.grpcServices {
 		if a.rewrites[name] != "" {
 			return fmt.Errorf("annotation %s: gRPC service %q cannot have its path rewritten", AnnotationRewrites, name)
 		}
 	}
 	return nil
+}
+
+// match says how a path is compared that is written in a rule.
+func (a *annotations) match(path string, exact bool) Match {
+	switch {
+	case exact || a.pathRegex == "exact":
+		return Exact
+	case a.pathRegex == "case_sensitive":
+		return Regex
+	case a.pathRegex == "case_insensitive" || a.folds(path):
+		return RegexFold
+	}
+	return Prefix
+}
+
+// folds reports whether the community's controller takes a path for a regular
+// expression: where it is told so, and where it rewrites it.
+func (a *annotations) folds(path string) bool {
+	rewritten := a.rewriteTarget != "" && a.rewriteTarget != path
+	return rewritten || a.useRegex && path != "/"
 }
 
 // controllers are the domains of annotations that ask an ingress controller for

@@ -187,6 +187,7 @@ func (b *builder) finish() {
 			h.Locations = append(h.Locations, Location{Path: "/", Match: Exact, Status: 302, Redirect: h.root})
 		}
 		h.Locations = append(h.Locations, h.unslashed()...)
+		h.foldPrefixes()
 		b.model.Hosts = append(b.model.Hosts, h.Host)
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.pools)) {

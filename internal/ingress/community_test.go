@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"testing"
 
+	networkingv1 "k8s.io/api/networking/v1"
+
 	"berth/internal/ingress"
+	"berth/internal/ingress/nginxtest"
 )
 
 // TestCommunity checks what annotations of the Kubernetes community's controller
@@ -25,7 +28,10 @@ func TestCommunity(t *testing.T) {
 		{[]string{"ssl-redirect", "false", "force-ssl-redirect", "true"}, "[] redirect true tls false grpc false 0"},
 		{[]string{"force-ssl-redirect", "false"}, "[] redirect true tls false grpc false 0"},
 		{[]string{"client-body-buffer-size", "1M", "proxy-body-size", "8G"}, "[] redirect true tls false grpc false 0"},
-		{[]string{"rewrite-target", "/", "enable-cors", "true"}, "[web AnnotationsIgnored] redirect true tls false grpc false 0"},
+		{[]string{"rewrite-target", "/"}, "[] redirect true tls false grpc false 0"},
+		{[]string{"rewrite-target", "https://other.test/"}, "[web InvalidIngress] redirect true tls false grpc false 503"},
+		{[]string{"rewrite-target", "/$host"}, "[web InvalidIngress] redirect true tls false grpc false 503"},
+		{[]string{"affinity", "cookie", "enable-cors", "true"}, "[web AnnotationsIgnored] redirect true tls false grpc false 0"},
 		{[]string{"canary", "false", "canary-weight", "10"}, "[web AnnotationsIgnored] redirect true tls false grpc false 0"},
 	} {
 		ing := withTLS(newIngress("web", "web.test", "/ web"), "tls")
@@ -61,5 +67,66 @@ func TestCanary(t *testing.T) {
 	}
 	if l := model.Hosts[1].Locations; len(l) != 1 || l[0].Backend != "shop.web.80" {
 		t.Errorf("locations %+v", l)
+	}
+}
+
+// TestCommunityRewrites asks a real NGINX where paths lead that are regular
+// expressions in the way of the community's controller.
+func TestCommunityRewrites(t *testing.T) {
+	const useRegex, target = "nginx.ingress.kubernetes.io/use-regex", "nginx.ingress.kubernetes.io/rewrite-target"
+	var o ingress.Objects
+	for _, name := range []string{"web", "api", "admin"} {
+		addService(&o, name, namedBackend(t, name))
+	}
+	deny := func(ing *networkingv1.Ingress) *networkingv1.Ingress {
+		return annotate(ing, "nginx.ingress.kubernetes.io/whitelist-source-range", "192.0.2.0/24")
+	}
+	o.Ingresses = append(o.Ingresses,
+		newIngress("plain", "rewrite.test", "/ web"),
+		annotate(newIngress("group", "rewrite.test", "/something(/|$)(.*) api"), target, "/$2"),
+		annotate(newIngress("fixed", "rewrite.test", "/tea api", "=/exact api"), target, "/green/$1"),
+		annotate(newIngress("same", "same.test", "/ web", "/api api"), target, "/"),
+		annotate(newIngress("all", "protected.test", "/(.*) web"), useRegex, "true"),
+		deny(newIngress("admin", "protected.test", "/admin admin", "/ad.min/x admin")),
+		annotate(deny(newIngress("expression", "expression.test", "/admin/(.*) admin")), useRegex, "true"),
+		newIngress("around", "expression.test", "/ web"),
+		annotate(newIngress("root", "root.test", "/ api"), useRegex, "true"),
+		annotate(annotate(newIngress("closed", "rewrite.test", "/closed/(.*) api"), target, "/$1"), "nginx.org/policies", "x"),
+	)
+	server := nginxtest.New(t)
+	if problems := server.Serve(o); fmt.Sprint(summary(problems)) != "[closed ProtectionMissing]" {
+		t.Errorf("problems %v", problems)
+	}
+	for _, test := range []struct{ host, path, want string }{
+		{"rewrite.test", "/", "web /"},
+		{"rewrite.test", "/something", "api /"},
+		{"rewrite.test", "/something/a/b?q=1", "api /a/b?q=1"},
+		{"rewrite.test", "/SOMETHING/new", "api /new"},
+		{"rewrite.test", "/something/a%20b%3Fc%0Ad", "api /a%20b%3Fc%0Ad"},
+		{"rewrite.test", "/somethingelse", "web /somethingelse"},
+		{"rewrite.test", "/tea/leaves", "api /green/"},
+		{"rewrite.test", "/exact?q", "api /green/?q"},
+		{"rewrite.test", "/closed/a", "503"},
+		{"same.test", "/any/path", "web /any/path"},
+		{"same.test", "/api/v1", "api /"},
+		{"protected.test", "/other", "web /other"},
+		{"protected.test", "/admin", "403"},
+		{"protected.test", "/admin/users", "403"},
+		{"protected.test", "/x/../admin/users", "403"},
+		{"protected.test", "/ad.min/x/y", "403"},
+		{"protected.test", "/adxmin/x/y", "web /adxmin/x/y"},
+		{"protected.test", "/administrator", "web /administrator"},
+		{"expression.test", "/admin/users", "403"},
+		{"expression.test", "/Admin/users", "403"},
+		{"expression.test", "/admin", "web /admin"},
+		{"root.test", "/a", "api /a"},
+	} {
+		response, got := get(t, "http://"+server.HTTP()+test.path, test.host)
+		if response.StatusCode != 200 {
+			got = fmt.Sprint(response.StatusCode)
+		}
+		if got != test.want {
+			t.Errorf("%s%s: got %q, want %q", test.host, test.path, got, test.want)
+		}
 	}
 }

@@ -78,9 +78,10 @@ local function plain(uri)
 end
 
 -- The workers before those that are replaced may be there still: NGINX lets them
--- accept connections for 100 ms after the new ones have started.
+-- accept connections for 100 ms after the new ones have started. $again says that
+-- the request has been here before; what is rewritten is internal as well.
 local function drains()
-  return M.generation <= (shared:get("!drain") or -1) and ngx.req.http_version() < 2 and not ngx.req.is_internal() and
+  return M.generation <= (shared:get("!drain") or -1) and ngx.req.http_version() < 2 and ngx.var.again ~= "1" and
     not ngx.var.http_upgrade and plain(ngx.var.request_uri)
 end
 
@@ -101,9 +102,10 @@ function M.access()
   ngx.ctx.peers = peers
 end
 
--- again takes a request back to its location, with its method and its body.
+-- again takes a request back to its location, with its method and its body. Its
+-- path may have been rewritten by now.
 function M.again()
-  return ngx.exec(ngx.var.uri, ngx.var.args)
+  return ngx.exec(ngx.var.request_uri:match("^[^?]*"), ngx.var.args)
 end
 
 local function first(peers)

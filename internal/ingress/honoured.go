@@ -20,6 +20,8 @@ var parsers = []struct {
 	{"nginx.ingress.kubernetes.io/denylist-source-range", field(func(a *annotations) *[]string { return &a.deny }, parseNetworks)},
 	{"nginx.ingress.kubernetes.io/canary", field(func(a *annotations) *bool { return &a.canary }, parseBool)},
 	{"nginx.ingress.kubernetes.io/backend-protocol", parseBackendProtocol},
+	{"nginx.ingress.kubernetes.io/use-regex", field(func(a *annotations) *bool { return &a.useRegex }, parseBool)},
+	{annotationRewriteTarget, field(func(a *annotations) *string { return &a.rewriteTarget }, parseTarget)},
 	{"nginx.ingress.kubernetes.io/app-root", field(func(a *annotations) *string { return &a.appRoot }, parseAppRoot)},
 	{"nginx.ingress.kubernetes.io/ssl-redirect", field(func(a *annotations) *bool { return &a.sslRedirect }, parseBool)},
 	{annotationForceRedirect, parseForceRedirect},
@@ -244,6 +246,17 @@ func parseBackendProtocol(a *annotations, value string, services map[string]bool
 		a.grpcServices = services
 	}
 	return nil
+}
+
+// targetPattern is rewritePattern with the groups of a regular expression.
+var targetPattern = regexp.MustCompile(`^/([A-Za-z0-9\-._~!&'()*+,=:@/]|\$[1-9])*$`)
+
+func parseTarget(value string) (string, error) {
+	value = strings.TrimSpace(value)
+	if !targetPattern.MatchString(value) || len(value) > maxPathLength {
+		return "", fmt.Errorf("%q: want a path of URL characters and $1 to $9", value)
+	}
+	return value, nil
 }
 
 // parseForceRedirect reads what holds whatever the other switch says.

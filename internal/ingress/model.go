@@ -78,6 +78,7 @@ type Location struct {
 	GRPC    bool
 
 	Rewrite string       // takes the place of Path in what the upstream gets; "" keeps it
+	Target  string       // takes the place of all of it, with $1 to $9 of the regular expression
 	TLS     *UpstreamTLS // nil speaks without TLS
 	Sticky  Sticky
 

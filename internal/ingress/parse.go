@@ -66,7 +66,7 @@ func (p *parsed) addRule(rule networkingv1.IngressRule) {
 	out := parsedRule{host: rule.Host}
 	if rule.HTTP != nil {
 		for _, path := range rule.HTTP.Paths {
-			r, err := parseRoute(path, p.annotations.pathRegex)
+			r, err := parseRoute(path, &p.annotations)
 			if err != nil {
 				p.refuse(err)
 				continue

@@ -187,7 +187,10 @@ func (r *renderer) detours() {
 	w.directive("access_by_lua", `require("endpoints").access()`)
 	w.directive("error_page", "496", "=", "@again")
 	w.directive("error_page", "500", "=503", "@unavailable")
-	w.block("location", []string{"@again"}, func() { w.directive("rewrite_by_lua", `require("endpoints").again()`) })
+	w.block("location", []string{"@again"}, func() {
+		w.directive("set", "$again", "1")
+		w.directive("rewrite_by_lua", `require("endpoints").again()`)
+	})
 	w.block("location", []string{"@unavailable"}, func() { w.directive("return", "503") })
 }
 
@@ -220,6 +223,9 @@ func (r *renderer) location(h Host, l Location) {
 		return
 	}
 	w.directive("set", "$backend", l.Backend)
+	if l.Target != "" {
+		w.directive("rewrite", "(?is)^"+l.Path, l.Target, "break")
+	}
 	r.protection(l)
 	var hidden []string
 	for _, d := range l.Directives {

@@ -25,22 +25,14 @@ type route struct {
 	backend networkingv1.IngressServiceBackend
 }
 
-// parseRoute reads a path, not its backend. The expression is what
-// AnnotationPathRegex says.
-func parseRoute(p networkingv1.HTTPIngressPath, expression string) (r route, err error) {
+// parseRoute reads a path, not its backend.
+func parseRoute(p networkingv1.HTTPIngressPath, a *annotations) (r route, err error) {
 	exact := p.PathType != nil && *p.PathType == networkingv1.PathTypeExact
-	switch {
-	case exact || expression == "exact":
-		r.match = Exact
-	case expression == "case_sensitive":
-		r.match = Regex
-	case expression == "case_insensitive":
-		r.match = RegexFold
-	}
 	written := p.Path
 	if written == "" && !exact {
 		written = "/"
 	}
+	r.match = a.match(written, exact)
 	if r.match == Regex || r.match == RegexFold {
 		r.path = written
 		return r, parseExpression(written)
