@@ -51,6 +51,8 @@ type annotations struct {
 	redirectForwarded bool
 	redirectCode      int
 	appRoot           string
+	redirect          string // where all paths are redirected to
+	redirectStatus    int
 	hsts              hsts
 
 	authSecret, authRealm string

@@ -2,6 +2,9 @@ package ingress_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
 	"testing"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -31,7 +34,15 @@ func TestCommunity(t *testing.T) {
 		{[]string{"rewrite-target", "/"}, "[] redirect true tls false grpc false 0"},
 		{[]string{"rewrite-target", "https://other.test/"}, "[web InvalidIngress] redirect true tls false grpc false 503"},
 		{[]string{"rewrite-target", "/$host"}, "[web InvalidIngress] redirect true tls false grpc false 503"},
-		{[]string{"affinity", "cookie", "enable-cors", "true"}, "[web AnnotationsIgnored] redirect true tls false grpc false 0"},
+		{[]string{"limit-rps", "0"}, "[] redirect true tls false grpc false 0"},
+		{[]string{"limit-rps", "5", "limit-rpm", "60"}, "[web InvalidIngress] redirect true tls false grpc false 503"},
+		{[]string{"limit-connections", "5"}, "[web ProtectionMissing] redirect true tls false grpc false 503"},
+		{[]string{"affinity", "ip"}, "[web InvalidIngress] redirect true tls false grpc false 503"},
+		{[]string{"session-cookie-name", "route"}, "[] redirect true tls false grpc false 0"},
+		{[]string{"permanent-redirect", "https://new.test/a?b=c"}, "[] redirect true tls false grpc false 301"},
+		{[]string{"permanent-redirect", "https://new.test/$host"}, "[web InvalidIngress] redirect true tls false grpc false 503"},
+		{[]string{"permanent-redirect", "//new.test"}, "[web InvalidIngress] redirect true tls false grpc false 503"},
+		{[]string{"server-alias", "x.test", "enable-cors", "true"}, "[web AnnotationsIgnored] redirect true tls false grpc false 0"},
 		{[]string{"canary", "false", "canary-weight", "10"}, "[web AnnotationsIgnored] redirect true tls false grpc false 0"},
 	} {
 		ing := withTLS(newIngress("web", "web.test", "/ web"), "tls")
@@ -48,6 +59,61 @@ func TestCommunity(t *testing.T) {
 		got := fmt.Sprintf("%v redirect %v tls %v grpc %v %d", summary(problems), h.RedirectHTTP, l.TLS != nil, l.GRPC, l.Status)
 		if got != test.want {
 			t.Errorf("%q: got %s, want %s", test.annotations, got, test.want)
+		}
+	}
+}
+
+// TestCommunityAnswers asks a real NGINX for what such annotations do to answers.
+func TestCommunityAnswers(t *testing.T) {
+	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.RequestURI, r.Header.Get("X-Forwarded-Prefix"))
+	}))
+	t.Cleanup(echo.Close)
+	var o ingress.Objects
+	addService(&o, "web", address(echo))
+	for host, annotations := range map[string][]string{
+		"moved.test":   {"permanent-redirect", "https://new.test$request_uri"},
+		"away.test":    {"temporal-redirect", "/elsewhere?x=1"},
+		"sticky.test":  {"affinity", "cookie", "session-cookie-name", "http-cookie", "session-cookie-max-age", "172800", "session-cookie-samesite", "Lax"},
+		"limited.test": {"limit-rpm", "1"},
+		"prefix.test":  {"x-forwarded-prefix", "/app"},
+	} {
+		ing := newIngress("web", host, "/ web")
+		for i := 0; i < len(annotations); i += 2 {
+			annotate(ing, "nginx.ingress.kubernetes.io/"+annotations[i], annotations[i+1])
+		}
+		o.Ingresses = append(o.Ingresses, ing)
+	}
+	server := nginxtest.New(t)
+	if problems := server.Serve(o); len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	for _, test := range []struct {
+		host, want string
+		header     string
+	}{
+		{"moved.test", "301", "https://new.test/a%20b?c"},
+		{"away.test", "302", "/elsewhere?x=1"},
+		{"sticky.test", "200 /a%20b?c", "http-cookie=; HttpOnly; Max-Age=172800; SameSite=Lax"},
+		{"prefix.test", "200 /a%20b?c/app", ""},
+	} {
+		response, body := get(t, "http://"+server.HTTP()+"/a%20b?c", test.host)
+		header := response.Header.Get("Location") + regexp.MustCompile(`=[0-9a-f]{32}`).ReplaceAllString(response.Header.Get("Set-Cookie"), "=")
+		got := fmt.Sprint(response.StatusCode)
+		if response.StatusCode == 200 {
+			got += " " + body
+		}
+		if got != test.want || header != test.header {
+			t.Errorf("%s: got %s with %q, want %s with %q", test.host, got, header, test.want, test.header)
+		}
+	}
+	for i := range 8 {
+		want := 200
+		if i > 5 {
+			want = 503
+		}
+		if response, _ := get(t, "http://"+server.HTTP()+"/", "limited.test"); response.StatusCode != want {
+			t.Errorf("request %d of the limited: %s, want %d", i+1, response.Status, want)
 		}
 	}
 }

@@ -343,6 +343,7 @@ func FuzzAnnotations(f *testing.F) {
 		for _, value := range []string{
 			"true", "1", "8m", "1h30m", "web", "10r/s", "serviceName=web rewrite=/x", "serviceName=web srv_id path=/ expires=1h", "10.0.0.0/8", "308", "${uri}",
 			"X-One:two", "X-One", "8 4k", "error timeout", "/start", "info", "x; } server { listen 1; #", "\"; return 200 \"", "$host", "1\n}", "X-One:a\"; }", "a{b",
+			"cookie", "https://new.test$request_uri", "https://new.test/\"; }", "/a/$1", "https",
 		} {
 			f.Add(i, value)
 		}
@@ -371,7 +372,7 @@ func FuzzAnnotations(f *testing.F) {
 			_, want = tree(t, "nginx.ingress.kubernetes.io/canary", "true")
 		}
 		for _, h := range model.Hosts {
-			if h.Name == "web.test" && h.Locations[0].Status == 503 {
+			if h.Name == "web.test" && h.Locations[0].Backend == "" {
 				want = shut
 			}
 		}

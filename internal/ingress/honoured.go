@@ -20,6 +20,16 @@ var parsers = []struct {
 	{"nginx.ingress.kubernetes.io/denylist-source-range", field(func(a *annotations) *[]string { return &a.deny }, parseNetworks)},
 	{"nginx.ingress.kubernetes.io/canary", field(func(a *annotations) *bool { return &a.canary }, parseBool)},
 	{"nginx.ingress.kubernetes.io/backend-protocol", parseBackendProtocol},
+	{"nginx.ingress.kubernetes.io/limit-rps", parseCommunityLimit("s")},
+	{"nginx.ingress.kubernetes.io/limit-rpm", parseCommunityLimit("m")},
+	{"nginx.ingress.kubernetes.io/permanent-redirect", parseRedirect(301)},
+	{"nginx.ingress.kubernetes.io/temporal-redirect", parseRedirect(302)},
+	{"nginx.ingress.kubernetes.io/affinity", parseAffinity},
+	{"nginx.ingress.kubernetes.io/session-cookie-name", affine("name")},
+	{"nginx.ingress.kubernetes.io/session-cookie-max-age", affine("expires")},
+	{"nginx.ingress.kubernetes.io/session-cookie-path", affine("path")},
+	{"nginx.ingress.kubernetes.io/session-cookie-samesite", affine("samesite")},
+	{"nginx.ingress.kubernetes.io/x-forwarded-prefix", parsePrefixHeader},
 	{"nginx.ingress.kubernetes.io/use-regex", field(func(a *annotations) *bool { return &a.useRegex }, parseBool)},
 	{annotationRewriteTarget, field(func(a *annotations) *string { return &a.rewriteTarget }, parseTarget)},
 	{"nginx.ingress.kubernetes.io/app-root", field(func(a *annotations) *string { return &a.appRoot }, parseAppRoot)},
@@ -248,6 +258,83 @@ func parseBackendProtocol(a *annotations, value string, services map[string]bool
 	return nil
 }
 
+// parseCommunityLimit reads a number of requests in a unit of time. As there, five
+// times as many may come at once, and what exceeds them gets 503.
+func parseCommunityLimit(unit string) parser {
+	return func(a *annotations, value string, _ map[string]bool) error {
+		n, err := parseNumber(value, 0, 1000000)
+		if err != nil || n == 0 {
+			return err
+		}
+		if a.limit.rate != "" {
+			return fmt.Errorf("%q: want one limit, in seconds or in minutes", value)
+		}
+		a.limit.rate, a.limit.burst = strconv.Itoa(n)+"r/"+unit, strconv.Itoa(5*n)
+		a.limit.noDelay, a.limit.code = true, "503"
+		return nil
+	}
+}
+
+// redirectPattern is a URL, or a path, which the request's may follow.
+var redirectPattern = regexp.MustCompile(`^(https?:/)?/[A-Za-z0-9][A-Za-z0-9\-._~!&'()*+,;=:@/?%#]*(\$request_uri)?$`)
+
+func parseRedirect(code int) parser {
+	return func(a *annotations, value string, _ map[string]bool) error {
+		if !redirectPattern.MatchString(value) || len(value) > maxPathLength {
+			return fmt.Errorf("%q: want a URL, and $request_uri at its end at most", value)
+		}
+		a.redirect, a.redirectStatus = value, code
+		return nil
+	}
+}
+
+// parseAffinity makes all Services of an Ingress sticky, with a cookie of the
+// community's controller's name.
+func parseAffinity(a *annotations, value string, services map[string]bool) error {
+	if _, err := oneOf("cookie")(value); err != nil {
+		return err
+	}
+	a.sticky = map[string]Sticky{}
+	for name := range services {
+		a.sticky[name] = Sticky{Cookie: "INGRESSCOOKIE", Attributes: "; HttpOnly"}
+	}
+	return nil
+}
+
+// affine makes a parser of what the cookie of parseAffinity is to be. Without
+// that there is none.
+func affine(what string) parser {
+	return func(a *annotations, value string, _ map[string]bool) error {
+		value, attribute := strings.TrimSpace(value), ""
+		var err error
+		if what != "name" {
+			attribute, err = cookieAttribute(what + "=" + value)
+		} else if !cookiePattern.MatchString(value) {
+			err = fmt.Errorf("cookie %q: want at most 64 letters, digits, _ and -", value)
+		}
+		if err != nil {
+			return err
+		}
+		for service, sticky := range a.sticky {
+			if what == "name" {
+				sticky.Cookie = value
+			} else {
+				sticky.Attributes += "; " + attribute
+			}
+			a.sticky[service] = sticky
+		}
+		return nil
+	}
+}
+
+func parsePrefixHeader(a *annotations, value string, _ map[string]bool) error {
+	if !rewritePattern.MatchString(value) || len(value) > maxPathLength {
+		return fmt.Errorf("%q: want a path of URL characters", value)
+	}
+	a.headers = append(a.headers, [2]string{"X-Forwarded-Prefix", value})
+	return nil
+}
+
 // targetPattern is rewritePattern with the groups of a regular expression.
 var targetPattern = regexp.MustCompile(`^/([A-Za-z0-9\-._~!&'()*+,=:@/]|\$[1-9])*$`)
 
@@ -293,7 +380,7 @@ func parseSticky(a *annotations, value string, services map[string]bool) error {
 		}
 		words := strings.Fields(rest)
 		if !cookiePattern.MatchString(words[0]) {
-			return fmt.Errorf("cookie %q: want at most 64 letters, digits and _", words[0])
+			return fmt.Errorf("cookie %q: want at most 64 letters, digits, _ and -", words[0])
 		}
 		s := Sticky{Cookie: words[0]}
 		for _, word := range words[1:] {
@@ -309,7 +396,7 @@ func parseSticky(a *annotations, value string, services map[string]bool) error {
 }
 
 var (
-	cookiePattern    = regexp.MustCompile(`^[A-Za-z0-9_]{1,64}$`)
+	cookiePattern    = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 	attributePattern = regexp.MustCompile(`^[A-Za-z0-9._~/-]{1,256}$`)
 )
 

@@ -26,6 +26,9 @@ func (b *builder) location(r routed) Location {
 	if r.from.closed {
 		return Location{Status: 503}
 	}
+	if a.redirect != "" {
+		return Location{Status: a.redirectStatus, Redirect: a.redirect}
+	}
 	l := Location{
 		Rewrite: a.rewrites[r.backend.Name],
 		GRPC:    a.grpcServices[r.backend.Name],
