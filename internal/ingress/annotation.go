@@ -154,8 +154,8 @@ func (a *annotations) check() error {
 	if a.pathRegex != "" && a.pathRegex != "exact" && len(a.rewrites) > 0 {
 		return fmt.Errorf("annotation %s: paths that are regular expressions cannot be rewritten", AnnotationRewrites)
 	}
-	if a.rewriteTarget != "" && len(a.rewrites) > 0 {
-		return fmt.Errorf("annotations %s and %s: want one of them", AnnotationRewrites, annotationRewriteTarget)
+	if (a.rewriteTarget != "" || a.useRegex) && len(a.rewrites) > 0 {
+		return fmt.Errorf("annotation %s: want %s instead, beside others of its controller", AnnotationRewrites, annotationRewriteTarget)
 	}
 	for name := range a.grpcServices {
 		if a.rewrites[name] != "" {

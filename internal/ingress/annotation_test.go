@@ -140,7 +140,7 @@ func TestBuffers(t *testing.T) {
 	for _, first := range sizes {
 		for _, busy := range sizes {
 			for _, rest := range [][2]int64{{}, {2, 1 << 10}, {8, 4 << 10}, {2, 1 << 20}} {
-				b := buffers{first: first, busy: busy, rest: rest}
+				b := buffers{first: first, busy: busy, rest: rest, file: busy / 2}
 				all := map[string]int64{}
 				number := int64(0)
 				for _, d := range b.directives(16 << 10) {
@@ -161,6 +161,9 @@ func TestBuffers(t *testing.T) {
 				most := (number - 1) * all["proxy_buffers"]
 				if b := all["proxy_busy_buffers_size"]; b > most || b < all["proxy_buffer_size"] || b < all["proxy_buffers"] {
 					t.Errorf("%+v gives %v with %d buffers", b, all, number)
+				}
+				if file := all["proxy_max_temp_file_size"]; file != 0 && file < max(all["proxy_buffer_size"], all["proxy_buffers"]) {
+					t.Errorf("%+v gives %v", b, all)
 				}
 			}
 		}

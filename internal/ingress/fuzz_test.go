@@ -318,7 +318,7 @@ func FuzzRender(f *testing.F) {
 
 // optional are the directives that an annotation may add, or whose words it may
 // change.
-var optional = regexp.MustCompile(`^((proxy|grpc|client|limit_req|auth_basic|header_filter)_[a-z_]+|limit_req|auth_basic|allow|deny|set|if|add_header|upstream|return)$`)
+var optional = regexp.MustCompile(`^((proxy|grpc|client|limit_req|auth_basic|header_filter)_[a-z_]+|limit_req|auth_basic|allow|deny|set|if|add_header|upstream|return|rewrite)$`)
 
 // keys are the variables that an annotation may name.
 var keys = regexp.MustCompile(`^\$\{?(binary_remote_addr|remote_addr|request_uri|request_method|uri|host|(http|arg|cookie)_[a-z0-9_]+)$`)
@@ -449,5 +449,49 @@ func TestHostileConfigurations(t *testing.T) {
 	t.Logf("%d of 300 random paths were served, the rest refused", served)
 	if served < 100 {
 		t.Errorf("only %d of 300 random paths were served", served)
+	}
+}
+
+// TestCombinations lets a real NGINX read what annotations come to that are each
+// right, in any combination, on every kind of path.
+func TestCombinations(t *testing.T) {
+	values := []string{
+		"true", "false", "0", "1", "5", "500", "4k", "64k", "8m", "16m", "2 1k", "8 4k", "500ms", "1h30m", "web", "users", "10r/s", "308", "${uri}", "info",
+		"serviceName=web rewrite=/x", "serviceName=web rewrite=/", "serviceName=web srv_id path=/ expires=1h", "10.0.0.0/8,::1", "X-One:two", "X-One",
+		"error timeout", "/", "/start", "/a/$1", "/$2", "https://new.test$request_uri", "cookie", "GRPC", "HTTPS", "GRPCS", "Lax",
+		"case_sensitive", "case_insensitive", "exact",
+	}
+	names := ingress.AnnotationNames()
+	random := rand.New(rand.NewPCG(3, 4))
+	var o ingress.Objects
+	addService(&o, "web", "127.0.0.1:1")
+	o.Secrets = append(o.Secrets, passwords("users", "admin:{PLAIN}secret\n"), newAuthority(t).secret("tls", "web.test"))
+	right := func(ing *networkingv1.Ingress) bool {
+		_, problems := ingress.Build(ingress.Objects{Ingresses: []*networkingv1.Ingress{ing}}, goldenSettings())
+		return !slices.ContainsFunc(problems, ingress.Problem.LeftOut)
+	}
+	for i := range 600 {
+		ing := newIngress(fmt.Sprint("i", i), fmt.Sprintf("h%d.test", i/3),
+			fmt.Sprintf("/p%d/(.*) web", i), fmt.Sprintf("/q%d/ web", i), fmt.Sprintf("=/e%d web", i), "/ web")
+		if random.IntN(2) == 0 {
+			withTLS(ing, "tls")
+		}
+		for tries := 0; tries < 100 && len(ing.Annotations) < 1+i%4; tries++ {
+			name := names[random.IntN(len(names))]
+			if ing.Annotations[name] != "" {
+				continue
+			}
+			if annotate(ing, name, values[random.IntN(len(values))]); !right(ing) {
+				delete(ing.Annotations, name)
+			}
+		}
+		o.Ingresses = append(o.Ingresses, ing)
+	}
+	server := nginxtest.New(t)
+	server.Serve(o)
+	for _, path := range []string{"/", "/p1/x", "/q1/x", "/e1"} {
+		if response, _ := raw(t, server.HTTP(), "GET "+path+" HTTP/1.1\r\nHost: h0.test\r\nConnection: close\r\n\r\n"); response.StatusCode == 500 {
+			t.Errorf("%s: %s", path, response.Status)
+		}
 	}
 }

@@ -84,7 +84,7 @@ var parsers = []struct {
 	{"nginx.org/proxy-buffers", field(func(a *annotations) *[2]int64 { return &a.buffers.rest }, parseBuffers)},
 	{"nginx.org/proxy-buffer-size", field(func(a *annotations) *int64 { return &a.buffers.first }, parseBuffer)},
 	{"nginx.org/proxy-busy-buffers-size", field(func(a *annotations) *int64 { return &a.buffers.busy }, parseBuffer)},
-	{"nginx.org/proxy-max-temp-file-size", directive("proxy_max_temp_file_size", parseOffset)},
+	{"nginx.org/proxy-max-temp-file-size", field(func(a *annotations) *int64 { return &a.buffers.file }, parseBytes)},
 	{"nginx.org/proxy-next-upstream", parseNextUpstream},
 	{"nginx.org/proxy-next-upstream-timeout", directive("proxy_next_upstream_timeout", parseTime)},
 	{"nginx.org/proxy-next-upstream-tries", directive("proxy_next_upstream_tries", between(0, 100))},
@@ -165,6 +165,7 @@ type buffers struct {
 	first int64    // holds the header
 	rest  [2]int64 // number and size
 	busy  int64    // on their way to the client
+	file  int64    // on the disk
 }
 
 func parseBuffer(value string) (int64, error) {
@@ -184,8 +185,8 @@ func parseBuffers(value string) (out [2]int64, err error) {
 	return [2]int64{int64(n), bytes}, err
 }
 
-// directives returns the three directives such that NGINX takes them together:
-// the busy ones hold any one buffer and leave one free.
+// directives returns the directives such that NGINX takes them together: the busy
+// ones hold any one buffer and leave one free, and a file holds any one.
 func (b buffers) directives(headerBuffer int64) []Directive {
 	if b == (buffers{}) {
 		return nil
@@ -201,7 +202,11 @@ func (b buffers) directives(headerBuffer int64) []Directive {
 	}
 	b.busy = max(b.busy, b.first, b.rest[1])
 	b.rest[0] = max(b.rest[0], (b.busy+b.rest[1]-1)/b.rest[1]+1)
+	if b.file > 0 {
+		b.file = max(b.file, b.first, b.rest[1])
+	}
 	return []Directive{
+		{"proxy_max_temp_file_size", []string{formatBytes(b.file)}},
 		{"proxy_buffer_size", []string{formatBytes(b.first)}},
 		{"proxy_buffers", []string{strconv.FormatInt(b.rest[0], 10), formatBytes(b.rest[1])}},
 		{"proxy_busy_buffers_size", []string{formatBytes(b.busy)}},

@@ -40,7 +40,7 @@ func (b *builder) location(r routed) Location {
 	switch {
 	case a.rewriteTarget == "" || a.rewriteTarget == r.path || r.match == Prefix:
 	case r.match == Exact:
-		l.Rewrite = groupPattern.ReplaceAllString(a.rewriteTarget, "")
+		l.Target = groupPattern.ReplaceAllString(a.rewriteTarget, "")
 	default:
 		l.Target = a.rewriteTarget
 	}

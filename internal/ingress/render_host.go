@@ -224,7 +224,11 @@ func (r *renderer) location(h Host, l Location) {
 	}
 	w.directive("set", "$backend", l.Backend)
 	if l.Target != "" {
-		w.directive("rewrite", "(?is)^"+l.Path, l.Target, "break")
+		pattern := "^"
+		if l.Match == Regex || l.Match == RegexFold {
+			pattern = "(?is)^" + l.Path
+		}
+		w.directive("rewrite", pattern, l.Target, "break")
 	}
 	r.protection(l)
 	var hidden []string
