@@ -66,7 +66,7 @@ func (b *builder) examine(p *parsed) {
 	for _, rule := range p.rules {
 		for _, r := range rule.routes {
 			if looksLikeExpression(r) {
-				b.problem(p.object, ReasonLiteral, "path %q is taken literally; for a regular expression set annotation %s", r.path, AnnotationPathRegex)
+				b.problem(p.object, ReasonLiteral, "path %q is taken literally: a Prefix needs no /*, and a regular expression annotation %s", r.path, AnnotationPathRegex)
 			}
 		}
 	}

@@ -199,14 +199,14 @@ func TestSaid(t *testing.T) {
 	o.Now = time.Now().Add(2 * time.Hour) // the authority's certificates last for one
 	o.Ingresses = append(o.Ingresses,
 		withTLS(newIngress("expired", "web.test", "/ web"), "tls"),
-		newIngress("literal", "literal.test", "/api/.* web", "/(a) web", "/v1$ web"),
+		newIngress("literal", "literal.test", "/api/.* web", "/(a) web", "/v1$ web", "/* web"),
 		newIngress("twice", "twice.test", "/tea web", "/tea/ web", "/tea web"),
 		newIngress("torn", "torn.test", "/tea web", "/tea/ other"),
 		newIngress("meant", "meant.test", "/a.b web", "/$x/y web", "/a*b web"),
 		annotate(newIngress("regex", "regex.test", "/api/.* web"), ingress.AnnotationPathRegex, "case_sensitive"),
 	)
 	model, problems := ingress.Build(o, goldenSettings())
-	if got := fmt.Sprint(summary(problems)); got != "[literal PathTakenLiterally literal PathTakenLiterally literal PathTakenLiterally torn Conflict expired CertificateExpired]" {
+	if got := fmt.Sprint(summary(problems)); got != "[literal PathTakenLiterally literal PathTakenLiterally literal PathTakenLiterally literal PathTakenLiterally torn Conflict expired CertificateExpired]" {
 		t.Errorf("problems %s", got)
 	}
 	for _, h := range model.Hosts {

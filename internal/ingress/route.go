@@ -46,8 +46,9 @@ func parseRoute(p networkingv1.HTTPIngressPath, a *annotations) (r route, err er
 	return r, nil
 }
 
-// expressionPattern finds what is hardly meant literally.
-var expressionPattern = regexp.MustCompile(`\.\*|\.\+|\(.*\)|\$$`)
+// expressionPattern finds what is hardly meant literally: expressions, and /* as
+// other clouds' controllers write a Prefix.
+var expressionPattern = regexp.MustCompile(`\.\*|\.\+|/\*|\(.*\)|\$$`)
 
 func looksLikeExpression(r route) bool {
 	return (r.match == Prefix || r.match == Exact) && expressionPattern.MatchString(r.path)
