@@ -9,6 +9,11 @@ import (
 // TestValues follows the values that F5's documentation and NGINX's page on
 // syntax give, and their neighbours.
 func TestValues(t *testing.T) {
+	redirectTo := func(value string) (string, error) {
+		a := annotations{}
+		err := parseRedirect(301)(&a, value, nil)
+		return a.redirect, err
+	}
 	text := func(values []string, err error) (string, error) { return strings.Join(values, " "), err }
 	for _, test := range []struct {
 		read        func(string) (string, error)
@@ -69,6 +74,25 @@ func TestValues(t *testing.T) {
 		{parseAppRoot, "/", ""},
 		{parseAppRoot, "//evil.example", ""},
 		{parseAppRoot, "/$host", ""},
+		{parseTarget, "/$2", "/$2"},
+		{parseTarget, "/a/$1/b$9", "/a/$1/b$9"},
+		{parseTarget, "/$0", ""},
+		{parseTarget, "/$host", ""},
+		{parseTarget, "/${1}", ""},
+		{parseTarget, "$1", ""},
+		{parseTarget, "http://other.test/", ""},
+		{parseTarget, "/a b", ""},
+		{parseTarget, "/a?b=c", ""},
+		{parseTarget, "/a;}", ""},
+		{redirectTo, "https://new.test", "https://new.test"},
+		{redirectTo, "http://new.test:8080/a?b=c%20d#e$request_uri", "http://new.test:8080/a?b=c%20d#e$request_uri"},
+		{redirectTo, "/login", "/login"},
+		{redirectTo, "https://new.test/$uri", ""},
+		{redirectTo, "https://$host/", ""},
+		{redirectTo, "//new.test", ""},
+		{redirectTo, "javascript:alert(1)", ""},
+		{redirectTo, "https://new.test/\r\nX: y", ""},
+		{redirectTo, "https://new.test/;}\"", ""},
 		{parseText, `Cafe "App"`, ""},
 		{parseText, "Cafe App", "Cafe App"},
 		{func(v string) (string, error) { return text(parseNetworks(v)) }, "10.1.2.3/8, 2001:db8::1", "10.0.0.0/8 2001:db8::1"},
