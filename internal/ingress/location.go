@@ -145,12 +145,16 @@ func (h *hostBuilder) foldPrefixes() {
 	}
 	for i := range h.Locations {
 		l := &h.Locations[i]
-		if l.Match == Prefix && l.Path != "/" && l.Rewrite == "" && !strings.HasPrefix(l.Path, challengePath) {
+		switch {
+		case l.Match != Prefix || l.Path == "/" || strings.HasPrefix(l.Path, challengePath):
+		case l.Rewrite != "":
+			l.Match = First // NGINX replaces no expression in this way
+		default:
 			l.Path, l.Match = regexp.QuoteMeta(l.Path), Regex
 		}
 	}
 	length := func(l Location) int {
-		if l.Match < Regex {
+		if l.Match != Regex && l.Match != RegexFold {
 			return maxPathLength * 2 // no matter where they stand
 		}
 		return len(l.Path)

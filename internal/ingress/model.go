@@ -62,6 +62,7 @@ const (
 	Exact                  // that path alone
 	Regex                  // a regular expression for the beginning of a path
 	RegexFold              // the same, whatever the case of its letters
+	First                  // a Prefix that goes before expressions
 )
 
 // Location is the configuration of one path of a host.

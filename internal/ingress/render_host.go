@@ -205,6 +205,8 @@ func (r *renderer) locations(h Host, all []Location) {
 			parameters = []string{"=", l.Path}
 		case Regex:
 			parameters = []string{"~", "^" + l.Path}
+		case First:
+			parameters = []string{"^~", l.Path}
 		case RegexFold:
 			parameters = []string{"~*", "^" + l.Path}
 		}
