@@ -128,7 +128,8 @@ func TestLogs(t *testing.T) {
 	var o ingress.Objects
 	addService(&o, "web", namedBackend(t, "web"))
 	addService(&o, "dead", "127.0.0.1:1")
-	o.Ingresses = append(o.Ingresses, newIngress("web", "web.example", "/ web", "/dead dead"))
+	o.Ingresses = append(o.Ingresses, newIngress("web", "web.example", "/ web", "/dead dead"),
+		annotate(newIngress("rewritten", "web.example", "/app/(.*) web"), "nginx.ingress.kubernetes.io/rewrite-target", "/$1"))
 	server := nginxtest.New(t)
 	accessLog := filepath.Join(t.TempDir(), "access.log")
 	file, err := os.Create(accessLog)
@@ -138,7 +139,7 @@ func TestLogs(t *testing.T) {
 	t.Cleanup(func() { file.Close() })
 	server.Settings.AccessLog, server.Stdout = "/dev/stdout", file
 	server.Serve(o)
-	for _, path := range []string{"/a/b?token=hush", "/quote%22%0A?token=hush", "/dead?token=hush"} {
+	for _, path := range []string{"/a/b?token=hush", "/quote%22%0A?token=hush", "/dead?token=hush", "/app/c?token=hush"} {
 		r := request(t, "http://"+server.HTTP()+path, "web.example")
 		r.Header.Set("Authorization", "Token hush")
 		r.Header.Set("User-Agent", `"} \ evil`)
@@ -149,14 +150,14 @@ func TestLogs(t *testing.T) {
 		response.Body.Close()
 	}
 	var lines []string
-	for deadline := time.Now().Add(5 * time.Second); len(lines) < 3 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Second); len(lines) < 4 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		content, err := os.ReadFile(accessLog)
 		if err != nil {
 			t.Fatal(err)
 		}
 		lines = strings.SplitAfter(strings.TrimSpace(string(content)), "\n")
 	}
-	want := map[string]bool{"/a/b 200": true, "/quote\"\n 200": true, "/dead 502": true}
+	want := map[string]bool{"/a/b 200": true, "/quote\"\n 200": true, "/dead 502": true, "/app/c 200": true}
 	for _, line := range lines {
 		var record struct {
 			Time, Level, Msg, Path, Host, Method string

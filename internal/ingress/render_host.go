@@ -230,6 +230,7 @@ func (r *renderer) location(h Host, l Location) {
 		if l.Match == Regex || l.Match == RegexFold {
 			pattern = "(?is)^" + l.Path
 		}
+		w.directive("set", "$asked_path", "$uri")
 		w.directive("rewrite", pattern, l.Target, "break")
 	}
 	r.protection(l)
