@@ -28,6 +28,9 @@ const (
 	AnnotationPathRegex         = "nginx.org/path-regex"
 	AnnotationLimitRate         = "nginx.org/limit-req-rate"
 
+	annotationRewriteTarget = "nginx.ingress.kubernetes.io/rewrite-target"
+	annotationForceRedirect = "nginx.ingress.kubernetes.io/force-ssl-redirect"
+
 	// AnnotationTrustedSecret is Berth's own: F5 verifies TLS upstreams by a
 	// policy of its VirtualServer resources only, never for an Ingress. It
 	// names the Secret, in the Ingress's namespace, whose ca.crt signed the
@@ -42,16 +45,22 @@ type annotations struct {
 	sticky                    map[string]Sticky
 	trustedSecret             string
 
+	canary            bool // it only takes a part of another Ingress's requests
 	sslRedirect       bool
+	sslForced         bool
 	redirectForwarded bool
 	redirectCode      int
 	appRoot           string
+	redirect          string // where all paths are redirected to
+	redirectStatus    int
 	hsts              hsts
 
 	authSecret, authRealm string
 	allow, deny           []string // networks; with allow, all others are denied
 	limit                 limit
 	pathRegex             string
+	useRegex              bool   // the community's controller's way: see foldPrefixes
+	rewriteTarget         string // for paths that are regular expressions in its way
 
 	buffers    buffers
 	headers    [][2]string // that the upstream gets besides the usual ones
@@ -110,7 +119,9 @@ func parseAnnotations(ing *networkingv1.Ingress) (annotations, error) {
 	services := backendNames(ing)
 	for _, known := range parsers {
 		value, ok := ing.Annotations[known.name]
-		if !ok {
+		// A chart writes an empty value where nothing is wanted. What protects has
+		// to say whom from.
+		if !ok || strings.TrimSpace(value) == "" && !protective.MatchString(known.name) {
 			continue
 		}
 		if err := known.parse(&a, value, services); err != nil {
@@ -118,13 +129,16 @@ func parseAnnotations(ing *networkingv1.Ingress) (annotations, error) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(ing.Annotations)) {
-		if parserNames[name] || !foreignPrefix(name) {
+		if parserNames[name] || !foreign(name) {
 			continue
 		}
 		a.ignored = append(a.ignored, name)
 		if protects(name, ing.Annotations[name]) {
 			a.closed = append(a.closed, name)
 		}
+	}
+	if a.sslForced && len(ing.Spec.TLS) == 0 {
+		a.ignored = append(a.ignored, annotationForceRedirect) // there is nowhere to redirect to
 	}
 	return a, a.check()
 }
@@ -140,6 +154,9 @@ func (a *annotations) check() error {
 	if a.pathRegex != "" && a.pathRegex != "exact" && len(a.rewrites) > 0 {
 		return fmt.Errorf("annotation %s: paths that are regular expressions cannot be rewritten", AnnotationRewrites)
 	}
+	if (a.rewriteTarget != "" || a.useRegex) && len(a.rewrites) > 0 {
+		return fmt.Errorf("annotation %s: want %s instead, beside others of its controller", AnnotationRewrites, annotationRewriteTarget)
+	}
 	for name := range a.grpcServices {
 		if a.rewrites[name] != "" {
 			return fmt.Errorf("annotation %s: gRPC service %q cannot have its path rewritten", AnnotationRewrites, name)
@@ -148,31 +165,55 @@ func (a *annotations) check() error {
 	return nil
 }
 
-// foreignPrefixes are those of annotations that ask an ingress controller for
-// something. What is not honoured of them is said.
-var foreignPrefixes = []string{
-	"nginx.org/", "nginx.com/", "nsm.nginx.com/", "appprotect.f5.com/", "appprotectdos.f5.com/",
-	"nginx.ingress.kubernetes.io/", "ingress.kubernetes.io/", "berth.local/",
-	"haproxy.org/", "haproxy-ingress.github.io/", "traefik.ingress.kubernetes.io/", "konghq.com/", "projectcontour.io/",
+// match says how a path is compared that is written in a rule.
+func (a *annotations) match(path string, exact bool) Match {
+	switch {
+	case exact || a.pathRegex == "exact":
+		return Exact
+	case a.pathRegex == "case_sensitive":
+		return Regex
+	case a.pathRegex == "case_insensitive" || a.folds(path):
+		return RegexFold
+	}
+	return Prefix
 }
 
-func foreignPrefix(name string) bool {
-	return slices.ContainsFunc(foreignPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+// folds reports whether the community's controller takes a path for a regular
+// expression: where it is told so, and where it rewrites it.
+func (a *annotations) folds(path string) bool {
+	rewritten := a.rewriteTarget != "" && a.rewriteTarget != path
+	return rewritten || a.useRegex && path != "/"
+}
+
+// controllers are the domains of annotations that ask an ingress controller for
+// something, besides those with a label "ingress", such as
+// alb.ingress.kubernetes.io. What is not honoured of them is said.
+var controllers = []string{
+	"nginx.org", "nginx.com", "nsm.nginx.com", "appprotect.f5.com", "appprotectdos.f5.com", "cis.f5.com", "virtual-server.f5.com", "berth.local",
+	"haproxy.org", "haproxy-ingress.github.io", "haproxy.router.openshift.io", "konghq.com", "projectcontour.io", "getambassador.io",
+	"k8s.apisix.apache.org", "zalando.org", "networking.gke.io", "higress.io",
+}
+
+func foreign(annotation string) bool {
+	domain, name, _ := strings.Cut(annotation, "/")
+	return slices.Contains(controllers, domain) || slices.Contains(strings.Split(domain, "."), "ingress") ||
+		domain == "kubernetes.io" && strings.HasPrefix(name, "ingress.") && name != "ingress.class"
 }
 
 // protective are words in the names of annotations that keep somebody out. To
 // serve an application without what it relies on is worse than not to serve it,
 // so an unknown name with one of them counts, too.
-var protective = regexp.MustCompile(`auth|jwt|oidc|login|(allow|deny)-?list|whitelist|blacklist|source-range|limit|` +
-	`polic|snippet|modsecurity|owasp|waf|protect|dos|verify|satisfy|secret|middleware|plugin`)
+var protective = regexp.MustCompile(`auth|jwt|oidc|login|(allow|deny)-?list|whitelist|blacklist|source-range|cidr|security-group|limit|` +
+	`polic|snippet|config-(backend|frontend|defaults|global|proxy|tcp)|modsecurity|owasp|waf|protect|dos|verify|satisfy|secret|middleware|plugin|` +
+	`tls\.options|client-c(a|rt|ert)|(^|-)acl|-filter|^methods$`)
 
 func protects(name, value string) bool {
-	switch strings.ToLower(value) {
-	case "", "false", "off", "none":
+	switch strings.ToLower(strings.TrimSpace(value)) {
+	case "", "false", "off", "none", "no", "0":
 		return false
 	}
-	prefix, rest, _ := strings.Cut(name, "/")
-	return strings.HasPrefix(prefix, "appprotect") || protective.MatchString(rest)
+	domain, rest, _ := strings.Cut(name, "/")
+	return strings.HasPrefix(domain, "appprotect") || protective.MatchString(strings.ToLower(rest))
 }
 
 func checkSecretName(name string) error {

@@ -9,6 +9,11 @@ import (
 // TestValues follows the values that F5's documentation and NGINX's page on
 // syntax give, and their neighbours.
 func TestValues(t *testing.T) {
+	redirectTo := func(value string) (string, error) {
+		a := annotations{}
+		err := parseRedirect(301)(&a, value, nil)
+		return a.redirect, err
+	}
 	text := func(values []string, err error) (string, error) { return strings.Join(values, " "), err }
 	for _, test := range []struct {
 		read        func(string) (string, error)
@@ -69,6 +74,25 @@ func TestValues(t *testing.T) {
 		{parseAppRoot, "/", ""},
 		{parseAppRoot, "//evil.example", ""},
 		{parseAppRoot, "/$host", ""},
+		{parseTarget, "/$2", "/$2"},
+		{parseTarget, "/a/$1/b$9", "/a/$1/b$9"},
+		{parseTarget, "/$0", ""},
+		{parseTarget, "/$host", ""},
+		{parseTarget, "/${1}", ""},
+		{parseTarget, "$1", ""},
+		{parseTarget, "http://other.test/", ""},
+		{parseTarget, "/a b", ""},
+		{parseTarget, "/a?b=c", ""},
+		{parseTarget, "/a;}", ""},
+		{redirectTo, "https://new.test", "https://new.test"},
+		{redirectTo, "http://new.test:8080/a?b=c%20d#e$request_uri", "http://new.test:8080/a?b=c%20d#e$request_uri"},
+		{redirectTo, "/login", "/login"},
+		{redirectTo, "https://new.test/$uri", ""},
+		{redirectTo, "https://$host/", ""},
+		{redirectTo, "//new.test", ""},
+		{redirectTo, "javascript:alert(1)", ""},
+		{redirectTo, "https://new.test/\r\nX: y", ""},
+		{redirectTo, "https://new.test/;}\"", ""},
 		{parseText, `Cafe "App"`, ""},
 		{parseText, "Cafe App", "Cafe App"},
 		{func(v string) (string, error) { return text(parseNetworks(v)) }, "10.1.2.3/8, 2001:db8::1", "10.0.0.0/8 2001:db8::1"},
@@ -106,6 +130,33 @@ func TestValues(t *testing.T) {
 	}
 }
 
+// TestServiceLists checks lists as charts join them.
+func TestServiceLists(t *testing.T) {
+	services := map[string]bool{"tea": true, "coffee": true}
+	for _, test := range []struct {
+		name, value string
+		good        bool
+	}{
+		{AnnotationSSLServices, "tea,coffee", true},
+		{AnnotationSSLServices, " tea , \n coffee,", true},
+		{AnnotationSSLServices, "tea,cocoa", false},
+		{"nginx.org/websocket-services", "tea,cocoa", true}, // nothing to do in any case
+		{AnnotationRewrites, "serviceName=tea rewrite=/;", true},
+		{AnnotationRewrites, "serviceName=tea rewrite=/; serviceName=coffee rewrite=/beans/ ;", true},
+		{AnnotationRewrites, "serviceName=tea rewrite=/;;", false},
+		{AnnotationStickyServices, "serviceName=tea srv_id;", true},
+	} {
+		for _, known := range parsers {
+			if known.name != test.name {
+				continue
+			}
+			if err := known.parse(&annotations{}, test.value, services); (err == nil) != test.good {
+				t.Errorf("%s: %q: %v, want %v", test.name, test.value, err, test.good)
+			}
+		}
+	}
+}
+
 // TestBuffers checks that the sizes of buffers fit together whatever is asked:
 // NGINX refuses a whole configuration in which they do not.
 func TestBuffers(t *testing.T) {
@@ -113,7 +164,7 @@ func TestBuffers(t *testing.T) {
 	for _, first := range sizes {
 		for _, busy := range sizes {
 			for _, rest := range [][2]int64{{}, {2, 1 << 10}, {8, 4 << 10}, {2, 1 << 20}} {
-				b := buffers{first: first, busy: busy, rest: rest}
+				b := buffers{first: first, busy: busy, rest: rest, file: busy / 2}
 				all := map[string]int64{}
 				number := int64(0)
 				for _, d := range b.directives(16 << 10) {
@@ -135,7 +186,23 @@ func TestBuffers(t *testing.T) {
 				if b := all["proxy_busy_buffers_size"]; b > most || b < all["proxy_buffer_size"] || b < all["proxy_buffers"] {
 					t.Errorf("%+v gives %v with %d buffers", b, all, number)
 				}
+				if file := all["proxy_max_temp_file_size"]; file != 0 && file < max(all["proxy_buffer_size"], all["proxy_buffers"]) {
+					t.Errorf("%+v gives %v", b, all)
+				}
 			}
+		}
+	}
+}
+
+// TestForeign checks of which annotations nothing is said.
+func TestForeign(t *testing.T) {
+	for _, name := range []string{
+		"kubernetes.io/ingress.class", "kubernetes.io/tls-acme", "cert-manager.io/cluster-issuer", "acme.cert-manager.io/http01-edit-in-place",
+		"external-dns.alpha.kubernetes.io/hostname", "meta.helm.sh/release-name", "kubectl.kubernetes.io/last-applied-configuration",
+		"field.cattle.io/publicEndpoints", "argocd.argoproj.io/sync-wave", "example.com/auth",
+	} {
+		if foreign(name) {
+			t.Errorf("%s counts as a controller's", name)
 		}
 	}
 }
@@ -160,6 +227,29 @@ func TestProtects(t *testing.T) {
 		"haproxy.org/allow-list":                           true,
 		"traefik.ingress.kubernetes.io/router.middlewares": true,
 		"nginx.org/limit-req-of-tomorrow":                  true,
+		"nginx.ingress.kubernetes.io/Auth-URL":             true,
+		"alb.ingress.kubernetes.io/auth-type":              true,
+		"alb.ingress.kubernetes.io/inbound-cidrs":          true,
+		"alb.ingress.kubernetes.io/security-groups":        true,
+		"alb.ingress.kubernetes.io/wafv2-acl-arn":          true,
+		"appgw.ingress.kubernetes.io/waf-policy-for-path":  true,
+		"ingress.pomerium.io/policy":                       true,
+		"k8s.apisix.apache.org/auth-type":                  true,
+		"zalando.org/skipper-filter":                       true,
+		"haproxy.router.openshift.io/ip_whitelist":         true,
+		"traefik.ingress.kubernetes.io/router.tls.options": true,
+		"haproxy-ingress.github.io/config-backend":         true,
+		"haproxy-ingress.github.io/oauth":                  true,
+		"haproxy.org/route-acl":                            true,
+		"konghq.com/methods":                               true,
+		"alb.ingress.kubernetes.io/listen-ports":           false,
+		"alb.ingress.kubernetes.io/target-type":            false,
+		"traefik.ingress.kubernetes.io/router.tls":         false,
+		"traefik.ingress.kubernetes.io/router.entrypoints": false,
+		"nginx.ingress.kubernetes.io/cors-allow-methods":   false,
+		"nginx.ingress.kubernetes.io/configuration":        false,
+		"konghq.com/strip-path":                            false,
+		"kubernetes.io/ingress.allow-http":                 false,
 		"nginx.org/lb-method":                              false,
 		"nginx.org/keepalive":                              false,
 		"nginx.org/use-cluster-ip":                         false,
@@ -172,8 +262,13 @@ func TestProtects(t *testing.T) {
 		if got := protects(name, "x"); got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
-		if protects(name, "false") {
-			t.Errorf("%s closes though it is switched off", name)
+		for _, off := range []string{"false", "0", " Off "} {
+			if protects(name, off) {
+				t.Errorf("%s closes though it is %q", name, off)
+			}
+		}
+		if !foreign(name) {
+			t.Errorf("nothing is said of %s", name)
 		}
 	}
 }

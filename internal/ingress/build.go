@@ -29,6 +29,10 @@ func Build(objects Objects, settings Settings) (*Model, []Problem) {
 			b.problem(ing, ReasonInvalid, "%v", err)
 			continue
 		}
+		if p.annotations.canary {
+			b.problem(ing, ReasonCanary, "canaries are not supported here: all requests go to the Ingress beside it")
+			continue
+		}
 		b.examine(p)
 		accepted = append(accepted, p)
 	}
@@ -62,8 +66,13 @@ func (b *builder) examine(p *parsed) {
 	for _, rule := range p.rules {
 		for _, r := range rule.routes {
 			if looksLikeExpression(r) {
-				b.problem(p.object, ReasonLiteral, "path %q is taken literally; for a regular expression set annotation %s", r.path, AnnotationPathRegex)
+				b.problem(p.object, ReasonLiteral, "path %q is taken literally: a Prefix needs no /*, and a regular expression annotation %s", r.path, AnnotationPathRegex)
 			}
+		}
+	}
+	for _, name := range p.tlsHosts() {
+		if len(p.rules) > 0 && !slices.ContainsFunc(p.rules, func(r parsedRule) bool { return coversHost(name, r.host) }) {
+			b.problem(p.object, ReasonUnused, "tls names host %q, but no rule does", name)
 		}
 	}
 }
@@ -105,7 +114,15 @@ func (b *builder) addRules(p *parsed) {
 
 func (b *builder) addRoute(h *hostBuilder, p *parsed, r route) {
 	k := routeKey{r.path, r.match}
-	if taken, ok := h.routes[k]; ok {
+	taken, ok := h.routes[k]
+	switch {
+	case ok && taken.from == p:
+		// /tea and /tea/ are one Prefix, and charts write both.
+		if taken.backend != r.backend {
+			b.problem(p.object, ReasonConflict, "path %q of host %q is there twice: it leads to service %s", r.path, h.Name, taken.backend.Name)
+		}
+		return
+	case ok:
 		b.problem(p.object, ReasonConflict, "path %q of host %q belongs to the older Ingress %s", r.path, h.Name, key(taken.from.object))
 		return
 	}
@@ -113,36 +130,34 @@ func (b *builder) addRoute(h *hostBuilder, p *parsed, r route) {
 }
 
 func (b *builder) addTLS(h *hostBuilder, p *parsed) {
-	for _, entry := range p.object.Spec.TLS {
-		covered := len(entry.Hosts) == 0 ||
-			slices.ContainsFunc(entry.Hosts, func(name string) bool { return coversHost(name, h.Name) })
-		if !covered {
-			continue
-		}
-		if h.tls == nil {
-			h.tls, h.secret = p.object, entry.SecretName
-			h.TLS = true
-			h.RedirectHTTP = p.annotations.sslRedirect
-			h.RedirectCode = p.annotations.redirectCode
-		} else if h.secret != entry.SecretName {
-			b.problem(p.object, ReasonConflict, "the certificate of host %q comes from Secret %q of the older Ingress %s",
-				h.Name, h.secret, key(h.tls))
-		}
+	entry := p.tlsOf(h.Name)
+	switch {
+	case entry == nil:
+	case h.tls == nil:
+		h.tls, h.secret = p.object, entry.SecretName
+		h.TLS = true
+		h.RedirectHTTP = p.annotations.sslRedirect
+		h.RedirectCode = p.annotations.redirectCode
+	case h.secret != entry.SecretName:
+		b.problem(p.object, ReasonConflict, "the certificate of host %q comes from Secret %q of the older Ingress %s",
+			h.Name, h.secret, key(h.tls))
 	}
 }
 
 // addDefaultBackend gives a default backend the rest of its own hosts. That of
-// an Ingress without rules takes the hosts that no Ingress names, never the
-// rest of a host that belongs to somebody else.
+// an Ingress without rules takes the hosts that it has certificates for and those
+// that no Ingress names, never the rest of a host that belongs to somebody else.
 func (b *builder) addDefaultBackend(p *parsed) {
 	if p.backend == nil {
 		return
 	}
 	all := route{path: "/", backend: *p.backend}
-	if len(p.rules) == 0 {
-		if h := b.claim(p, ""); h != nil {
-			b.addRoute(h, p, all)
-			b.addTLS(h, p)
+	if len(p.object.Spec.Rules) == 0 {
+		for _, name := range append([]string{""}, p.tlsHosts()...) {
+			if h := b.claim(p, name); h != nil {
+				b.addRoute(h, p, all)
+				b.addTLS(h, p)
+			}
 		}
 		return
 	}
@@ -172,6 +187,7 @@ func (b *builder) finish() {
 			h.Locations = append(h.Locations, Location{Path: "/", Match: Exact, Status: 302, Redirect: h.root})
 		}
 		h.Locations = append(h.Locations, h.unslashed()...)
+		h.foldPrefixes()
 		b.model.Hosts = append(b.model.Hosts, h.Host)
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.pools)) {

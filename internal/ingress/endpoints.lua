@@ -45,10 +45,15 @@ end
 local kept = {["close"] = true, ["keep-alive"] = true, ["upgrade"] = true, ["host"] = true,
   ["content-length"] = true, ["transfer-encoding"] = true}
 
-local function remove_connection_fields(connection)
-  for name in connection:lower():gmatch("[^%s,]+") do
-    if not kept[name] then
-      ngx.req.clear_header(name)
+-- A request may have several Connection fields, of which NGINX's variable is the
+-- first.
+local function remove_connection_fields()
+  local lines = ngx.req.get_headers(0).connection
+  for _, line in ipairs(type(lines) == "table" and lines or {lines}) do
+    for name in line:lower():gmatch("[^%s,]+") do
+      if not kept[name] then
+        ngx.req.clear_header(name)
+      end
     end
   end
 end
@@ -73,9 +78,10 @@ local function plain(uri)
 end
 
 -- The workers before those that are replaced may be there still: NGINX lets them
--- accept connections for 100 ms after the new ones have started.
+-- accept connections for 100 ms after the new ones have started. $again says that
+-- the request has been here before; what is rewritten is internal as well.
 local function drains()
-  return M.generation <= (shared:get("!drain") or -1) and ngx.req.http_version() < 2 and not ngx.req.is_internal() and
+  return M.generation <= (shared:get("!drain") or -1) and ngx.req.http_version() < 2 and ngx.var.again ~= "1" and
     not ngx.var.http_upgrade and plain(ngx.var.request_uri)
 end
 
@@ -86,9 +92,8 @@ function M.access()
     -- error_page leads back here (see again) instead of answering it.
     return ngx.exit(496)
   end
-  local connection = ngx.var.http_connection
-  if connection and #connection > 10 then
-    remove_connection_fields(connection)
+  if ngx.var.http_connection then
+    remove_connection_fields()
   end
   local peers = peers_of(ngx.var.backend)
   if not peers or (shared:get("!full") and spools()) then
@@ -97,9 +102,10 @@ function M.access()
   ngx.ctx.peers = peers
 end
 
--- again takes a request back to its location, with its method and its body.
+-- again takes a request back to its location, with its method and its body. Its
+-- path may have been rewritten by now.
 function M.again()
-  return ngx.exec(ngx.var.uri, ngx.var.args)
+  return ngx.exec(ngx.var.request_uri:match("^[^?]*"), ngx.var.args)
 end
 
 local function first(peers)

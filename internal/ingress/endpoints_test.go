@@ -255,7 +255,8 @@ func postUntilClosed(ctx context.Context, address, host string) (n int64, err er
 func TestDrainKeepsURIs(t *testing.T) {
 	var o ingress.Objects
 	addService(&o, "web", namedBackend(t, "web"))
-	o.Ingresses = append(o.Ingresses, newIngress("web", "web.test", "/ web"))
+	o.Ingresses = append(o.Ingresses, newIngress("web", "web.test", "/ web"),
+		annotate(newIngress("rewritten", "web.test", "/from/(.*) web"), "nginx.ingress.kubernetes.io/rewrite-target", "/to/$1"))
 	server := nginxtest.New(t)
 	server.Serve(o)
 	// As the controller does for half a second before each reload.
@@ -275,6 +276,10 @@ func TestDrainKeepsURIs(t *testing.T) {
 		if body != "web "+path || response.Close != drained {
 			t.Errorf("%s: got %q, closed %v, want %v", path, body, response.Close, drained)
 		}
+	}
+	response, body := raw(t, server.HTTP(), "GET /from/a?b HTTP/1.1\r\nHost: web.test\r\n\r\n")
+	if body != "web /to/a?b" || !response.Close {
+		t.Errorf("a path that is rewritten: got %q, closed %v", body, response.Close)
 	}
 }
 

@@ -190,6 +190,23 @@ func (s saying) harmless() saying {
 	return s
 }
 
+// closedTwin returns a harmless Ingress that is closed, and of which as much is
+// known as a model knows of this one.
+func (s saying) closedTwin(model *ingress.Model) ingress.Objects {
+	at := slices.IndexFunc(model.Hosts, func(h ingress.Host) bool { return h.Name == s.host })
+	s = s.harmless()
+	s.rewrite, s.size, s.timeout, s.trusted = "", "", "", ""
+	twin := s.objects()
+	annotate(twin.Ingresses[0], "nginx.org/policies", "x")
+	switch {
+	case at < 0:
+		twin.Ingresses = nil
+	case !slices.ContainsFunc(model.Hosts[at].Locations, func(l ingress.Location) bool { return l.Status == 503 }):
+		twin.Ingresses[0].Spec.Rules[0].HTTP.Paths = nil
+	}
+	return twin
+}
+
 // tlsTwin keeps whether the TLS host covers the rule's host.
 func tlsTwin(s saying) string {
 	if s.tlsHost == s.host {
@@ -258,10 +275,7 @@ func FuzzRender(f *testing.F) {
 		}
 		closed := slices.ContainsFunc(problems, func(p ingress.Problem) bool { return strings.HasSuffix(p.Message, "answer 503") })
 		if closed {
-			s := s.harmless()
-			s.rewrite, s.size, s.timeout, s.trusted = "", "", "", ""
-			twin = s.objects()
-			annotate(twin.Ingresses[0], "nginx.org/policies", "x")
+			twin = s.closedTwin(model)
 		}
 		_, twinProblems, want := render(t, twin)
 		if !closed && slices.ContainsFunc(twinProblems, ingress.Problem.LeftOut) {
@@ -304,7 +318,7 @@ func FuzzRender(f *testing.F) {
 
 // optional are the directives that an annotation may add, or whose words it may
 // change.
-var optional = regexp.MustCompile(`^((proxy|grpc|client|limit_req|auth_basic|header_filter)_[a-z_]+|limit_req|auth_basic|allow|deny|set|if|add_header|upstream|return)$`)
+var optional = regexp.MustCompile(`^((proxy|grpc|client|limit_req|auth_basic|header_filter)_[a-z_]+|limit_req|auth_basic|allow|deny|set|if|add_header|upstream|return|rewrite)$`)
 
 // keys are the variables that an annotation may name.
 var keys = regexp.MustCompile(`^\$\{?(binary_remote_addr|remote_addr|request_uri|request_method|uri|host|(http|arg|cookie)_[a-z0-9_]+)$`)
@@ -329,6 +343,7 @@ func FuzzAnnotations(f *testing.F) {
 		for _, value := range []string{
 			"true", "1", "8m", "1h30m", "web", "10r/s", "serviceName=web rewrite=/x", "serviceName=web srv_id path=/ expires=1h", "10.0.0.0/8", "308", "${uri}",
 			"X-One:two", "X-One", "8 4k", "error timeout", "/start", "info", "x; } server { listen 1; #", "\"; return 200 \"", "$host", "1\n}", "X-One:a\"; }", "a{b",
+			"cookie", "https://new.test$request_uri", "https://new.test/\"; }", "/a/$1", "https",
 		} {
 			f.Add(i, value)
 		}
@@ -353,8 +368,11 @@ func FuzzAnnotations(f *testing.F) {
 		_, shut := tree(t, "nginx.org/policies", "x")
 		model, got := tree(t, names[index], value)
 		want := base
+		if len(model.Hosts) == 1 {
+			_, want = tree(t, "nginx.ingress.kubernetes.io/canary", "true")
+		}
 		for _, h := range model.Hosts {
-			if h.Name == "web.test" && h.Locations[0].Status == 503 {
+			if h.Name == "web.test" && h.Locations[0].Backend == "" {
 				want = shut
 			}
 		}
@@ -431,5 +449,49 @@ func TestHostileConfigurations(t *testing.T) {
 	t.Logf("%d of 300 random paths were served, the rest refused", served)
 	if served < 100 {
 		t.Errorf("only %d of 300 random paths were served", served)
+	}
+}
+
+// TestCombinations lets a real NGINX read what annotations come to that are each
+// right, in any combination, on every kind of path.
+func TestCombinations(t *testing.T) {
+	values := []string{
+		"true", "false", "0", "1", "5", "500", "4k", "64k", "8m", "16m", "2 1k", "8 4k", "500ms", "1h30m", "web", "users", "10r/s", "308", "${uri}", "info",
+		"serviceName=web rewrite=/x", "serviceName=web rewrite=/", "serviceName=web srv_id path=/ expires=1h", "10.0.0.0/8,::1", "X-One:two", "X-One",
+		"error timeout", "/", "/start", "/a/$1", "/$2", "https://new.test$request_uri", "cookie", "GRPC", "HTTPS", "GRPCS", "Lax",
+		"case_sensitive", "case_insensitive", "exact",
+	}
+	names := ingress.AnnotationNames()
+	random := rand.New(rand.NewPCG(3, 4))
+	var o ingress.Objects
+	addService(&o, "web", "127.0.0.1:1")
+	o.Secrets = append(o.Secrets, passwords("users", "admin:{PLAIN}secret\n"), newAuthority(t).secret("tls", "web.test"))
+	right := func(ing *networkingv1.Ingress) bool {
+		_, problems := ingress.Build(ingress.Objects{Ingresses: []*networkingv1.Ingress{ing}}, goldenSettings())
+		return !slices.ContainsFunc(problems, ingress.Problem.LeftOut)
+	}
+	for i := range 600 {
+		ing := newIngress(fmt.Sprint("i", i), fmt.Sprintf("h%d.test", i/3),
+			fmt.Sprintf("/p%d/(.*) web", i), fmt.Sprintf("/q%d/ web", i), fmt.Sprintf("=/e%d web", i), "/ web")
+		if random.IntN(2) == 0 {
+			withTLS(ing, "tls")
+		}
+		for tries := 0; tries < 100 && len(ing.Annotations) < 1+i%4; tries++ {
+			name := names[random.IntN(len(names))]
+			if ing.Annotations[name] != "" {
+				continue
+			}
+			if annotate(ing, name, values[random.IntN(len(values))]); !right(ing) {
+				delete(ing.Annotations, name)
+			}
+		}
+		o.Ingresses = append(o.Ingresses, ing)
+	}
+	server := nginxtest.New(t)
+	server.Serve(o)
+	for _, path := range []string{"/", "/p1/x", "/q1/x", "/e1"} {
+		if response, _ := raw(t, server.HTTP(), "GET "+path+" HTTP/1.1\r\nHost: h0.test\r\nConnection: close\r\n\r\n"); response.StatusCode == 500 {
+			t.Errorf("%s: %s", path, response.Status)
+		}
 	}
 }

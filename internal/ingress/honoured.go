@@ -18,8 +18,25 @@ var parsers = []struct {
 	{"nginx.ingress.kubernetes.io/whitelist-source-range", field(func(a *annotations) *[]string { return &a.allow }, parseNetworks)},
 	{"nginx.ingress.kubernetes.io/allowlist-source-range", field(func(a *annotations) *[]string { return &a.allow }, parseNetworks)},
 	{"nginx.ingress.kubernetes.io/denylist-source-range", field(func(a *annotations) *[]string { return &a.deny }, parseNetworks)},
+	{"nginx.ingress.kubernetes.io/canary", field(func(a *annotations) *bool { return &a.canary }, parseBool)},
+	{"nginx.ingress.kubernetes.io/backend-protocol", parseBackendProtocol},
+	{"nginx.ingress.kubernetes.io/limit-rps", parseCommunityLimit("s")},
+	{"nginx.ingress.kubernetes.io/limit-rpm", parseCommunityLimit("m")},
+	{"nginx.ingress.kubernetes.io/permanent-redirect", parseRedirect(301)},
+	{"nginx.ingress.kubernetes.io/temporal-redirect", parseRedirect(302)},
+	{"nginx.ingress.kubernetes.io/affinity", parseAffinity},
+	{"nginx.ingress.kubernetes.io/session-cookie-name", affine("name")},
+	{"nginx.ingress.kubernetes.io/session-cookie-max-age", affine("expires")},
+	{"nginx.ingress.kubernetes.io/session-cookie-path", affine("path")},
+	{"nginx.ingress.kubernetes.io/session-cookie-samesite", affine("samesite")},
+	{"nginx.ingress.kubernetes.io/x-forwarded-prefix", parsePrefixHeader},
+	{"nginx.ingress.kubernetes.io/use-regex", field(func(a *annotations) *bool { return &a.useRegex }, parseBool)},
+	{annotationRewriteTarget, field(func(a *annotations) *string { return &a.rewriteTarget }, parseTarget)},
+	{"nginx.ingress.kubernetes.io/app-root", field(func(a *annotations) *string { return &a.appRoot }, parseAppRoot)},
 	{"nginx.ingress.kubernetes.io/ssl-redirect", field(func(a *annotations) *bool { return &a.sslRedirect }, parseBool)},
+	{annotationForceRedirect, parseForceRedirect},
 	{"nginx.ingress.kubernetes.io/proxy-body-size", directive("client_max_body_size", parseOffset)},
+	{"nginx.ingress.kubernetes.io/client-body-buffer-size", directive("client_body_buffer_size", parseSize)},
 	{"nginx.ingress.kubernetes.io/proxy-connect-timeout", directive("proxy_connect_timeout", parseTimeout)},
 	{"nginx.ingress.kubernetes.io/proxy-read-timeout", directive("proxy_read_timeout", parseTimeout)},
 	{"nginx.ingress.kubernetes.io/proxy-send-timeout", directive("proxy_send_timeout", parseTimeout)},
@@ -67,7 +84,7 @@ var parsers = []struct {
 	{"nginx.org/proxy-buffers", field(func(a *annotations) *[2]int64 { return &a.buffers.rest }, parseBuffers)},
 	{"nginx.org/proxy-buffer-size", field(func(a *annotations) *int64 { return &a.buffers.first }, parseBuffer)},
 	{"nginx.org/proxy-busy-buffers-size", field(func(a *annotations) *int64 { return &a.buffers.busy }, parseBuffer)},
-	{"nginx.org/proxy-max-temp-file-size", directive("proxy_max_temp_file_size", parseOffset)},
+	{"nginx.org/proxy-max-temp-file-size", field(func(a *annotations) *int64 { return &a.buffers.file }, parseBytes)},
 	{"nginx.org/proxy-next-upstream", parseNextUpstream},
 	{"nginx.org/proxy-next-upstream-timeout", directive("proxy_next_upstream_timeout", parseTime)},
 	{"nginx.org/proxy-next-upstream-tries", directive("proxy_next_upstream_tries", between(0, 100))},
@@ -148,6 +165,7 @@ type buffers struct {
 	first int64    // holds the header
 	rest  [2]int64 // number and size
 	busy  int64    // on their way to the client
+	file  int64    // on the disk
 }
 
 func parseBuffer(value string) (int64, error) {
@@ -167,8 +185,8 @@ func parseBuffers(value string) (out [2]int64, err error) {
 	return [2]int64{int64(n), bytes}, err
 }
 
-// directives returns the three directives such that NGINX takes them together:
-// the busy ones hold any one buffer and leave one free.
+// directives returns the directives such that NGINX takes them together: the busy
+// ones hold any one buffer and leave one free, and a file holds any one.
 func (b buffers) directives(headerBuffer int64) []Directive {
 	if b == (buffers{}) {
 		return nil
@@ -184,7 +202,11 @@ func (b buffers) directives(headerBuffer int64) []Directive {
 	}
 	b.busy = max(b.busy, b.first, b.rest[1])
 	b.rest[0] = max(b.rest[0], (b.busy+b.rest[1]-1)/b.rest[1]+1)
+	if b.file > 0 {
+		b.file = max(b.file, b.first, b.rest[1])
+	}
 	return []Directive{
+		{"proxy_max_temp_file_size", []string{formatBytes(b.file)}},
 		{"proxy_buffer_size", []string{formatBytes(b.first)}},
 		{"proxy_buffers", []string{strconv.FormatInt(b.rest[0], 10), formatBytes(b.rest[1])}},
 		{"proxy_busy_buffers_size", []string{formatBytes(b.busy)}},
@@ -194,7 +216,7 @@ func (b buffers) directives(headerBuffer int64) []Directive {
 // parseRewrites reads "serviceName=tea rewrite=/;serviceName=coffee rewrite=/beans/".
 func parseRewrites(a *annotations, value string, services map[string]bool) error {
 	a.rewrites = map[string]string{}
-	for part := range strings.SplitSeq(value, ";") {
+	for part := range strings.SplitSeq(strings.TrimSuffix(strings.TrimSpace(value), ";"), ";") {
 		name, target, err := cutService(part, services)
 		if err != nil {
 			return err
@@ -225,13 +247,123 @@ func cutService(part string, services map[string]bool) (name, rest string, err e
 	return name, strings.TrimSpace(rest), nil
 }
 
+// parseBackendProtocol reads what the community's controller speaks to all
+// Services of an Ingress.
+func parseBackendProtocol(a *annotations, value string, services map[string]bool) error {
+	protocol := strings.ToUpper(strings.TrimSpace(value))
+	if _, err := oneOf("HTTP", "HTTPS", "GRPC", "GRPCS")(protocol); err != nil {
+		return err
+	}
+	if strings.HasSuffix(protocol, "S") {
+		a.sslServices = services
+	}
+	if strings.HasPrefix(protocol, "GRPC") {
+		a.grpcServices = services
+	}
+	return nil
+}
+
+// parseCommunityLimit reads a number of requests in a unit of time. As there, five
+// times as many may come at once, and what exceeds them gets 503.
+func parseCommunityLimit(unit string) parser {
+	return func(a *annotations, value string, _ map[string]bool) error {
+		n, err := parseNumber(value, 0, 1000000)
+		if err != nil || n == 0 {
+			return err
+		}
+		if a.limit.rate != "" {
+			return fmt.Errorf("%q: want one limit, in seconds or in minutes", value)
+		}
+		a.limit.rate, a.limit.burst = strconv.Itoa(n)+"r/"+unit, strconv.Itoa(5*n)
+		a.limit.noDelay, a.limit.code = true, "503"
+		return nil
+	}
+}
+
+// redirectPattern is a URL, or a path, which the request's may follow.
+var redirectPattern = regexp.MustCompile(`^(https?:/)?/[A-Za-z0-9][A-Za-z0-9\-._~!&'()*+,;=:@/?%#]*(\$request_uri)?$`)
+
+func parseRedirect(code int) parser {
+	return func(a *annotations, value string, _ map[string]bool) error {
+		if !redirectPattern.MatchString(value) || len(value) > maxPathLength {
+			return fmt.Errorf("%q: want a URL, and $request_uri at its end at most", value)
+		}
+		a.redirect, a.redirectStatus = value, code
+		return nil
+	}
+}
+
+// parseAffinity makes all Services of an Ingress sticky, with a cookie of the
+// community's controller's name.
+func parseAffinity(a *annotations, value string, services map[string]bool) error {
+	if _, err := oneOf("cookie")(value); err != nil {
+		return err
+	}
+	a.sticky = map[string]Sticky{}
+	for name := range services {
+		a.sticky[name] = Sticky{Cookie: "INGRESSCOOKIE", Attributes: "; HttpOnly"}
+	}
+	return nil
+}
+
+// affine makes a parser of what the cookie of parseAffinity is to be. Without
+// that there is none.
+func affine(what string) parser {
+	return func(a *annotations, value string, _ map[string]bool) error {
+		value, attribute := strings.TrimSpace(value), ""
+		var err error
+		if what != "name" {
+			attribute, err = cookieAttribute(what + "=" + value)
+		} else if !cookiePattern.MatchString(value) {
+			err = fmt.Errorf("cookie %q: want at most 64 letters, digits, _ and -", value)
+		}
+		if err != nil {
+			return err
+		}
+		for service, sticky := range a.sticky {
+			if what == "name" {
+				sticky.Cookie = value
+			} else {
+				sticky.Attributes += "; " + attribute
+			}
+			a.sticky[service] = sticky
+		}
+		return nil
+	}
+}
+
+func parsePrefixHeader(a *annotations, value string, _ map[string]bool) error {
+	if !rewritePattern.MatchString(value) || len(value) > maxPathLength {
+		return fmt.Errorf("%q: want a path of URL characters", value)
+	}
+	a.headers = append(a.headers, [2]string{"X-Forwarded-Prefix", value})
+	return nil
+}
+
+// targetPattern is rewritePattern with the groups of a regular expression.
+var targetPattern = regexp.MustCompile(`^/([A-Za-z0-9\-._~!&'()*+,=:@/]|\$[1-9])*$`)
+
+func parseTarget(value string) (string, error) {
+	value = strings.TrimSpace(value)
+	if !targetPattern.MatchString(value) || len(value) > maxPathLength {
+		return "", fmt.Errorf("%q: want a path of URL characters and $1 to $9", value)
+	}
+	return value, nil
+}
+
+// parseForceRedirect reads what holds whatever the other switch says.
+func parseForceRedirect(a *annotations, value string, _ map[string]bool) error {
+	force, err := parseBool(value)
+	a.sslRedirect, a.sslForced = a.sslRedirect || force, force
+	return err
+}
+
 // parseServices makes a parser of "service1,service2".
 func parseServices(of func(*annotations) *map[string]bool) parser {
 	return func(a *annotations, value string, services map[string]bool) error {
 		chosen := map[string]bool{}
-		for part := range strings.SplitSeq(value, ",") {
-			name := strings.TrimSpace(part)
-			if !services[name] {
+		for _, name := range fields(value) {
+			if !services[name] && of != nil {
 				return fmt.Errorf("service %q is not a backend of this Ingress", name)
 			}
 			chosen[name] = true
@@ -253,7 +385,7 @@ func parseSticky(a *annotations, value string, services map[string]bool) error {
 		}
 		words := strings.Fields(rest)
 		if !cookiePattern.MatchString(words[0]) {
-			return fmt.Errorf("cookie %q: want at most 64 letters, digits and _", words[0])
+			return fmt.Errorf("cookie %q: want at most 64 letters, digits, _ and -", words[0])
 		}
 		s := Sticky{Cookie: words[0]}
 		for _, word := range words[1:] {
@@ -269,7 +401,7 @@ func parseSticky(a *annotations, value string, services map[string]bool) error {
 }
 
 var (
-	cookiePattern    = regexp.MustCompile(`^[A-Za-z0-9_]{1,64}$`)
+	cookiePattern    = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 	attributePattern = regexp.MustCompile(`^[A-Za-z0-9._~/-]{1,256}$`)
 )
 

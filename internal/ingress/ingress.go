@@ -38,8 +38,9 @@ type Objects struct {
 
 // Reasons of a Problem, used as the reason of its Event.
 const (
-	ReasonInvalid  = "InvalidIngress"     // not served: something in it cannot be; paths that are known answer 503
+	ReasonInvalid  = "InvalidIngress"     // something in it cannot be served: its paths answer 503
 	ReasonClosed   = "ProtectionMissing"  // its paths answer 503: it relies on what is not to be had here
+	ReasonCanary   = "CanaryLeftOut"      // not served: it asks for a part of another one's requests
 	ReasonRefused  = "RefusedByNGINX"     // left out: NGINX refused the configuration with it
 	ReasonConflict = "Conflict"           // an older Ingress has the host, the path or the certificate
 	ReasonSecret   = "InvalidSecret"      // TLS handshakes for its hosts are refused
@@ -48,6 +49,7 @@ const (
 	ReasonService  = "ServiceNotFound"    // its paths answer 503
 	ReasonTrust    = "InvalidUpstreamCA"  // its TLS upstreams answer 503
 	ReasonIgnored  = "AnnotationsIgnored" // served without what they ask for
+	ReasonUnused   = "CertificateUnused"  // its spec.tls names a host that its rules do not
 	ReasonLiteral  = "PathTakenLiterally" // looks like a regular expression
 )
 
@@ -60,7 +62,7 @@ type Problem struct {
 
 // LeftOut reports whether nothing of the Ingress is served.
 func (p Problem) LeftOut() bool {
-	return p.Reason == ReasonInvalid || p.Reason == ReasonClosed || p.Reason == ReasonRefused
+	return p.Reason == ReasonInvalid || p.Reason == ReasonClosed || p.Reason == ReasonCanary || p.Reason == ReasonRefused
 }
 
 // byAge orders Ingresses oldest first: where two of them want the same thing,

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -25,6 +26,9 @@ func (b *builder) location(r routed) Location {
 	if r.from.closed {
 		return Location{Status: 503}
 	}
+	if a.redirect != "" {
+		return Location{Status: a.redirectStatus, Redirect: a.redirect}
+	}
 	l := Location{
 		Rewrite: a.rewrites[r.backend.Name],
 		GRPC:    a.grpcServices[r.backend.Name],
@@ -32,6 +36,13 @@ func (b *builder) location(r routed) Location {
 		Allow:   a.allow, Deny: a.deny,
 		Headers:    a.headers,
 		Directives: append(slices.Clip(a.directives), a.buffers.directives(b.model.Settings.HeaderBuffer)...),
+	}
+	switch {
+	case a.rewriteTarget == "" || a.rewriteTarget == r.path || r.match == Prefix:
+	case r.match == Exact:
+		l.Target = groupPattern.ReplaceAllString(a.rewriteTarget, "")
+	default:
+		l.Target = a.rewriteTarget
 	}
 	if a.authSecret != "" {
 		file, content, err := b.secrets.passwords(object.Namespace, a.authSecret)
@@ -60,6 +71,9 @@ func (b *builder) location(r routed) Location {
 	b.model.Endpoints[l.Backend] = endpoints
 	return l
 }
+
+// groupPattern finds the groups in a target, of which an Exact path has none.
+var groupPattern = regexp.MustCompile(`\$[1-9]`)
 
 // secure makes a location speak TLS to its backend.
 func (b *builder) secure(r routed, l *Location) error {
@@ -115,6 +129,37 @@ func (h *hostBuilder) expand(r routed, l Location) []Location {
 		return []Location{below}
 	}
 	return []Location{l, below}
+}
+
+// foldPrefixes makes prefixes and regular expressions compete by their length, if
+// an Ingress of the host has paths that are expressions in the way of the
+// community's controller: NGINX alone would prefer any expression, and /(.*) of
+// one Ingress would lead to what the allow list of another protects at /admin.
+func (h *hostBuilder) foldPrefixes() {
+	folds := false
+	for k, r := range h.routes {
+		folds = folds || k.match == RegexFold && r.from.annotations.pathRegex == ""
+	}
+	if !folds {
+		return
+	}
+	for i := range h.Locations {
+		l := &h.Locations[i]
+		switch {
+		case l.Match != Prefix || l.Path == "/" || strings.HasPrefix(l.Path, challengePath):
+		case l.Rewrite != "":
+			l.Match = First // NGINX replaces no expression in this way
+		default:
+			l.Path, l.Match = regexp.QuoteMeta(l.Path), Regex
+		}
+	}
+	length := func(l Location) int {
+		if l.Match != Regex && l.Match != RegexFold {
+			return maxPathLength * 2 // no matter where they stand
+		}
+		return len(l.Path)
+	}
+	slices.SortStableFunc(h.Locations, func(a, b Location) int { return cmp.Compare(length(b), length(a)) })
 }
 
 // unslashed returns locations that keep NGINX from redirecting /tea to an Exact

@@ -62,6 +62,7 @@ const (
 	Exact                  // that path alone
 	Regex                  // a regular expression for the beginning of a path
 	RegexFold              // the same, whatever the case of its letters
+	First                  // a Prefix that goes before expressions
 )
 
 // Location is the configuration of one path of a host.
@@ -78,6 +79,7 @@ type Location struct {
 	GRPC    bool
 
 	Rewrite string       // takes the place of Path in what the upstream gets; "" keeps it
+	Target  string       // takes the place of all of it, with $1 to $9 of the regular expression
 	TLS     *UpstreamTLS // nil speaks without TLS
 	Sticky  Sticky
 

@@ -53,6 +53,18 @@ func TestProtection(t *testing.T) {
 	add("badlist", "/badlist", community+"whitelist-source-range", "localhost")
 	add("limited", "/limited", ingress.AnnotationLimitRate, "1r/m")
 	add("burst", "/burst", ingress.AnnotationLimitRate, "1r/m", "nginx.org/limit-req-burst", "1", "nginx.org/limit-req-no-delay", "true", "nginx.org/limit-req-reject-code", "503")
+	add("unset", "/unset", "nginx.org/client-max-body-size", "", ingress.AnnotationSSLRedirect, " ", "nginx.org/path-regex", "")
+	add("emptylist", "/emptylist", community+"whitelist-source-range", "")
+	add("loadbalancer", "/loadbalancer", "alb.ingress.kubernetes.io/inbound-cidrs", "10.0.0.0/8")
+	// What is wrong with a part of an Ingress opens no other part.
+	add("badpath", "/badpath", ingress.AnnotationBasicAuthSecret, "users")
+	addRule(o.Ingresses[len(o.Ingresses)-1], "web.test", "/a%2fb web")
+	add("badhost", "/badhost", ingress.AnnotationBasicAuthSecret, "users")
+	addRule(o.Ingresses[len(o.Ingresses)-1], "web..test", "/ web")
+	add("resource", "/resource", ingress.AnnotationBasicAuthSecret, "users")
+	addRule(o.Ingresses[len(o.Ingresses)-1], "web.test", "/bucket web").Spec.Rules[1].HTTP.Paths[0].Backend.Service = nil
+	add("badtls", "/badtls", ingress.AnnotationBasicAuthSecret, "users")
+	withTLS(o.Ingresses[len(o.Ingresses)-1], "no name", "other.test")
 	add("ignored", "/ignored", "nginx.org/lb-method", "least_conn", "nginx.com/slow-start", "30s", "example.com/whatever", "x")
 	server := nginxtest.New(t)
 	problems := server.Serve(o)
@@ -60,7 +72,10 @@ func TestProtection(t *testing.T) {
 	want := map[string]string{
 		"nosecret": ingress.ReasonAuth, "empty": ingress.ReasonAuth, "broken": ingress.ReasonAuth, "badname": ingress.ReasonInvalid,
 		"policies": ingress.ReasonClosed, "snippets": ingress.ReasonClosed, "authurl": ingress.ReasonClosed,
-		"badlist": ingress.ReasonInvalid, "ignored": ingress.ReasonIgnored,
+		"badlist":   ingress.ReasonInvalid,
+		"emptylist": ingress.ReasonInvalid, "loadbalancer": ingress.ReasonClosed,
+		"badpath": ingress.ReasonInvalid, "badhost": ingress.ReasonInvalid, "resource": ingress.ReasonInvalid, "badtls": ingress.ReasonInvalid,
+		"ignored": ingress.ReasonIgnored,
 	}
 	for _, p := range problems {
 		if want[p.Ingress.Name] != p.Reason {
@@ -85,6 +100,8 @@ func TestProtection(t *testing.T) {
 		{"/here", "", 200}, {"/elsewhere", "", 403}, {"/denied", "", 403}, {"/badlist", "", 503},
 		{"/limited", "", 200}, {"/limited", "", 429},
 		{"/burst", "", 200}, {"/burst", "", 200}, {"/burst", "", 503},
+		{"/badpath", "admin:secret", 503}, {"/badhost", "", 503}, {"/resource", "", 503}, {"/bucket", "", 503}, {"/badtls", "", 503},
+		{"/unset", "", 200}, {"/emptylist", "", 503}, {"/loadbalancer", "", 503},
 		{"/ignored", "", 200},
 	} {
 		r := request(t, "http://"+server.HTTP()+test.path, "web.test")
@@ -182,12 +199,14 @@ func TestSaid(t *testing.T) {
 	o.Now = time.Now().Add(2 * time.Hour) // the authority's certificates last for one
 	o.Ingresses = append(o.Ingresses,
 		withTLS(newIngress("expired", "web.test", "/ web"), "tls"),
-		newIngress("literal", "literal.test", "/api/.* web", "/(a) web", "/v1$ web"),
+		newIngress("literal", "literal.test", "/api/.* web", "/(a) web", "/v1$ web", "/* web"),
+		newIngress("twice", "twice.test", "/tea web", "/tea/ web", "/tea web"),
+		newIngress("torn", "torn.test", "/tea web", "/tea/ other"),
 		newIngress("meant", "meant.test", "/a.b web", "/$x/y web", "/a*b web"),
 		annotate(newIngress("regex", "regex.test", "/api/.* web"), ingress.AnnotationPathRegex, "case_sensitive"),
 	)
 	model, problems := ingress.Build(o, goldenSettings())
-	if got := fmt.Sprint(summary(problems)); got != "[literal PathTakenLiterally literal PathTakenLiterally literal PathTakenLiterally expired CertificateExpired]" {
+	if got := fmt.Sprint(summary(problems)); got != "[literal PathTakenLiterally literal PathTakenLiterally literal PathTakenLiterally literal PathTakenLiterally torn Conflict expired CertificateExpired]" {
 		t.Errorf("problems %s", got)
 	}
 	for _, h := range model.Hosts {
@@ -195,7 +214,7 @@ func TestSaid(t *testing.T) {
 			t.Error("an expired certificate is not served")
 		}
 	}
-	if len(model.Hosts) != 5 {
+	if len(model.Hosts) != 7 {
 		t.Errorf("%d hosts", len(model.Hosts))
 	}
 }

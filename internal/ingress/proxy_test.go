@@ -41,6 +41,9 @@ func TestForwardedHeaders(t *testing.T) {
 		r.Header.Set("X-Forwarded-For", "192.0.2.1")
 		r.Header.Set("X-Forwarded-Proto", "https") // a client's word is not passed on
 		r.Header.Set("X-Real-IP", "192.0.2.2")
+		for _, name := range []string{"Forwarded", "X-Forwarded-Scheme", "X-Forwarded-Ssl", "X-Original-URL", "X-Rewrite-URL", "Proxy"} {
+			r.Header.Set(name, "evil")
+		}
 		response, err := plainClient.Do(r)
 		if err != nil {
 			t.Fatal(err)
@@ -60,6 +63,7 @@ func TestForwardedHeaders(t *testing.T) {
 		for name, want := range map[string]string{
 			"X-Forwarded-For": "192.0.2.1, 127.0.0.1", "X-Forwarded-Proto": "http", "X-Forwarded-Port": port,
 			"X-Forwarded-Host": "web.example:8080", "X-Real-IP": "127.0.0.1", "Connection": "",
+			"Forwarded": "", "X-Forwarded-Scheme": "", "X-Forwarded-Ssl": "", "X-Original-URL": "", "X-Rewrite-URL": "", "Proxy": "",
 		} {
 			if value := upstream.Header.Get(name); value != want {
 				t.Errorf("%s: got %q, want %q", name, value, want)
@@ -124,7 +128,8 @@ func TestLogs(t *testing.T) {
 	var o ingress.Objects
 	addService(&o, "web", namedBackend(t, "web"))
 	addService(&o, "dead", "127.0.0.1:1")
-	o.Ingresses = append(o.Ingresses, newIngress("web", "web.example", "/ web", "/dead dead"))
+	o.Ingresses = append(o.Ingresses, newIngress("web", "web.example", "/ web", "/dead dead"),
+		annotate(newIngress("rewritten", "web.example", "/app/(.*) web"), "nginx.ingress.kubernetes.io/rewrite-target", "/$1"))
 	server := nginxtest.New(t)
 	accessLog := filepath.Join(t.TempDir(), "access.log")
 	file, err := os.Create(accessLog)
@@ -134,7 +139,7 @@ func TestLogs(t *testing.T) {
 	t.Cleanup(func() { file.Close() })
 	server.Settings.AccessLog, server.Stdout = "/dev/stdout", file
 	server.Serve(o)
-	for _, path := range []string{"/a/b?token=hush", "/quote%22%0A?token=hush", "/dead?token=hush"} {
+	for _, path := range []string{"/a/b?token=hush", "/quote%22%0A?token=hush", "/dead?token=hush", "/app/c?token=hush"} {
 		r := request(t, "http://"+server.HTTP()+path, "web.example")
 		r.Header.Set("Authorization", "Token hush")
 		r.Header.Set("User-Agent", `"} \ evil`)
@@ -145,14 +150,14 @@ func TestLogs(t *testing.T) {
 		response.Body.Close()
 	}
 	var lines []string
-	for deadline := time.Now().Add(5 * time.Second); len(lines) < 3 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Second); len(lines) < 4 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		content, err := os.ReadFile(accessLog)
 		if err != nil {
 			t.Fatal(err)
 		}
 		lines = strings.SplitAfter(strings.TrimSpace(string(content)), "\n")
 	}
-	want := map[string]bool{"/a/b 200": true, "/quote\"\n 200": true, "/dead 502": true}
+	want := map[string]bool{"/a/b 200": true, "/quote\"\n 200": true, "/dead 502": true, "/app/c 200": true}
 	for _, line := range lines {
 		var record struct {
 			Time, Level, Msg, Path, Host, Method string

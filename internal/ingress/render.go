@@ -88,7 +88,7 @@ func (r *renderer) accessLog() {
 		return
 	}
 	w.directive("log_format", "json", "escape=json", `{"time":"$time_iso8601","level":"INFO","msg":"request",`+
-		`"request_id":"$forwarded_request_id","client":"$remote_addr","method":"$request_method","host":"$host","path":"$uri",`+
+		`"request_id":"$forwarded_request_id","client":"$remote_addr","method":"$request_method","host":"$host","path":"$asked_path",`+
 		`"protocol":"$server_protocol","status":$status,"bytes":$body_bytes_sent,"duration":$request_time,`+
 		`"upstream":"$upstream_addr","upstream_status":"$upstream_status","upstream_duration":"$upstream_response_time",`+
 		`"user_agent":"$http_user_agent"}`)
@@ -135,11 +135,14 @@ func (r *renderer) maps() {
 		[2]string{`~*^(\S+) [A-Z]+ https?://\1(?<target_port_>:[0-9]{1,5})?(?:[/?]| HTTP/)`, "$target_port_"})
 	table("$host", "$routed_host", "$host$target_port", [2]string{"", "$server_addr:$server_port"})
 	// Only WebSockets are tunnelled: what else a connection is upgraded to would
-	// carry requests that nothing here has routed. No Connection header at all
-	// keeps upstream connections alive.
-	table("$http_upgrade", "$tunnel", "", [2]string{"~*^websocket$", "websocket"})
+	// carry requests that nothing here has routed. A stream of HTTP/2 cannot be
+	// upgraded (RFC 9113, section 8.6). No Connection header at all keeps upstream
+	// connections alive.
+	table("$server_protocol $http_upgrade", "$tunnel", "", [2]string{`~*^HTTP/1\.1 websocket$`, "websocket"})
 	table("$tunnel", "$connection_upgrade", "", [2]string{"websocket", "upgrade"})
 	table("$status", "$upgraded", "", [2]string{"101", "websocket"})
+	// Where the path is rewritten, a location keeps here what it was before.
+	table("$uri", "$asked_path", "$uri")
 	table("$http_x_request_id", "$forwarded_request_id", "$request_id",
 		[2]string{"", "$request_id"}, // found before any pattern is tried
 		[2]string{`~^[A-Za-z0-9._-]{1,128}$`, "$http_x_request_id"})

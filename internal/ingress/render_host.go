@@ -167,7 +167,7 @@ func serverName(host string) string {
 	if !wildcard {
 		return host
 	}
-	return `~^[^.]+\.` + strings.ReplaceAll(parent, ".", `\.`) + "$"
+	return `~^[a-z0-9_-]+\.` + strings.ReplaceAll(parent, ".", `\.`) + "$"
 }
 
 func (r *renderer) redirect(h Host) {
@@ -187,7 +187,10 @@ func (r *renderer) detours() {
 	w.directive("access_by_lua", `require("endpoints").access()`)
 	w.directive("error_page", "496", "=", "@again")
 	w.directive("error_page", "500", "=503", "@unavailable")
-	w.block("location", []string{"@again"}, func() { w.directive("rewrite_by_lua", `require("endpoints").again()`) })
+	w.block("location", []string{"@again"}, func() {
+		w.directive("set", "$again", "1")
+		w.directive("rewrite_by_lua", `require("endpoints").again()`)
+	})
 	w.block("location", []string{"@unavailable"}, func() { w.directive("return", "503") })
 }
 
@@ -202,6 +205,8 @@ func (r *renderer) locations(h Host, all []Location) {
 			parameters = []string{"=", l.Path}
 		case Regex:
 			parameters = []string{"~", "^" + l.Path}
+		case First:
+			parameters = []string{"^~", l.Path}
 		case RegexFold:
 			parameters = []string{"~*", "^" + l.Path}
 		}
@@ -220,6 +225,14 @@ func (r *renderer) location(h Host, l Location) {
 		return
 	}
 	w.directive("set", "$backend", l.Backend)
+	if l.Target != "" {
+		pattern := "^"
+		if l.Match == Regex || l.Match == RegexFold {
+			pattern = "(?is)^" + l.Path
+		}
+		w.directive("set", "$asked_path", "$uri")
+		w.directive("rewrite", pattern, l.Target, "break")
+	}
 	r.protection(l)
 	var hidden []string
 	for _, d := range l.Directives {

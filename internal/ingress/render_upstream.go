@@ -31,6 +31,13 @@ func (r *renderer) proxy() {
 	w.directive("proxy_max_temp_file_size", "0")
 }
 
+// contradicting are fields in which a client could tell an application another
+// host, scheme or path than its request was routed by. Proxy becomes HTTP_PROXY in
+// CGI, the proxy of what the application itself asks for (CVE-2016-5385).
+var contradicting = []string{
+	"Forwarded", "X-Forwarded-Scheme", "X-Forwarded-Protocol", "X-Forwarded-Ssl", "X-Original-Url", "X-Rewrite-Url", "Proxy",
+}
+
 // upstreamHeaders writes the fields that an upstream gets in place of the
 // client's. What concerns one connection only goes no further: RFC 9110, 7.6.1.
 func (r *renderer) upstreamHeaders(proto string, more [][2]string) {
@@ -43,6 +50,9 @@ func (r *renderer) upstreamHeaders(proto string, more [][2]string) {
 		{"X-Forwarded-Proto", proto},
 		{"X-Request-ID", "$forwarded_request_id"},
 		{"Proxy-Connection", ""}, {"Proxy-Authorization", ""}, {"Keep-Alive", ""}, {"Trailer", ""},
+	}
+	for _, name := range contradicting {
+		both = append(both, [2]string{name, ""})
 	}
 	for _, header := range more {
 		both = slices.DeleteFunc(both, func(h [2]string) bool { return strings.EqualFold(h[0], header[0]) })

@@ -2,7 +2,9 @@ package ingress_test
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 	corev1 "k8s.io/api/core/v1"
 
 	"berth/internal/ingress"
@@ -127,6 +131,18 @@ func TestConnectionFields(t *testing.T) {
 	if response.StatusCode != 200 || response.Header.Get("Upgrade") != "" || response.Header.Get("Proxy-Connection") != "" {
 		t.Errorf("the client got %s %v", response.Status, response.Header)
 	}
+	// It names fields in any of its lines, however short their names are.
+	for _, fields := range []string{
+		"Connection: x-hop\r\nConnection: close\r\nX-Hop: 1", "Connection: close\r\nConnection: x, x-hop\r\nX-Hop: 1",
+		"Connection: x-hop\r\nX-Hop: 1", strings.Repeat("X-Many: 1\r\n", 120) + "Connection:x-hop\r\nX-Hop: 1",
+	} {
+		raw(t, server.HTTP(), "GET / HTTP/1.1\r\nHost: web.test\r\n"+fields+"\r\n\r\n")
+		mu.Lock()
+		if got.Get("X-Hop") != "" {
+			t.Errorf("%.60q: the upstream got X-Hop", fields)
+		}
+		mu.Unlock()
+	}
 	// A field that frames or routes the request is not the client's to remove.
 	response, body := raw(t, server.HTTP(), "POST / HTTP/1.1\r\nHost: web.test\r\nConnection: host, content-length, x-real-ip\r\nContent-Length: 2\r\n\r\nhi")
 	if response.StatusCode != 200 || body != "ok" {
@@ -134,6 +150,16 @@ func TestConnectionFields(t *testing.T) {
 	}
 	mu.Lock()
 	if got.Get("X-Real-Ip") != "127.0.0.1" {
+		t.Errorf("the upstream got %v", got)
+	}
+	mu.Unlock()
+	// A stream of HTTP/2 is not upgraded.
+	mu.Lock()
+	got = nil
+	mu.Unlock()
+	sendOver2(t, server.HTTPS(), ca, "tls.test", "connection", "upgrade", "upgrade", "websocket")
+	mu.Lock()
+	if got == nil || got.Get("Upgrade") != "" || got.Get("Connection") != "" {
 		t.Errorf("the upstream got %v", got)
 	}
 	mu.Unlock()
@@ -145,6 +171,39 @@ func TestConnectionFields(t *testing.T) {
 	if over2.ProtoMajor != 2 || over2.Header.Get("Upgrade") != "" {
 		t.Errorf("over %s: %v", over2.Proto, over2.Header)
 	}
+}
+
+// sendOver2 sends a GET over HTTP/2 with fields that Go's client refuses to send,
+// and waits for the answer.
+func sendOver2(t *testing.T, address string, ca *authority, host string, fields ...string) {
+	t.Helper()
+	conn, err := tls.Dial("tcp", address, &tls.Config{ServerName: host, RootCAs: ca.pool(), NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	fields = append([]string{":method", "GET", ":scheme", "https", ":authority", host, ":path", "/"}, fields...)
+	for i := 0; i < len(fields); i += 2 {
+		if err := encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	framer := http2.NewFramer(conn, conn)
+	_, err = io.WriteString(conn, http2.ClientPreface)
+	err = errors.Join(err, framer.WriteSettings(),
+		framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true}))
+	for err == nil {
+		var frame http2.Frame
+		if frame, err = framer.ReadFrame(); err == nil && frame.Header().Type == http2.FrameHeaders {
+			return
+		}
+	}
+	t.Fatal(err)
 }
 
 // TestStreaming checks that what an application has written reaches the client

@@ -25,26 +25,14 @@ type route struct {
 	backend networkingv1.IngressServiceBackend
 }
 
-// parseRoute reads a path. The expression is what AnnotationPathRegex says.
-func parseRoute(p networkingv1.HTTPIngressPath, expression string) (route, error) {
-	r := route{}
-	var err error
-	if r.backend, err = parseBackend(p.Backend); err != nil {
-		return route{}, err
-	}
+// parseRoute reads a path, not its backend.
+func parseRoute(p networkingv1.HTTPIngressPath, a *annotations) (r route, err error) {
 	exact := p.PathType != nil && *p.PathType == networkingv1.PathTypeExact
-	switch {
-	case exact || expression == "exact":
-		r.match = Exact
-	case expression == "case_sensitive":
-		r.match = Regex
-	case expression == "case_insensitive":
-		r.match = RegexFold
-	}
 	written := p.Path
 	if written == "" && !exact {
 		written = "/"
 	}
+	r.match = a.match(written, exact)
 	if r.match == Regex || r.match == RegexFold {
 		r.path = written
 		return r, parseExpression(written)
@@ -58,8 +46,9 @@ func parseRoute(p networkingv1.HTTPIngressPath, expression string) (route, error
 	return r, nil
 }
 
-// expressionPattern finds what is hardly meant literally.
-var expressionPattern = regexp.MustCompile(`\.\*|\.\+|\(.*\)|\$$`)
+// expressionPattern finds what is hardly meant literally: expressions, and /* as
+// other clouds' controllers write a Prefix.
+var expressionPattern = regexp.MustCompile(`\.\*|\.\+|/\*|\(.*\)|\$$`)
 
 func looksLikeExpression(r route) bool {
 	return (r.match == Prefix || r.match == Exact) && expressionPattern.MatchString(r.path)
@@ -70,7 +59,7 @@ func looksLikeExpression(r route) bool {
 // what a request could write in more than one way.
 func decodePath(path string) (string, error) {
 	if !pathPattern.MatchString(path) {
-		return "", fmt.Errorf("path %q: want a path of URL characters that begins with /", path)
+		return "", fmt.Errorf("path %q: want a path of URL characters that begins with /, or annotation %s for a regular expression", path, AnnotationPathRegex)
 	}
 	if len(path) > maxPathLength {
 		return "", fmt.Errorf("path %.40q…: longer than %d bytes", path, maxPathLength)

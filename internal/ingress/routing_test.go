@@ -113,6 +113,8 @@ func TestRouting(t *testing.T) {
 		{"one.wild.example", "/", "b /"},
 		{"x.one.wild.example", "/", "c /"}, // one label only: nobody's host
 		{"wild.example", "/", "c /"},
+		{"a_b-1.wild.example", "/", "a /"},
+		{"a%2e.wild.example", "/", "c /"}, // no label of a name
 		{"none.example", "/", "503"},
 		{"none.example", "/missing", "503"},
 		{"shared.example", "/below", "b /below"},

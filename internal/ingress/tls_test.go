@@ -57,9 +57,17 @@ func TestTLS(t *testing.T) {
 		withTLS(newIngress("opaque", "opaque.example", "/ b"), "opaque"),
 		annotate(withTLS(newIngress("open", "open.wild.example", "/ a"), "wild"), ingress.AnnotationSSLRedirectLegacy, "false"),
 	)
+	// The name itself goes before a wildcard.
+	both := withTLS(withTLS(newIngress("both", "one.wild.example", "/ a"), "missing", "*.wild.example"), "one", "one.wild.example", "www.one.example")
+	// Without rules, the names are those of its certificates.
+	unruled := withTLS(newIngress("unruled", ""), "two", "two.example")
+	unruled.Spec.Rules, unruled.Spec.DefaultBackend = nil, new(backend("b"))
+	o.Secrets[0] = ca.secret("one", "one.example", "one.wild.example")
+	o.Secrets = append(o.Secrets, ca.secret("two", "two.example"))
+	o.Ingresses = append(o.Ingresses, both, unruled)
 	server := nginxtest.New(t)
 	problems := server.Serve(o)
-	if got := fmt.Sprint(summary(problems)); got != "[broken InvalidSecret opaque InvalidSecret]" {
+	if got := fmt.Sprint(summary(problems)); got != "[both CertificateUnused broken InvalidSecret opaque InvalidSecret]" {
 		t.Errorf("problems %s", got)
 	}
 
@@ -70,6 +78,8 @@ func TestTLS(t *testing.T) {
 		{"x.wild.example", "x.wild.example", "a /"},
 		{"b.wild.example", "b.wild.example", "b /"},
 		{"open.wild.example", "open.wild.example", "a /"},
+		{"one.wild.example", "one.wild.example", "a /"},
+		{"two.example", "two.example", "b /"},
 		{"unknown.example", "unknown.example", "remote error: tls: unrecognized name"},
 		{"plain.wild.example", "plain.wild.example", "remote error: tls: unrecognized name"},
 		{"broken.wild.example", "broken.wild.example", "remote error: tls: unrecognized name"},
