@@ -128,7 +128,7 @@ func lastUser(text string, from int) int {
 // sourceNames redacts the passwords of two more ways to name a database: Go's for
 // MySQL, app:x@tcp(db)/app, and Oracle's, jdbc:oracle:thin:app/x@//db/app.
 func sourceNames(text string) string {
-	for _, network := range []string{"@tcp(", "@unix(", "@tcp6(", "@udp("} {
+	for _, network := range []string{"@tcp(", "@unix(", "@tcp6(", "@udp(", "@/"} {
 		at := strings.Index(text, network)
 		if at < 0 {
 			continue
@@ -137,7 +137,7 @@ func sourceNames(text string) string {
 		for begin > 0 && strings.IndexByte(" \t\r\n\"'`=", text[begin-1]) < 0 {
 			begin--
 		}
-		if user := strings.IndexByte(text[begin:at], ':'); user >= 0 {
+		if user := strings.IndexByte(text[begin:at], ':'); user >= 0 && (network != "@/" || strings.IndexByte(text[begin:at], '/') < 0) {
 			c := cuts{text: text}
 			c.cut(begin+user+1, at)
 			text = c.String()

@@ -345,6 +345,35 @@ func keysWith(text, open string) string {
 	}
 }
 
+// logins are functions that take a password, with how many other arguments before it.
+// A stack trace of PHP's has them.
+var logins = map[string]int{
+	"PDO": 2, "PDO->__construct": 2, "mysqli": 2, "mysqli->__construct": 2, "mysqli_connect": 2, "mysql_connect": 2, "DBI->connect": 2, "PDO::connect": 2,
+	"ldap_bind": 2, "imap_open": 2, "ftp_login": 2, "ssh2_auth_password": 2, "oci_connect": 1, "db.auth": 1, "db.changeUserPassword": 1,
+}
+
+// argument redacts the password in the call of such a function.
+func argument(text string, begin, end int) (from, to int) {
+	if end == len(text) || text[end] != '(' {
+		return 0, 0
+	}
+	if of := text[:begin]; strings.HasSuffix(of, "->") || strings.HasSuffix(of, "::") {
+		for begin -= len("->"); begin > 0 && isWord(text[begin-1]); {
+			begin--
+		}
+	}
+	others, known := logins[text[begin:end]]
+	if !known {
+		return 0, 0
+	}
+	at, ok := inList(text, end+1, others)
+	if !ok || literal(text, at) != at {
+		return 0, 0
+	}
+	slashes := skip(text, at, `\`)
+	return slashes + 1, slashes + 1 + quoted(text[slashes+1:], text[at:slashes+1])
+}
+
 // option redacts the passwords that programs take as arguments of one letter.
 func option(text string, begin, end int) (from, to int) {
 	if text[begin] != '-' || begin > 0 && strings.IndexByte(" \"'", text[begin-1]) < 0 || end-begin < 2 {
@@ -380,13 +409,15 @@ func option(text string, begin, end int) (from, to int) {
 	switch flag := text[begin:end]; {
 	case flag == "-p" && strings.HasPrefix(text[end:], "'") && ran("mysql", "mariadb"):
 		return argument(end)
-	case flag == "-p" && ran("sshpass", "login", "mongo", "cqlsh"), flag == "-a" && ran("redis-cli", "valkey-cli"), flag == "-w" && ran("ldap"),
-		flag == "-P" && ran("zip", "ipmitool"), flag == "-c" && ran("snmp"), flag == "-k" && ran("openssl enc"):
+	case flag == "-p" && ran("sshpass", "login", "mongo", "cqlsh", "twine", "rabbitmqadmin"), flag == "-a" && ran("redis-cli", "valkey-cli"), flag == "-w" && ran("ldap"),
+		flag == "-P" && ran("zip", "ipmitool", "sqlcmd", "bcp "), flag == "-c" && ran("snmp"), flag == "-k" && ran("openssl enc"):
 		return argument(after)
 	case strings.HasPrefix(flag, "-p") && len(flag) > 2 && flag[2] != '-' && ran("mysql", "mariadb", "sshpass", "7z"):
 		return argument(begin + 2)
 	case (flag == "-u" || flag == "--user" || flag == "-U" || flag == "--proxy-user") && ran("curl", "http ", "wget"), (flag == "-a" || flag == "--auth") && ran("http "):
 		return password(after)
+	case flag == "--user" && ran("etcdctl"), strings.HasSuffix(flag, "-creds"):
+		return password(skip(text, after, "="))
 	case strings.HasPrefix(flag, "-u") && ran("curl"):
 		return password(begin + 2)
 	case (flag == "-b" || flag == "--cookie") && ran("curl"):

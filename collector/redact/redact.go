@@ -230,6 +230,9 @@ func secretAt(text string, begin, end int) (from, to int) {
 	if from, to := credentials(text, begin, end); from < to {
 		return from, to
 	}
+	if from, to := argument(text, begin, end); from < to {
+		return from, to
+	}
 	return option(text, begin, end)
 }
 

@@ -30,8 +30,11 @@ func value(text string, name, at int, by separator, k kind) (from, to int) {
 		}
 		return inside(text, at+1, to)
 	}
-	// Some("x"), SecretStr('x')
-	if call := at + len(constructor(text[at:])); call > at {
+	// Some("x"), SecretStr('x'), Secret { inner: "x" }
+	if call := at + len(constructor(text[at:])); call > at && by != blank {
+		if text[call] == '{' {
+			return at, min(len(text), balanced(text, call)+1)
+		}
 		return inside(text, call+1, balanced(text, call))
 	}
 	if start := literal(text, at); start >= 0 {
@@ -64,7 +67,21 @@ func constructor(text string) string {
 	for end < len(text) && (is(text[end], letter|inWord) || text[end] == ':') {
 		end++
 	}
-	if end == 0 || end+1 >= len(text) || text[end] != '(' {
+	if end == 0 || end+1 >= len(text) {
+		return ""
+	}
+	if text[0] >= 'A' && text[0] <= 'Z' {
+		// JavaScript says how many there are, too: Map(1) { 'a' => 'x' }
+		count := end
+		if text[end] == '(' {
+			count = skip(text, end+1, "0123456789")
+			count = skip(text, count, ")")
+		}
+		if brace := skip(text, count, " "); brace < len(text) && text[brace] == '{' {
+			return text[:brace]
+		}
+	}
+	if text[end] != '(' {
 		return ""
 	}
 	if first := skip(text, end+1, " \t\r\n"); first == len(text) || strings.IndexByte("\"'\\[", text[first]) < 0 {
@@ -108,8 +125,13 @@ func typeOf(text string) string {
 			return of
 		}
 	}
-	if strings.HasPrefix(text, "array (") {
-		return "array "
+	for _, of := range []string{"array (", "[Object: null prototype] {", "%{", `Just "`, `chr "`} {
+		if strings.HasPrefix(text, of) {
+			return of[:len(of)-1]
+		}
+	}
+	if strings.HasPrefix(text, `<<"`) || strings.HasPrefix(text, `<<\`) {
+		return "<<"
 	}
 	// (string) (len=1) "x"
 	if rest, ok := strings.CutPrefix(text, "(string) (len="); ok {
@@ -308,7 +330,7 @@ func endsAt(text string, at int, k kind) bool {
 		// A cookie's own parts have equals signs.
 		return isNameOf(rest, ":")
 	}
-	if isAssignment(rest) || strings.IndexByte("|/-([{<\"'=+,;#", rest[0]) >= 0 {
+	if isAssignment(rest) || strings.IndexByte("|/-([{<\"'=+,;#)]}>", rest[0]) >= 0 {
 		return true
 	}
 	end := strings.IndexAny(rest, " \t\r\n,;)]}")
