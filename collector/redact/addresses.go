@@ -103,6 +103,9 @@ func userEnd(text string, web bool) int {
 	if strings.HasPrefix(user, Mark) {
 		return 0
 	}
+	if _, password, _ := strings.Cut(user, ":"); password != "" && isPlaceholder(password) {
+		return 0
+	}
 	if strings.IndexByte(user, ':') >= 0 || web && user != "git" || looksRandom(user, 8) {
 		return at
 	}

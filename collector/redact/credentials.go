@@ -34,7 +34,7 @@ func credentials(text string, begin, end int) (from, to int) {
 		to++ // RFC 7235's token68
 	}
 	to -= len(text[from:to]) - len(strings.TrimRight(text[from:to], "."))
-	if !looks(text[from:to]) {
+	if !looks(text[from:to]) || isParser(text[:begin]) {
 		return 0, 0
 	}
 	return from, to

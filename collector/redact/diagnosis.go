@@ -26,29 +26,39 @@ var subjects = set(`token tokens session secret secrets cookie cookies signature
 	issuer algorithm nonce hash input output data parse get dial read open lookup decode decrypt encrypt verify validation
 	unmarshal json base64 tcp http https i/o server client service account database config variable environment and or method
 	asn1 x509 tls rpc grpc oauth2 aes rsa ecdsa pq sql bcrypt crypto/bcrypt crypto/rsa strconv.parseint strconv.atoi such string array
-	object syntax parsing rotation version quota`)
+	object syntax parsing rotation version quota bearer basic scheme provided supplied specified`)
 
 // placeholders stand where a secret was, or will be; and they are what schemas say of one.
-var placeholders = set(`filtered redacted masked hidden protected sensitive omitted removed string integer number boolean`)
+// What says whether a browser sends credentials is none of them, either.
+var placeholders = set(`filtered redacted masked hidden protected sensitive omitted removed string integer number boolean
+	include same-origin omit`)
 
 // isPlaceholder tells what stands for a secret from the secret: ****, [FILTERED],
 // ${DB_PASSWORD}, $1, <your-password>.
 func isPlaceholder(value string) bool {
-	if strings.Trim(value, "*?•.") == "" {
+	value = strings.TrimRight(strings.Trim(value, `"'`), ";")
+	if strings.Trim(value, "*?•.") == "" || len(value) >= 3 && strings.Trim(value, "xX") == "" || isVersion(value) {
 		return true
 	}
 	word := strings.ToLower(strings.Trim(value, "<>[](){} "))
-	if placeholders[word] || word == "sensitive value" {
+	if placeholders[word] || word == "sensitive value" || word == "known after apply" || strings.HasPrefix(word, "redacted ") {
 		return true
 	}
 	switch name, isName := strings.CutPrefix(value, "$"); {
 	case isName:
 		// A variable of a shell, or the place of a value in a statement.
-		return strings.Trim(name, "0123456789") == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_{}") == ""
+		return strings.Trim(name, "0123456789") == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_{}") == "" ||
+			isIdentifier(name) && (strings.IndexByte(name, '_') >= 0 || IsSecret(name))
 	case value[0] == '<' || value[0] == '{':
 		return strings.Trim(word, "abcdefghijklmnopqrstuvwxyz-_ ") == "" && value[0] == '<' || strings.HasPrefix(value, "{{") || strings.HasPrefix(value, "{ .")
 	}
 	return false
+}
+
+// isVersion tells what a package's version is, "^9.0.2" of "jsonwebtoken".
+func isVersion(value string) bool {
+	version := strings.TrimLeft(value, "^~>= ")
+	return strings.Count(version, ".") == 2 && strings.Trim(version, "0123456789.") == "" && version[0] != '.'
 }
 
 // isPlace tells where a secret is from the secret: a file, or a name of Amazon's.
@@ -106,7 +116,7 @@ func isDiagnosis(text string) bool {
 		switch word := plainWord(text[:end]); {
 		case verdicts[word]:
 			return true
-		case !subjects[word] && !isWrapping(text[:end]) && (len(word) > 4 || strings.Trim(word, "0123456789") != ""):
+		case !subjects[word] && !isWrapping(text[:end]) && !isPlace(strings.TrimRight(text[:end], ":")) && (len(word) > 4 || strings.Trim(word, "0123456789") != ""):
 			return false
 		}
 		text = text[end:]

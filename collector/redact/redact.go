@@ -233,7 +233,10 @@ func secretAt(text string, begin, end int) (from, to int) {
 	if from, to := argument(text, begin, end); from < to {
 		return from, to
 	}
-	return option(text, begin, end)
+	if from, to := option(text, begin, end); from < to && !isVerdict(text[from:to]) {
+		return from, to
+	}
+	return 0, 0
 }
 
 // escaped redacts within what is escaped as in a URL's query: the secret may be

@@ -20,7 +20,7 @@ func value(text string, name, at int, by separator, k kind) (from, to int) {
 	}
 	if close := strings.IndexByte("[{(", text[at]); close >= 0 && (by == equals || by == colon) {
 		to := balanced(text, at)
-		if k == several && strings.Trim(text[at:to], "[{()}]0123456789., \t\r\n") == "" {
+		if k == several && isCounts(text[at:to]) {
 			return 0, 0
 		}
 		if text[at] == '{' && to+1 < len(text) && (isAlphanumeric(text[to+1]) || strings.HasPrefix(text[to+1:], Mark)) {
@@ -59,6 +59,17 @@ func value(text string, name, at int, by separator, k kind) (from, to int) {
 		return from, to
 	}
 	return at, unquoted(text, name, at, by, k)
+}
+
+// isCounts reports whether a list has numbers alone, with or without names.
+func isCounts(list string) bool {
+	for element := range strings.FieldsFuncSeq(list, func(r rune) bool { return strings.ContainsRune("[{()}],: \t\r\n", r) }) {
+		name := element[:strings.IndexByte(element, '=')+1]
+		if number := element[len(name):]; strings.Trim(number, "0123456789.") != "" && !strings.Contains(list, element+":") {
+			return false
+		}
+	}
+	return true
 }
 
 // constructor returns the name that a value in brackets has before it.

@@ -86,7 +86,7 @@ func Harmless(name, value string) bool {
 
 func harmless(value string, k kind) bool {
 	switch value {
-	case "", "null", "nil", "true", "false", "<nil>", "None", "True", "False", "undefined", "YES", "NO", "yes", "no", "on", "off", "none":
+	case "", "null", "nil", "true", "false", "<nil>", "None", "True", "False", "undefined", "YES", "NO", "yes", "no", "on", "off", "none", "Nothing", "Optional.empty", "Optional(nil":
 		return true
 	}
 	if isPlaceholder(value) || isPlace(value) {
@@ -174,7 +174,7 @@ func separatorAfter(text string, begin, end int) (at int, by separator) {
 		if text[at-1] == '-' {
 			return skip(text, at+1, " \t"), equals
 		}
-		if isElement(text, begin) {
+		if isElement(text, begin) && !isUsage(text[at+1:]) {
 			return at + 1, element
 		}
 	}
@@ -486,6 +486,12 @@ func isElement(text string, begin int) bool {
 		}
 	}
 	return begin > 0 && text[begin-1] == '<'
+}
+
+// isUsage reports whether what looks like an element is a word to be replaced, as
+// what follows it says: "--token <token>  the token".
+func isUsage(after string) bool {
+	return (after == "" || strings.IndexByte(" \"'`,;)]|", after[0]) >= 0) && !strings.Contains(after, "</")
 }
 
 // isNamed reports whether a quoted word is the value of an attribute that names
