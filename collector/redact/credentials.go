@@ -361,6 +361,9 @@ func argument(text string, begin, end int) (from, to int) {
 		for begin -= len("->"); begin > 0 && isWord(text[begin-1]); {
 			begin--
 		}
+		if begin > 0 && text[begin-1] == '\\' && strings.IndexByte("nrt", text[begin]) >= 0 {
+			begin++ // the escape of a line's end
+		}
 	}
 	others, known := logins[text[begin:end]]
 	if !known {

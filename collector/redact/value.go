@@ -88,7 +88,7 @@ func constructor(text string) string {
 			count = skip(text, end+1, "0123456789")
 			count = skip(text, count, ")")
 		}
-		if brace := skip(text, count, " "); brace < len(text) && text[brace] == '{' {
+		if brace := skip(text, count, " +"); brace < len(text) && text[brace] == '{' {
 			return text[:brace]
 		}
 	}
@@ -136,9 +136,15 @@ func typeOf(text string) string {
 			return of
 		}
 	}
-	for _, of := range []string{"array (", "[Object: null prototype] {", "%{", `Just "`, `chr "`} {
+	for _, of := range []string{"array (", "[Object: null prototype] {", "%{"} {
 		if strings.HasPrefix(text, of) {
 			return of[:len(of)-1]
+		}
+	}
+	// Haskell's Just "x", and R's
+	for _, of := range []string{"Just", "chr"} {
+		if at := skip(text, len(of), " +"); strings.HasPrefix(text, of) && at > len(of) && literal(text, at) == at {
+			return text[:at]
 		}
 	}
 	if strings.HasPrefix(text, `<<"`) || strings.HasPrefix(text, `<<\`) {

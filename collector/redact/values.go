@@ -42,6 +42,8 @@ func valueOf(text string, begin, end int, k kind) (from, to int) {
 	}
 	found := text[from:to]
 	switch {
+	case by == colon && IsSecret(found) && begin > 0 && isNamed(text, begin-1):
+		return 0, 0 // key="Jwt:Secret"
 	case k == assigned:
 		asked := begin > 0 && (text[begin-1] == '?' || text[begin-1] == '&')
 		if name := text[begin:end]; strings.HasSuffix(strings.ToLower(name), "key") && !(asked && len(name) == len("key") && isKey(found)) {
