@@ -17,7 +17,7 @@ var verdicts = set(`must should cannot can't could couldn't can not no is isn't 
 	mismatched failed failure fails error errors denied refused rejected forbidden unauthorized unauthenticated empty blank too
 	already exceeded timeout timed eof illegal bad contains lacks needs cancelled canceled unavailable unable revoked found closed
 	exists changed updated deleted created rotated removed accepted verified validated valid ok present absent disabled enabled
-	loaded unset unreadable reset broken optional deprecated ignored stale expected ensure allowed used`)
+	loaded unset unreadable reset broken optional deprecated ignored stale expected ensure allowed used may match matches`)
 
 // subjects are what verdicts are about, and the operations that fail.
 var subjects = set(`token tokens session secret secrets cookie cookies signature key keys password passwords credential credentials
@@ -37,7 +37,7 @@ var placeholders = set(`filtered redacted masked hidden protected sensitive omit
 // ${DB_PASSWORD}, $1, <your-password>.
 func isPlaceholder(value string) bool {
 	value = strings.TrimRight(strings.Trim(value, `"'`), ";")
-	if strings.Trim(value, "*?•.") == "" || len(value) >= 3 && strings.Trim(value, "xX") == "" || isVersion(value) {
+	if strings.Trim(value, "*?•.-") == "" || len(value) >= 3 && strings.Trim(value, "xX") == "" || isVersion(value) {
 		return true
 	}
 	word := strings.ToLower(strings.Trim(value, "<>[](){} "))
@@ -47,12 +47,34 @@ func isPlaceholder(value string) bool {
 	switch name, isName := strings.CutPrefix(value, "$"); {
 	case isName:
 		// A variable of a shell, or the place of a value in a statement.
-		return strings.Trim(name, "0123456789") == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_{}") == "" ||
+		return strings.Trim(name, "0123456789") == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_{}:-?") == "" ||
 			isIdentifier(name) && (strings.IndexByte(name, '_') >= 0 || IsSecret(name))
+	case value[0] == '{' && isIdentifier(word):
+		return true
 	case value[0] == '<' || value[0] == '{':
 		return strings.Trim(word, "abcdefghijklmnopqrstuvwxyz-_ ") == "" && value[0] == '<' || strings.HasPrefix(value, "{{") || strings.HasPrefix(value, "{ .")
 	}
 	return false
+}
+
+// expressions are beginnings of what a program's source has for a secret, which is
+// shown in traces.
+var expressions = []string{"os.environ", "os.getenv(", "os.Getenv(", "process.env", "import.meta.env", "ENV[", "ENV.fetch(", "System.getenv(", "System.get_env(", "getenv(", "env(",
+	"request.", "req.", "params[", "self.", "this.", "settings.", "config.", "secrets.", "$("}
+
+func isExpression(value string) bool {
+	for _, begin := range expressions {
+		if strings.HasPrefix(value, begin) {
+			return true
+		}
+	}
+	return false
+}
+
+// isTime tells when something was said of a secret.
+func isTime(value string) bool {
+	const least = len("2026-01-01T00:00")
+	return len(value) >= least && value[4] == '-' && value[7] == '-' && value[13] == ':' && strings.Trim(value, "0123456789-T:.,+Z ") == ""
 }
 
 // isVersion tells what a package's version is, "^9.0.2" of "jsonwebtoken".
@@ -92,6 +114,9 @@ func isJoining(word string) bool { return joining[word] }
 // isDiagnosis tells what is said about a secret, "token is expired", from the
 // secret itself: it begins with a verdict, or with what one is about.
 func isDiagnosis(text string) bool {
+	if isIdentifier(text) {
+		text = strings.ReplaceAll(text, "_", " ") // too_short
+	}
 	const most = 10
 	for range most {
 		text = strings.TrimLeft(text, " \t")

@@ -64,7 +64,7 @@ var secretWords = []word{
 	{text: "writekey", kind: random}, {text: "sdkkey", kind: random}, {text: "secondarykey", kind: random}, {text: "deterministickey", kind: random},
 	{text: "cryptkey", kind: random}, {text: "deskey", kind: random, whole: true}, {text: "validationkey", kind: random}, {text: "cookiekey", kind: random},
 	{text: "jwtkey", kind: random}, {text: "unsealkey", kind: secret}, {text: "pepper", kind: random, whole: true},
-	{text: "secretstring", kind: secret}, {text: "secretbinary", kind: secret}, {text: "secretproof", kind: secret}, {text: "roottokenid", kind: secret},
+	{text: "stringdata", kind: secret}, {text: "secretstring", kind: secret}, {text: "secretbinary", kind: secret}, {text: "secretproof", kind: secret}, {text: "roottokenid", kind: secret},
 	{text: "dockerconfigjson", kind: secret}, {text: "dockerauthconfig", kind: secret}, {text: "authuserinfo", kind: secret},
 	{text: "hmackey", kind: random}, {text: "cipherkey", kind: random}, {text: "enckey", kind: random}, {text: "anonkey", kind: random},
 	{text: "sshkey", kind: random}, {text: "deploykey", kind: random}, {text: "tlskey", kind: random}, {text: "sslkey", kind: random}, {text: "privkey", kind: random},

@@ -54,6 +54,8 @@ func valueOf(text string, begin, end int, k kind) (from, to int) {
 		}
 	case by == blank && strings.EqualFold(found, strings.TrimLeft(text[begin:end], "-")):
 		return 0, 0 // --password PASSWORD
+	case (by == equals || by == colon) && isExpression(text[at:]), k == header && (strings.EqualFold(found, "bearer") || strings.EqualFold(found, "basic")):
+		return 0, 0
 	case by == beside:
 		if !looksRandom(found, 6) && !isCard(found) || strings.HasPrefix(found, "0x") || harmless(found, k) {
 			return 0, 0
@@ -62,7 +64,7 @@ func valueOf(text string, begin, end int, k kind) (from, to int) {
 		if (k == digits || isOnce(text[:end])) && len(found) >= 4 && strings.Trim(found, "0123456789") == "" {
 			return from, to
 		}
-		if !looksRandom(found, 6) && !strings.ContainsAny(text[from-1:from], `"'`) || isVerdict(found) {
+		if !looksRandom(found, 6) && !strings.ContainsAny(text[from-1:from], `"'`) || isVerdict(found) || isTime(found) {
 			return 0, 0
 		}
 	case by == pair && text[max(0, begin-2)] != '(' && !Announces(text[begin:end], found):
@@ -91,7 +93,7 @@ func harmless(value string, k kind) bool {
 	case "", "null", "nil", "true", "false", "<nil>", "None", "True", "False", "undefined", "YES", "NO", "yes", "no", "on", "off", "none", "Nothing", "Optional.empty", "Optional(nil":
 		return true
 	}
-	if isPlaceholder(value) || isPlace(value) {
+	if isPlaceholder(value) || isPlace(value) || isTime(value) {
 		return true
 	}
 	switch k {
@@ -110,6 +112,10 @@ func harmless(value string, k kind) bool {
 	case header:
 		if strings.Trim(value, "0123456789") == "" {
 			return true // how many cookies
+		}
+		// "Bearer <token>" and "Basic ****"
+		if scheme, credential, some := strings.Cut(value, " "); some && strings.Trim(scheme, schemeLetters) == "" && isPlaceholder(strings.TrimLeft(credential, " ")) {
+			return true
 		}
 	case directory:
 		if value[0] == '/' || value[0] == '~' {
@@ -157,7 +163,7 @@ func isNameOfAmazon(before string) bool {
 // before another one is a name, and the other its secret. In a list of names it
 // is not.
 func Announces(name, value string) bool {
-	return name != "" && IsSecret(name) && (isHeaderLike(name) || !isIdentifier(value)) && !Harmless(name, value)
+	return name != "" && IsSecret(name) && (isHeaderLike(name) || !isWords(value)) && !Harmless(name, value)
 }
 
 // separators are in the order in which they are looked for.
@@ -640,9 +646,14 @@ func isType(text string) bool {
 	return strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ<>[]&?'|") == ""
 }
 
-// isHeaderLike tells a header's name from any other: it has a capital.
+// isHeaderLike tells the name of a header or a flag from any other.
 func isHeaderLike(name string) bool {
-	return name != "" && (name[0] >= 'A' && name[0] <= 'Z' || name[0] == '-')
+	return name != "" && (name[0] >= 'A' && name[0] <= 'Z' && strings.ContainsAny(name, "-_") || name[0] == '-')
+}
+
+// isWords reports whether a text may be a name of several words: ConfigMap, api_key.
+func isWords(text string) bool {
+	return strings.Trim(text, schemeLetters+"_") == "" && !mixesCase(text)
 }
 
 // isIdentifier reports whether a text may be the name of a field.
