@@ -61,36 +61,6 @@ func looksToken(word string) bool {
 	return len(word) >= 8 && switches(word) >= 3 && longest >= 8 || longest >= 16 && switches(word) >= 1
 }
 
-// looksRandom tells a password from a word: letters and digits alternate, or a
-// sign stands between them.
-func looksRandom(word string, least int) bool {
-	return len(word) >= least && (switches(word) >= 1 || len(word) >= 16 && mixesCase(word) || strings.ContainsAny(word, "!#$^*~") && !strings.ContainsAny(word, " "))
-}
-
-// switches counts how often letters and digits follow each other.
-func switches(word string) (n int) {
-	last := uint8(0)
-	for i := range len(word) {
-		k := kinds[word[i]]
-		if k == letter && last == digit || k == digit && last == letter {
-			n++
-		}
-		last = k
-	}
-	return n
-}
-
-// mixesCase reports more than one change from capitals to small letters.
-func mixesCase(word string) bool {
-	changes := 0
-	for i := 1; i < len(word); i++ {
-		if a, b := word[i-1], word[i]; is(a, letter) && is(b, letter) && a&0x20 != b&0x20 {
-			changes++
-		}
-	}
-	return changes >= 4
-}
-
 // prefixes are those of the tokens of services, by their first letter, with the
 // least length of what they begin.
 var prefixes = func() (by [256][]prefix) {
@@ -184,33 +154,6 @@ func isTelegram(text string, begin, end int) bool {
 	return strings.Trim(text[begin-len("12345678:"):begin-1], "0123456789") == ""
 }
 
-// encoded returns where base64 ends that a word begins, of a private key in PEM or
-// of JSON with a secret in it.
-func encoded(text string, begin, end int) (to int) {
-	const pem, object = "LS0tLS1CRUdJTi", "eyJ"
-	word := text[begin:end]
-	if len(word) < len(pem) || word[0] != pem[0] && word[0] != object[0] || !strings.HasPrefix(word, pem) && !strings.HasPrefix(word, object) {
-		return 0
-	}
-	for to = end; to < len(text) && (isAlphanumeric(text[to]) || strings.IndexByte("+/-_", text[to]) >= 0); {
-		to++
-	}
-	whole := strings.NewReplacer("-", "+", "_", "/").Replace(text[begin:to])
-	to = skip(text, to, "=")
-	decoded, err := base64.RawStdEncoding.DecodeString(whole[:len(whole)-len(whole)%4])
-	if err != nil || len(decoded) == 0 {
-		return 0
-	}
-	if strings.HasPrefix(word, pem) {
-		if !strings.Contains(string(decoded), "PRIVATE KEY") {
-			return 0
-		}
-	} else if inside := userinfo(string(decoded)); words(inside, true) == string(decoded) {
-		return 0
-	}
-	return to
-}
-
 // isJWT recognizes a JSON web token (RFC 7519) by its header, an object in base64.
 func isJWT(word string) bool {
 	head, rest, parts := strings.Cut(word, ".")
@@ -284,24 +227,6 @@ func groups(text string, of ...int) int {
 		return 0
 	}
 	return at
-}
-
-// isCard reports whether digits without blanks may be a payment card's number.
-func isCard(number string) bool {
-	if len(number) < 12 || len(number) > 19 || strings.Trim(number, "0123456789") != "" {
-		return false
-	}
-	sum := 0
-	for i := range len(number) {
-		d := int(number[len(number)-1-i] - '0')
-		if i%2 == 1 {
-			if d *= 2; d > 9 {
-				d -= 9
-			}
-		}
-		sum += d
-	}
-	return sum%10 == 0
 }
 
 // keys redacts private keys in PEM (RFC 7468), and those of OpenPGP and SSH that are

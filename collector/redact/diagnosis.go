@@ -2,15 +2,6 @@ package redact
 
 import "strings"
 
-// set is words of English.
-func set(words string) map[string]bool {
-	s := map[string]bool{}
-	for _, w := range strings.Fields(words) {
-		s[w] = true
-	}
-	return s
-}
-
 // verdicts are words that say what is wrong, or right, with something.
 var verdicts = set(`must should cannot can't could couldn't can not no is isn't are aren't was wasn't were has hasn't have had
 	does doesn't did didn't do invalid expired missing required unknown unexpected unsupported malformed incorrect wrong mismatch

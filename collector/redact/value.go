@@ -302,8 +302,6 @@ func unquoted(text string, name, at int, by separator, k kind) int {
 	return len(text)
 }
 
-const schemeLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
 // goesOn reports whether a value goes on behind a quote or a bracket.
 func goesOn(text string, at int) bool {
 	return at < len(text) && strings.IndexByte(" \t\r\n,;:.)]}>\"'`\\<|&", text[at]) < 0
@@ -370,4 +368,18 @@ func isNameOf(text, separators string) bool {
 	}
 	at = skip(text, at, "\"'\\`")
 	return at < len(text) && strings.IndexByte(separators, text[at]) >= 0
+}
+
+// literal returns where a quoted text begins, behind the letter of Python's and of
+// Rust's bytes, or -1.
+func literal(text string, at int) int {
+	start := skip(text, at, "ubrUBR")
+	if start-at > 2 {
+		return -1
+	}
+	quote := skip(text, start, `\`)
+	if quote < len(text) && (text[quote] == '"' || text[quote] == '\'') {
+		return start
+	}
+	return -1
 }

@@ -585,20 +585,6 @@ func attributeValue(text string, at int) (int, bool) {
 	return 0, false
 }
 
-// literal returns where a quoted text begins, behind the letter of Python's and of
-// Rust's bytes, or -1.
-func literal(text string, at int) int {
-	start := skip(text, at, "ubrUBR")
-	if start-at > 2 {
-		return -1
-	}
-	quote := skip(text, start, `\`)
-	if quote < len(text) && (text[quote] == '"' || text[quote] == '\'') {
-		return start
-	}
-	return -1
-}
-
 // verbs skips what a sentence has between a name and its value: is, changed to.
 func verbs(text string, at int) (int, bool) {
 	some := false
@@ -633,14 +619,6 @@ func verbs(text string, at int) (int, bool) {
 	}
 }
 
-// skip returns where characters of a set end.
-func skip(text string, at int, set string) int {
-	for at < len(text) && strings.IndexByte(set, text[at]) >= 0 {
-		at++
-	}
-	return at
-}
-
 // isType reports whether a text may be a type in a program's source.
 func isType(text string) bool {
 	return strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ<>[]&?'|") == ""
@@ -649,14 +627,4 @@ func isType(text string) bool {
 // isHeaderLike tells the name of a header or a flag from any other.
 func isHeaderLike(name string) bool {
 	return name != "" && (name[0] >= 'A' && name[0] <= 'Z' && strings.ContainsAny(name, "-_") || name[0] == '-')
-}
-
-// isWords reports whether a text may be a name of several words: ConfigMap, api_key.
-func isWords(text string) bool {
-	return strings.Trim(text, schemeLetters+"_") == "" && !mixesCase(text)
-}
-
-// isIdentifier reports whether a text may be the name of a field.
-func isIdentifier(text string) bool {
-	return strings.Trim(text, "abcdefghijklmnopqrstuvwxyz_") == ""
 }
