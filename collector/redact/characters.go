@@ -111,3 +111,7 @@ func set(words string) map[string]bool {
 	}
 	return s
 }
+
+// far is how much of a text is looked at around a name. A text has no bound; what is
+// farther away hardly matters.
+const far = 2000

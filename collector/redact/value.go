@@ -311,10 +311,8 @@ func goesOn(text string, at int) bool {
 // bracket is open there.
 func around(text string, name int) (quote byte, opened bool) {
 	depth := 0
-	begin := strings.LastIndexByte(text[:name], '\n') + 1
-	// A line has no bound; what is far away hardly matters.
-	const far = 2000
-	for _, c := range []byte(text[max(begin, name-far):name]) {
+	before := text[max(0, name-far):name]
+	for _, c := range []byte(before[strings.LastIndexByte(before, '\n')+1:]) {
 		switch c {
 		case '"', '\'', '`':
 			if quote == 0 {

@@ -33,7 +33,7 @@ func valueOf(text string, begin, end int, k kind) (from, to int) {
 	if from >= to {
 		return 0, 0
 	}
-	if typed := strings.Index(text[from:], " = "); by == colon && typed > 0 && from+typed <= to+1 && isType(text[from:from+typed]) {
+	if typed := strings.Index(text[from:min(len(text), to+1+len(" = "))], " = "); by == colon && typed > 0 && isType(text[from:from+typed]) {
 		// password: String = "x"
 		from, to = value(text, begin, skip(text, from+typed+len(" = "), " "), equals, k)
 	}
@@ -73,7 +73,7 @@ func valueOf(text string, begin, end int, k kind) (from, to int) {
 		return 0, 0
 	case by == colon && from == at && found[len(found)-1] != '}':
 		// What is said of it may go on where a value would not.
-		line, _, _ := strings.Cut(text[from:], "\n")
+		line, _, _ := strings.Cut(text[from:min(len(text), to+far)], "\n")
 		word, _, _ := strings.Cut(line, " ")
 		if harmless(word, k) || isDiagnosis(line) {
 			return 0, 0
@@ -344,7 +344,6 @@ func columnOf(text string, begin, at int) (int, bool) {
 	if at == len(text) || text[at] != ',' && text[at] != ')' {
 		return 0, false
 	}
-	const far = 2000
 	before := text[max(0, begin-far):begin]
 	open := strings.LastIndexAny(before, "()")
 	if open < 0 || before[open] != '(' || !strings.Contains(strings.ToUpper(before[:open]), "INTO ") {
@@ -368,6 +367,7 @@ func columnOf(text string, begin, at int) (int, bool) {
 // inList returns where an element of a list in brackets begins, with so many others
 // before it.
 func inList(text string, at, others int) (int, bool) {
+	text = text[:min(len(text), at+far)]
 	for range others {
 		for at < len(text) && text[at] != ',' {
 			switch text[at] {
@@ -499,6 +499,7 @@ func isElement(text string, begin int) bool {
 // isUsage reports whether what looks like an element is a word to be replaced, as
 // what follows it says: "--token <token>  the token".
 func isUsage(after string) bool {
+	after = after[:min(len(after), far)]
 	return (after == "" || strings.IndexByte(" \"'`,;)]|", after[0]) >= 0) && !strings.Contains(after, "</")
 }
 
