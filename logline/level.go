@@ -27,13 +27,13 @@ const (
 // word for info.
 var severities = map[string]Severity{
 	"TRACE": Trace, "TRC": Trace, "TRCE": Trace, "VERBOSE": Trace, "VRB": Trace, "FINEST": Trace, "FINER": Trace,
-	"DEBUG": Debug, "DBG": Debug, "DBUG": Debug, "FINE": Debug, "DEBUG1": Debug, "DEBUG2": Debug, "DEBUG3": Debug, "DEBUG4": Debug, "DEBUG5": Debug,
+	"DEBUG": Debug, "DBG": Debug, "DBUG": Debug, "FINE": Debug, "DEBU": Debug, "DEBUG1": Debug, "DEBUG2": Debug, "DEBUG3": Debug, "DEBUG4": Debug, "DEBUG5": Debug,
 	"INFO": Info, "INF": Info, "INFORMATION": Info, "INFORMATIONAL": Info, "LOG": Info, "CONFIG": Info,
 	"NOTICE": Info + 1, "HINT": Info + 1, "SUCCESS": Info + 1, "NOTE": Info + 1, "SYSTEM": Info,
 	"WARN": Warn, "WARNING": Warn, "WRN": Warn,
-	"ERROR": Error, "ERR": Error, "EROR": Error, "FAIL": Error, "SEVERE": Error,
+	"ERROR": Error, "ERR": Error, "EROR": Error, "ERRO": Error, "FAIL": Error, "SEVERE": Error,
 	"CRITICAL": Error + 1, "CRIT": Error + 1, "CRT": Error + 1, "ALERT": Error + 2,
-	"FATAL": Fatal, "FTL": Fatal, "PANIC": Fatal, "DPANIC": Fatal, "EMERG": Fatal, "EMERGENCY": Fatal,
+	"FATAL": Fatal, "FTL": Fatal, "FATA": Fatal, "PANIC": Fatal, "DPANIC": Fatal, "EMERG": Fatal, "EMERGENCY": Fatal,
 }
 
 // numbers are the levels of Pino and Bunyan, and of Monolog.
@@ -81,6 +81,9 @@ func levelOfValue(v *fastjson.Value) string {
 		if n, err := strconv.Atoi(level); err == nil {
 			return numbers[n]
 		}
+		if len(level) == 1 {
+			return letters[level[0]]
+		}
 	case fastjson.TypeNumber:
 		if n := v.GetFloat64(); n == float64(int(n)) {
 			if n > 10 && n < 70 {
@@ -121,7 +124,26 @@ func LevelOf(text string) string {
 			return level
 		}
 	}
+	if isTrace(text) {
+		return "ERROR"
+	}
 	return ""
+}
+
+// isTrace reports whether a record of several lines is a trace whose first line does
+// not say so.
+func isTrace(text string) bool {
+	first, rest, several := strings.Cut(text, "\n")
+	if !several {
+		return false
+	}
+	for _, mark := range []string{"\nStack trace:\n", "\nstack traceback:", "\nHasCallStack backtrace:\n", "\nLine |\n", "\n+ ~", " called at "} {
+		if strings.Contains(text, mark) {
+			return true
+		}
+	}
+	return strings.Contains(first, "Traceback (most recent call last)") || strings.Contains(first, "Uncaught exception ") ||
+		strings.Contains(rest, "\n      at ") || strings.Contains(first, ".ps1:")
 }
 
 func opening(text string) string {
@@ -141,6 +163,9 @@ var openings = []struct{ text, level string }{
 	{"Fatal error: ", "ERROR"}, {"** (", "ERROR"}, {"Unhandled exception", "ERROR"}, {"Uncaught ", "ERROR"}, {"error[E", "ERROR"}, // PHP and Swift, Elixir, .NET and Dart, browsers, Rust
 	{"  + Exception Group Traceback", "ERROR"}, {"runtime: out of memory", "FATAL"}, {"unexpected fault address", "FATAL"},
 	{"SIGSEGV: ", "FATAL"}, {"SIGABRT: ", "FATAL"}, {"SIGQUIT: ", "FATAL"}, {"*** SIG", "FATAL"}, {"Segmentation fault", "FATAL"}, {"terminate called ", "FATAL"},
+	{"Fatal Python error: ", "FATAL"}, {"<--- Last few GCs --->", "FATAL"}, {"#\n# A fatal error ", "FATAL"}, {"*** Program crashed: ", "FATAL"}, {"💣 Program crashed: ", "FATAL"}, // Python, V8, the JVM, Swift
+	{"=ERROR REPORT===", "ERROR"}, {"=CRASH REPORT===", "ERROR"}, {"=SUPERVISOR REPORT===", "ERROR"}, {"=WARNING REPORT===", "WARNING"}, {"=INFO REPORT===", "INFO"}, // Erlang
+	{"Error in ", "ERROR"}, {"#error {", "ERROR"}, {"APPLICATION FAILED TO START", "ERROR"}, {"prisma:error ", "ERROR"}, {"prisma:warn ", "WARN"}, // R, Clojure, Spring
 	{"npm ERR! ", "ERROR"}, {"npm error ", "ERROR"}, {"npm warn ", "WARN"},
 	{" ⨯ ", "ERROR"}, {"⨯ ", "ERROR"}, {" ⚠ ", "WARN"}, {"⚠ ", "WARN"}, // Next.js
 }
@@ -181,11 +206,15 @@ func redisLevel(text string) string {
 	return ""
 }
 
-// phpLevel reads what PHP-FPM passes on of PHP: "NOTICE: PHP message: PHP Fatal error: ".
+// phpLevel reads what PHP-FPM passes on of PHP, "NOTICE: PHP message: PHP Fatal error: ",
+// and what PHP writes with a time: "[01-Jan-2026 00:00:00 UTC] PHP Fatal error: ".
 func phpLevel(text string) string {
 	const near = 200
 	if !strings.HasPrefix(text, "[") && !strings.HasPrefix(text, "NOTICE: ") {
 		return ""
+	}
+	if _, message, ok := strings.Cut(text[:min(len(text), near)], "] PHP "); ok {
+		return opening("PHP " + message)
 	}
 	_, message, ok := strings.Cut(text[:min(len(text), near)], "PHP message: ")
 	if !ok {
@@ -218,8 +247,12 @@ func logrusLevel(text string) string {
 }
 
 // syslogLevel reads the priority of syslog, of which the lowest three bits are the
-// severity: "<12>1 2026-…" of RFC 5424, and "<12>Jan  1 …" of RFC 3164.
+// severity: "<12>1 2026-…" of RFC 5424, "<12>Jan  1 …" of RFC 3164, and "<4>boom" for
+// systemd.
 func syslogLevel(text string) string {
+	if len(text) > 3 && text[0] == '<' && text[1] >= '0' && text[1] <= '7' && text[2] == '>' && isLetter(text[3]) {
+		return syslogLevels[text[1]-'0']
+	}
 	number, rest, ok := strings.Cut(text, ">")
 	if !ok || len(number) < 2 || len(number) > 4 || number[0] != '<' ||
 		!strings.HasPrefix(rest, "1 ") && (len(rest) < 4 || rest[3] != ' ' || !isLetter(rest[0])) {
@@ -253,10 +286,10 @@ func nodeLevel(text string) string {
 }
 
 // klogLevel reads the head of Kubernetes' lines: "E0101 00:00:00.000000 1 a.go:1] ", and
-// of glog's, which may have the year.
+// of glog's and CockroachDB's, which may have the year.
 func klogLevel(text string) string {
 	date, rest, _ := strings.Cut(text[:min(len(text), len("E20260101 00:00:00"))], " ")
-	if len(date) != len("E0101") && len(date) != len("E20260101") || len(rest) < len("00:00:00") || rest[2] != ':' || strings.Trim(date[1:], "0123456789") != "" {
+	if len(date) != len("E0101") && len(date) != len("E260101") && len(date) != len("E20260101") || len(rest) < len("00:00:00") || rest[2] != ':' || strings.Trim(date[1:], "0123456789") != "" {
 		return ""
 	}
 	switch text[0] {
@@ -321,11 +354,14 @@ func (h *heading) level() string {
 	if len(word) == 1 && before == '[' && (after == ']' || after == ' ' && h.end+1 < len(h.text) && h.text[h.end+1] >= '0' && h.text[h.end+1] <= '9') {
 		return letters[word[0]] // "[E]", and Tornado's "[E 260101 00:00:00 web:1]"
 	}
+	rest := h.text[h.end:]
+	if len(word) == 1 && before == ' ' && h.isTimed() && (strings.HasPrefix(rest, "! ") || len(rest) > 2 && rest[:2] == " [" && rest[2] >= '0' && rest[2] <= '9') {
+		return letters[word[0]] // Telegraf's "E! ", and Semantic Logger's "E [7:puma]"
+	}
 	level := strings.ToUpper(word)
 	if severities[level] == Unknown {
 		return ""
 	}
-	rest := h.text[h.end:]
 	switch {
 	case level == "NOTE" || level == "SYSTEM":
 		if before == '[' && after == ']' && h.begin > 1 {
@@ -338,6 +374,14 @@ func (h *heading) level() string {
 		return level
 	case before == '[' && (after == ']' || after == ' ') || before == '<' && after == '>':
 		return level
+	case before == '/' && word == level && strings.HasPrefix(rest, "]: ") && h.text[0] == '[':
+		return level // Log4j's "[Server thread/ERROR]: "
+	case before == '\t' && after == '\t' && (word == level || h.isTimed()):
+		return level // Zap's columns
+	case word == level && strings.HasPrefix(rest, " - ") && (strings.HasSuffix(h.text[:h.begin], " - ") || strings.HasSuffix(h.text[:h.begin], "} ")):
+		return level // Python's "2026-01-01 00:00:00,000 - app.module - ERROR - "
+	case h.isTimed() && strings.HasSuffix(h.text[:h.begin], "| ") && strings.HasPrefix(strings.TrimLeft(rest, " "), "| "):
+		return level // Winston's "2026-01-01T00:00:00.000Z | error | "
 	case isAssigned(h.text[:h.begin]):
 		return level
 	case after == ':' && !h.marked:
@@ -357,6 +401,9 @@ func (h *heading) level() string {
 	}
 	return ""
 }
+
+// isTimed reports whether nothing but a time stands before the word.
+func (h *heading) isTimed() bool { return !h.marked && h.begin >= len("00:00:00 ") }
 
 // isAssigned reports whether a word is the value of a level in the way of logfmt. In
 // a URL it says something else.
@@ -386,3 +433,9 @@ func plain(text string) string {
 }
 
 func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
+
+// stringOf copies, as the parser's memory is used again, and repairs what an
+// escape may have brought in.
+func stringOf(v *fastjson.Value) string {
+	return strings.ToValidUTF8(string(v.GetStringBytes()), "\uFFFD")
+}

@@ -84,8 +84,16 @@ func (l *Line) read() {
 		case "short_message", "textpayload", "formattedmessage":
 			l.takeMessage(v, at, fromGELF, &best)
 		case "body": // OpenTelemetry's
-			if l.object.Get("severityText") != nil {
+			if isTelemetry(l.object) {
 				l.takeMessage(v, at, fromGELF, &best)
+			}
+		case "0": // tslog's
+			if l.object.Get("_meta") != nil {
+				l.takeMessage(v, at, fromFields, &best)
+			}
+		case "_meta":
+			if l.Level == "" {
+				l.Level = levelOfValue(v.Get("logLevelName"))
 			}
 		case "record": // Loguru's
 			if nested := v.Get("message"); nested != nil {
@@ -104,7 +112,7 @@ func (l *Line) read() {
 			if nested := v.Get("message"); nested != nil {
 				l.takeMessage(nested, -1, fromFields, &best)
 			}
-		case "level", "severity", "lvl", "log.level", "levelname", "level_name", "loglevel", "@l", "error_severity", "severity_text", "severitytext", "log_level", "priority":
+		case "level", "severity", "lvl", "log.level", "levelname", "level_name", "loglevel", "@l", "error_severity", "severity_text", "severitytext", "log_level", "priority", "sev":
 			if l.Level != "" {
 				return
 			}
@@ -158,6 +166,16 @@ func (l *Line) read() {
 	}
 }
 
+// isTelemetry reports whether an object is a record of OpenTelemetry's.
+func isTelemetry(o *fastjson.Object) bool {
+	for _, name := range []string{"severityText", "SeverityText", "severity_text", "severityNumber", "SeverityNumber", "severity_number"} {
+		if o.Get(name) != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // takeMessage takes a text that is better than what was found before.
 func (l *Line) takeMessage(v *fastjson.Value, at int, rank source, best *source) {
 	if v.Type() == fastjson.TypeString && rank < *best {
@@ -203,10 +221,4 @@ func (l *Line) Length() int {
 		return 0
 	}
 	return l.object.Len()
-}
-
-// stringOf copies, as the parser's memory is used again, and repairs what an
-// escape may have brought in.
-func stringOf(v *fastjson.Value) string {
-	return strings.ToValidUTF8(string(v.GetStringBytes()), "\uFFFD")
 }

@@ -1,6 +1,9 @@
 package containerlog
 
-import "bytes"
+import (
+	"bytes"
+	"time"
+)
 
 // stream is where a container wrote a line to.
 type stream uint8
@@ -61,4 +64,21 @@ func parseLine(b []byte) (line, bool) {
 		l.text = rest[tags+1:]
 	}
 	return l, true
+}
+
+// next returns the line that begins at an offset and where the one after it does.
+func next(data []byte, from int) (text []byte, after int, whole bool) {
+	newline := bytes.IndexByte(data[from:], '\n')
+	if newline < 0 {
+		return nil, 0, false
+	}
+	return data[from : from+newline], from + newline + 1, true
+}
+
+func parseTime(b []byte) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, string(b))
+	if err != nil {
+		return time.Time{}
+	}
+	return t
 }

@@ -69,11 +69,3 @@ func (r record) putTo(to plog.LogRecord, parser *structure.Parser, observed time
 	to.Body().SetStr(parser.Redact(strings.ToValidUTF8(string(r.text), "\uFFFD")))
 	to.Attributes().PutStr("log.iostream", r.stream.String())
 }
-
-func parseTime(b []byte) time.Time {
-	t, err := time.Parse(time.RFC3339Nano, string(b))
-	if err != nil {
-		return time.Time{}
-	}
-	return t
-}

@@ -1,9 +1,6 @@
 package containerlog
 
-import (
-	"bytes"
-	"time"
-)
+import "time"
 
 // maxRecord bounds one record, so that a container that never ends a line, or a
 // trace without an end, is passed on in pieces of that many bytes.
@@ -54,15 +51,6 @@ func split(data []byte, _ bool) (advance int, token []byte, err error) {
 		end = after
 	}
 	return end, data[:end], nil
-}
-
-// next returns the line that begins at an offset and where the one after it does.
-func next(data []byte, from int) (text []byte, after int, whole bool) {
-	newline := bytes.IndexByte(data[from:], '\n')
-	if newline < 0 {
-		return nil, 0, false
-	}
-	return data[from : from+newline], from + newline + 1, true
 }
 
 // tooLong asks for more data, unless there is too much already: then it gives

@@ -9,79 +9,135 @@ type trace uint8
 const (
 	noTrace trace = iota
 	goTrace
+	// goFrames are behind an error that Zap logged.
+	goFrames
 	pythonTrace
 	// pythonException is after the line with the exception, when another may follow
 	// that it was raised from, or what a database said.
 	pythonException
 	// pythonStatement is within SQL of several lines.
 	pythonStatement
-	// pythonGroup is a group of exceptions, drawn as a tree.
-	pythonGroup
-	// exception is Java's, JavaScript's, .NET's or Ruby's: each of its lines shows that
-	// it belongs there. exceptionHead is behind the first, which may be what a program in
-	// Python says before a trace: "Exception in ASGI application".
+	// exception is Java's, JavaScript's, .NET's, Dart's or Ruby's: each of its lines shows
+	// that it belongs there. exceptionHead is behind the first, which may be what a program
+	// in Python says before a trace: "Exception in ASGI application".
 	exceptionHead
 	exception
 	// exceptionFields is within the braces that JavaScript has after an error.
 	exceptionFields
+	// exceptionCause is behind an empty line, when what Rust says of causes may follow.
+	exceptionCause
+	// exceptionMessage is before the message, and exceptionText within one of Prisma's.
+	exceptionMessage
+	exceptionText
 	// nodeSource is the place of Node's uncaught exception, nodeError what follows the
-	// empty line, and nodeFrames the rest.
+	// empty line. bunSource and denoSource are the lines of the source, up to a mark.
 	nodeSource
 	nodeError
-	nodeFrames
+	bunSource
+	denoSource
 	// rubyTrace is an uncaught exception of Ruby, which shows its source too.
 	rubyTrace
 	// rustPanic is before a panic's message, and rustNotes behind it.
 	rustPanic
+	// privateKey is no trace, but has to be seen as a whole to be redacted.
+	privateKey
+
+	// These are forms.
+	// pythonGroup is a group of exceptions, drawn as a tree, and pythonThreads a crash.
+	pythonGroup
+	pythonThreads
+	richTrace
+	nodeFrames
+	nodeMemory
 	rustNotes
+	// rustReport is of an error with its causes, by anyhow or eyre.
+	rustReport
 	phpTrace
 	elixirTrace
+	erlangReport
 	// dotnetRecord is what .NET's console logger writes below a line of level and category.
 	dotnetRecord
 	// postgresRecord is one of PostgreSQL's, which begins further lines with a tab.
 	postgresRecord
-	// indentedTrace is of C++, sanitizers and Haskell: whatever is indented.
+	// indentedTrace is of C++, sanitizers, Haskell and Clojure: whatever is indented.
 	indentedTrace
-	// privateKey is no trace, but has to be seen as a whole to be redacted.
-	privateKey
+	haskellError
+	swiftReport
+	// springReport is why an application of Spring's did not start.
+	springReport
+	javaCrash
+	goRace
+	ocamlTrace
+	juliaTrace
+	luaTrace
+	perlTrace
+	rTrace
+	powershell
+	traces
 )
 
 func beginTrace(text []byte) trace {
-	switch {
-	case len(text) == 0 || text[0] == '{':
+	if len(text) == 0 || text[0] == '{' {
 		return noTrace
+	}
+	if t := beginForm(text); t != noTrace {
+		return t
+	}
+	last := text[len(text)-1]
+	switch {
 	case hasPrefix(text, "panic: "), hasPrefix(text, "fatal error: "), hasPrefix(text, "goroutine "), hasPrefix(text, "SIGQUIT: "), hasPrefix(text, "SIGABRT: "),
-		hasPrefix(text, "SIGSEGV: "), bytes.Contains(text, []byte("http: panic serving ")):
+		hasPrefix(text, "SIGSEGV: "), contains(text, "http: panic serving "):
 		return goTrace
+	case bytes.IndexByte(text, '\t') > 0 && (contains(text, "\tERROR\t") || contains(text, "\tDPANIC\t")):
+		return goFrames
 	case hasPrefix(text, "Traceback (most recent call last)"), hasPrefix(text, `  File "`):
 		return pythonTrace
-	case hasPrefix(text, "  + Exception Group Traceback"):
-		return pythonGroup
-	case text[len(text)-1] == '-' && bytes.Contains(text, []byte("BEGIN ")) && bytes.Contains(text, []byte("PRIVATE KEY")):
+	case hasPrefix(text, "╭") && contains(text, " Traceback (most recent call last) "):
+		return richTrace
+	case last == '-' && contains(text, "BEGIN ") && contains(text, "PRIVATE KEY"):
 		return privateKey
 	case isSource(text):
 		return nodeSource
+	case isNumbered(text):
+		return bunSource
+	case hasPrefix(text, "error: Uncaught "):
+		return denoSource
 	case isDotnet(text):
 		return dotnetRecord
-	case hasPrefix(text, "thread '") && bytes.Contains(text, []byte(" panicked at ")):
-		if text[len(text)-1] != ':' {
+	case hasPrefix(text, "thread '") && contains(text, " panicked at "):
+		if last != ':' {
 			return rustNotes // before Rust 1.73 the message came first
 		}
 		return rustPanic
-	case text[len(text)-1] == ')' && bytes.Contains(text, []byte(".rb")) && bytes.Contains(text, []byte(":in ")):
+	case last == ')' && isRuby(text):
 		return rubyTrace
-	case bytes.Contains(text, []byte("Fatal error: ")) && bytes.Contains(text, []byte("Uncaught ")), bytes.Contains(text, []byte(`{"exception":"[object] (`)) && text[len(text)-1] == ')':
+	case contains(text, "Fatal error: ") && contains(text, "Uncaught "), last == ')' && contains(text, `{"exception":"[object] (`):
 		return phpTrace
-	case hasPrefix(text, "** ("), bytes.HasSuffix(text, []byte(" terminating")) && bytes.Contains(text, []byte("[error]")):
+	case isElixir(text):
 		return elixirTrace
+	case contains(text, ".lua:") && contains(text, "[error] "):
+		return luaTrace
 	case text[0] >= '0' && text[0] <= '9' && isPostgres(text):
 		return postgresRecord
-	case hasPrefix(text, "terminate called "), hasPrefix(text, "*** ") && bytes.HasSuffix(text, []byte(" ***")), hasPrefix(text, "CallStack (from HasCallStack)"),
-		bytes.Contains(text, []byte("==ERROR: ")):
+	case hasPrefix(text, "*** ") && bytes.HasSuffix(text, []byte(" ***")), text[0] == '=' && contains(text, "==ERROR: "):
 		return indentedTrace
-	case text[len(text)-1] == '{' && (names(text, "Error") || names(text, "Exception")):
+	case last == ':' && contains(text, ": Uncaught exception "):
+		return haskellError
+	case last == ' ' && contains(text, "LoggingFailureAnalysisReporter "):
+		return springReport
+	case string(text) == "#":
+		return javaCrash
+	case last == '.' && contains(text, " at ") && isPerl(text):
+		return perlTrace
+	case hasPrefix(text, "Error in ") && (contains(text, ") : ") || contains(text, "`:")):
+		return rTrace
+	case contains(text, ".ps1:") && (last >= '0' && last <= '9'):
+		return powershell
+	case string(text) == "Unhandled exception:":
+		return exceptionMessage
+	case last == '{' && (names(text, "Error") || names(text, "Exception")):
 		return exceptionFields
-	case names(text, "Error"), names(text, "Exception"), names(text, "Throwable"):
+	case names(text, "Error"), names(text, "Exception"), names(text, "Throwable"), hasPrefix(text, "ERROR: "), hasPrefix(text, "Trace: "):
 		return exceptionHead
 	}
 	return noTrace
@@ -95,34 +151,32 @@ func (t *trace) goesOn(text []byte) bool {
 		return len(text) == 0 || indented || hasPrefix(text, "goroutine ") || hasPrefix(text, "[signal ") || hasPrefix(text, "created by ") ||
 			hasPrefix(text, "runtime stack:") || hasPrefix(text, "...additional frames") ||
 			hasPrefix(text, "exit status ") || hasPrefix(text, "PC=") || isRegister(text) || isGoCall(text)
+	case goFrames:
+		return hasPrefix(text, "\t/") || isGoName(text)
 	case pythonTrace:
-		if len(text) > 0 && !indented {
+		if len(text) > 0 && !indented && !hasPrefix(text, "> File ") { // Loguru marks a frame
 			*t = pythonException
 		}
 		return true
 	case pythonException, pythonStatement:
 		return t.afterException(text, indented)
-	case pythonGroup:
-		return indented
-	case exceptionHead, exception:
-		if *t == exceptionHead && hasPrefix(text, "Traceback (most recent call last)") {
-			*t = pythonTrace
-			return true
-		}
-		*t = exception
-		if !isFrame(text, indented) {
-			return false
-		}
-		if text[len(text)-1] == '{' {
-			*t = exceptionFields
-		}
-		return true
+	case exceptionHead, exception, exceptionCause:
+		return t.inException(text, indented)
 	case exceptionFields:
 		if hasPrefix(text, "}") {
 			*t = exception
 			return true
 		}
 		return indented
+	case exceptionMessage:
+		*t = exception
+		return true
+	case exceptionText:
+		if isFrame(text, indented) {
+			*t = exceptionHead
+			return t.inException(text, indented)
+		}
+		return len(text) == 0 || text[0] != '{' && (text[0] < '0' || text[0] > '9')
 	case nodeSource:
 		if len(text) == 0 {
 			*t = nodeError
@@ -133,35 +187,64 @@ func (t *trace) goesOn(text []byte) bool {
 			*t = nodeFrames
 		}
 		return true
-	case nodeFrames:
-		return len(text) == 0 || indented || hasPrefix(text, "}") || hasPrefix(text, "Node.js v")
+	case bunSource:
+		if indented && len(bytes.Trim(text, " ^")) == 0 {
+			*t = nodeError
+			return true
+		}
+		return isNumbered(bytes.TrimLeft(text, " "))
+	case denoSource:
+		if isFrame(text, indented) {
+			*t = exception
+		}
+		return hasPrefix(text, "    ")
 	case rubyTrace:
-		return len(text) == 0 || indented || text[len(text)-1] == ')' && bytes.Contains(text, []byte(".rb")) && bytes.Contains(text, []byte(":in "))
+		return len(text) == 0 || indented || text[len(text)-1] == ')' && isRuby(text)
 	case rustPanic:
 		*t = rustNotes
 		return true
-	case rustNotes:
-		return indented || hasPrefix(text, "note: ") || hasPrefix(text, "stack backtrace:")
-	case phpTrace:
-		return len(text) == 0 || hasPrefix(text, "#") || hasPrefix(text, "Stack trace:") || hasPrefix(text, "[stacktrace]") || hasPrefix(text, "[previous exception]") ||
-			hasPrefix(text, "  thrown in ") || hasPrefix(text, "Next ") || hasPrefix(text, `"}`)
-	case elixirTrace:
-		return indented || hasPrefix(text, "** (") || hasPrefix(text, "Last message") || hasPrefix(text, "State: ") || hasPrefix(text, "Message: ") ||
-			hasPrefix(text, "Function: ") || hasPrefix(text, "Initial Call: ") || hasPrefix(text, "Ancestors: ")
-	case dotnetRecord:
-		return hasPrefix(text, "      ")
-	case postgresRecord:
-		return hasPrefix(text, "\t")
-	case indentedTrace:
-		return indented || hasPrefix(text, "PC: @") || hasPrefix(text, "SUMMARY: ")
 	case privateKey:
-		if bytes.Contains(text, []byte("-----END ")) {
+		if contains(text, "-----END ") {
 			*t = noTrace
 			return true
 		}
 		return bytes.IndexByte(text, ' ') < 0 || hasPrefix(text, "Proc-Type:") || hasPrefix(text, "DEK-Info:") || hasPrefix(text, "Version: ") || hasPrefix(text, "Comment: ")
 	}
-	return false
+	return t.followsForm(text, indented)
+}
+
+// inException takes what follows the line that names an exception.
+func (t *trace) inException(text []byte, indented bool) bool {
+	before := *t
+	*t = exception
+	switch {
+	case before != exception && (hasPrefix(text, "Caused by:") && len(text) == len("Caused by:") || hasPrefix(text, "Stack backtrace:") || hasPrefix(text, "Location:")), before == exceptionHead && indented && isNumber(text):
+		*t = rustReport
+		return true
+	case before == exceptionCause:
+		return false
+	case len(text) == 0:
+		*t = exceptionCause
+		return before == exceptionHead
+	case before == exceptionHead && hasPrefix(text, "Traceback (most recent call last)"):
+		*t = pythonTrace
+		return true
+	case before == exceptionHead && hasPrefix(text, "Invalid `"):
+		*t = exceptionText
+		return true
+	case hasPrefix(text, "Stack trace:"):
+		*t = phpTrace
+		return true
+	case hasPrefix(text, "Stacktrace:"):
+		*t = juliaTrace
+		return true
+	case !isFrame(text, indented):
+		return false
+	}
+	if text[len(text)-1] == '{' {
+		*t = exceptionFields
+	}
+	return true
 }
 
 // afterException takes what Python and its libraries write behind an exception: what
@@ -190,12 +273,43 @@ func (t *trace) afterException(text []byte, indented bool) bool {
 // isFrame reports whether a line is one of an exception: "\tat a.B.c(B.java:1)".
 func isFrame(text []byte, indented bool) bool {
 	if !indented {
-		return hasPrefix(text, "Caused by: ") || hasPrefix(text, "--- End of stack trace ")
+		return hasPrefix(text, "Caused by: ") || hasPrefix(text, "--- End of stack trace ") || hasPrefix(text, "#") && isNumber(text[1:]) || hasPrefix(text, "<asynchronous suspension>") || isRuby(text)
 	}
 	tab := text[0] == '\t'
 	text = bytes.TrimLeft(text, " \t")
 	return hasPrefix(text, "at ") && (tab || bytes.ContainsAny(text, "(:")) || hasPrefix(text, "[CIRCULAR REFERENCE") || hasPrefix(text, "from ") || hasPrefix(text, "... ") || hasPrefix(text, "--- ") || hasPrefix(text, "---> ") ||
-		hasPrefix(text, "Caused by: ") || hasPrefix(text, "Suppressed: ")
+		hasPrefix(text, "Caused by: ") || hasPrefix(text, "Suppressed: ") ||
+		hasPrefix(text, "Detail: ") || hasPrefix(text, "Hint: ") || hasPrefix(text, "Where: ") || hasPrefix(text, "Position: ") // PostgreSQL's, in Java
+}
+
+// isNumber reports whether a line begins with a number and a sign behind it, as frames
+// and causes in Rust do: "   0: boom", "#1      main".
+func isNumber(text []byte) bool {
+	text = bytes.TrimLeft(text, " ")
+	rest := bytes.TrimLeft(text, "0123456789")
+	return len(rest) > 0 && len(rest) < len(text) && (rest[0] == ':' || rest[0] == ' ')
+}
+
+// isNumbered reports whether a line is one of a source as Bun shows it: "2 | f()".
+func isNumbered(text []byte) bool {
+	rest := bytes.TrimLeft(text, "0123456789")
+	return len(rest) < len(text) && (hasPrefix(rest, " | ") || string(rest) == " |")
+}
+
+// isRuby reports whether a line is a place in Ruby: "/app/a.rb:3:in 'f'".
+func isRuby(text []byte) bool {
+	return (contains(text, ".rb") || contains(text, ".ru:")) && contains(text, ":in ")
+}
+
+// isPerl reports whether a line ends as Perl's messages do: "boom at a.pl line 3."
+func isPerl(text []byte) bool {
+	at := bytes.LastIndex(text, []byte(" line "))
+	return at > 0 && len(text)-1 > at+len(" line ") && len(bytes.Trim(text[at+len(" line "):len(text)-1], "0123456789")) == 0
+}
+
+// isGoName reports whether a line is the name of a function in Go and nothing else.
+func isGoName(text []byte) bool {
+	return len(text) > 0 && (text[0]|0x20 >= 'a' && text[0]|0x20 <= 'z') && bytes.IndexByte(text, '.') > 0 && !bytes.ContainsAny(text, " \t=:\"'{")
 }
 
 // isDotnet reports whether a line is the head of a record of .NET's console logger:
@@ -212,6 +326,12 @@ func isDotnet(text []byte) bool {
 	}
 	open := bytes.LastIndexByte(text, '[')
 	return open > level && len(bytes.Trim(text[open+1:len(text)-1], "0123456789-")) == 0 && bytes.IndexByte(text[level:open], ' ') < 0
+}
+
+// isElixir reports whether a line says in Elixir's log that a process failed.
+func isElixir(text []byte) bool {
+	return contains(text, "[error] ") && (contains(text, "[error] ** (") || bytes.HasSuffix(text, []byte(" terminating")) ||
+		bytes.HasSuffix(text, []byte(" terminated")) || bytes.HasSuffix(text, []byte(" raised an exception")))
 }
 
 // isPostgres reports whether a line has one of PostgreSQL's levels, which two blanks follow.
@@ -270,10 +390,6 @@ func isGoCall(text []byte) bool {
 	}
 	name := text[:bytes.IndexByte(text, '(')+1]
 	return len(name) > 1 && bytes.IndexByte(name, ' ') < 0 && (bytes.IndexByte(name, '.') > 0 || string(name) == "panic(")
-}
-
-func hasPrefix(text []byte, prefix string) bool {
-	return len(text) >= len(prefix) && string(text[:len(prefix)]) == prefix
 }
 
 // follower follows the lines of one stream.

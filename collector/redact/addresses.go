@@ -103,6 +103,9 @@ func userEnd(text string, web bool) int {
 	if strings.HasPrefix(user, Mark) {
 		return 0
 	}
+	if _, password, _ := strings.Cut(user, ":"); password != "" && isPlaceholder(password) {
+		return 0
+	}
 	if strings.IndexByte(user, ':') >= 0 || web && user != "git" || looksRandom(user, 8) {
 		return at
 	}
@@ -128,7 +131,7 @@ func lastUser(text string, from int) int {
 // sourceNames redacts the passwords of two more ways to name a database: Go's for
 // MySQL, app:x@tcp(db)/app, and Oracle's, jdbc:oracle:thin:app/x@//db/app.
 func sourceNames(text string) string {
-	for _, network := range []string{"@tcp(", "@unix(", "@tcp6(", "@udp("} {
+	for _, network := range []string{"@tcp(", "@unix(", "@tcp6(", "@udp(", "@/"} {
 		at := strings.Index(text, network)
 		if at < 0 {
 			continue
@@ -137,7 +140,7 @@ func sourceNames(text string) string {
 		for begin > 0 && strings.IndexByte(" \t\r\n\"'`=", text[begin-1]) < 0 {
 			begin--
 		}
-		if user := strings.IndexByte(text[begin:at], ':'); user >= 0 {
+		if user := strings.IndexByte(text[begin:at], ':'); user >= 0 && (network != "@/" || strings.IndexByte(text[begin:at], '/') < 0) {
 			c := cuts{text: text}
 			c.cut(begin+user+1, at)
 			text = c.String()

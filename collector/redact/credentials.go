@@ -34,7 +34,7 @@ func credentials(text string, begin, end int) (from, to int) {
 		to++ // RFC 7235's token68
 	}
 	to -= len(text[from:to]) - len(strings.TrimRight(text[from:to], "."))
-	if !looks(text[from:to]) {
+	if !looks(text[from:to]) || isParser(text[:begin]) {
 		return 0, 0
 	}
 	return from, to
@@ -59,36 +59,6 @@ func looksToken(word string) bool {
 		longest = max(longest, len(part))
 	}
 	return len(word) >= 8 && switches(word) >= 3 && longest >= 8 || longest >= 16 && switches(word) >= 1
-}
-
-// looksRandom tells a password from a word: letters and digits alternate, or a
-// sign stands between them.
-func looksRandom(word string, least int) bool {
-	return len(word) >= least && (switches(word) >= 1 || len(word) >= 16 && mixesCase(word) || strings.ContainsAny(word, "!#$^*~") && !strings.ContainsAny(word, " "))
-}
-
-// switches counts how often letters and digits follow each other.
-func switches(word string) (n int) {
-	last := uint8(0)
-	for i := range len(word) {
-		k := kinds[word[i]]
-		if k == letter && last == digit || k == digit && last == letter {
-			n++
-		}
-		last = k
-	}
-	return n
-}
-
-// mixesCase reports more than one change from capitals to small letters.
-func mixesCase(word string) bool {
-	changes := 0
-	for i := 1; i < len(word); i++ {
-		if a, b := word[i-1], word[i]; is(a, letter) && is(b, letter) && a&0x20 != b&0x20 {
-			changes++
-		}
-	}
-	return changes >= 4
 }
 
 // prefixes are those of the tokens of services, by their first letter, with the
@@ -184,33 +154,6 @@ func isTelegram(text string, begin, end int) bool {
 	return strings.Trim(text[begin-len("12345678:"):begin-1], "0123456789") == ""
 }
 
-// encoded returns where base64 ends that a word begins, of a private key in PEM or
-// of JSON with a secret in it.
-func encoded(text string, begin, end int) (to int) {
-	const pem, object = "LS0tLS1CRUdJTi", "eyJ"
-	word := text[begin:end]
-	if len(word) < len(pem) || word[0] != pem[0] && word[0] != object[0] || !strings.HasPrefix(word, pem) && !strings.HasPrefix(word, object) {
-		return 0
-	}
-	for to = end; to < len(text) && (isAlphanumeric(text[to]) || strings.IndexByte("+/-_", text[to]) >= 0); {
-		to++
-	}
-	whole := strings.NewReplacer("-", "+", "_", "/").Replace(text[begin:to])
-	to = skip(text, to, "=")
-	decoded, err := base64.RawStdEncoding.DecodeString(whole[:len(whole)-len(whole)%4])
-	if err != nil || len(decoded) == 0 {
-		return 0
-	}
-	if strings.HasPrefix(word, pem) {
-		if !strings.Contains(string(decoded), "PRIVATE KEY") {
-			return 0
-		}
-	} else if inside := userinfo(string(decoded)); words(inside, true) == string(decoded) {
-		return 0
-	}
-	return to
-}
-
 // isJWT recognizes a JSON web token (RFC 7519) by its header, an object in base64.
 func isJWT(word string) bool {
 	head, rest, parts := strings.Cut(word, ".")
@@ -286,24 +229,6 @@ func groups(text string, of ...int) int {
 	return at
 }
 
-// isCard reports whether digits without blanks may be a payment card's number.
-func isCard(number string) bool {
-	if len(number) < 12 || len(number) > 19 || strings.Trim(number, "0123456789") != "" {
-		return false
-	}
-	sum := 0
-	for i := range len(number) {
-		d := int(number[len(number)-1-i] - '0')
-		if i%2 == 1 {
-			if d *= 2; d > 9 {
-				d -= 9
-			}
-		}
-		sum += d
-	}
-	return sum%10 == 0
-}
-
 // keys redacts private keys in PEM (RFC 7468), and those of OpenPGP and SSH that are
 // written like them.
 func keys(text string) string {
@@ -345,6 +270,38 @@ func keysWith(text, open string) string {
 	}
 }
 
+// logins are functions that take a password, with how many other arguments before it.
+// A stack trace of PHP's has them.
+var logins = map[string]int{
+	"PDO": 2, "PDO->__construct": 2, "mysqli": 2, "mysqli->__construct": 2, "mysqli_connect": 2, "mysql_connect": 2, "DBI->connect": 2, "PDO::connect": 2,
+	"ldap_bind": 2, "imap_open": 2, "ftp_login": 2, "ssh2_auth_password": 2, "oci_connect": 1, "db.auth": 1, "db.changeUserPassword": 1,
+}
+
+// argument redacts the password in the call of such a function.
+func argument(text string, begin, end int) (from, to int) {
+	if end == len(text) || text[end] != '(' {
+		return 0, 0
+	}
+	if of := text[:begin]; strings.HasSuffix(of, "->") || strings.HasSuffix(of, "::") {
+		for begin -= len("->"); begin > 0 && isWord(text[begin-1]); {
+			begin--
+		}
+		if begin > 0 && text[begin-1] == '\\' && strings.IndexByte("nrt", text[begin]) >= 0 {
+			begin++ // the escape of a line's end
+		}
+	}
+	others, known := logins[text[begin:end]]
+	if !known {
+		return 0, 0
+	}
+	at, ok := inList(text, end+1, others)
+	if !ok || literal(text, at) != at {
+		return 0, 0
+	}
+	slashes := skip(text, at, `\`)
+	return slashes + 1, slashes + 1 + quoted(text[slashes+1:], text[at:slashes+1])
+}
+
 // option redacts the passwords that programs take as arguments of one letter.
 func option(text string, begin, end int) (from, to int) {
 	if text[begin] != '-' || begin > 0 && strings.IndexByte(" \"'", text[begin-1]) < 0 || end-begin < 2 {
@@ -380,13 +337,15 @@ func option(text string, begin, end int) (from, to int) {
 	switch flag := text[begin:end]; {
 	case flag == "-p" && strings.HasPrefix(text[end:], "'") && ran("mysql", "mariadb"):
 		return argument(end)
-	case flag == "-p" && ran("sshpass", "login", "mongo", "cqlsh"), flag == "-a" && ran("redis-cli", "valkey-cli"), flag == "-w" && ran("ldap"),
-		flag == "-P" && ran("zip", "ipmitool"), flag == "-c" && ran("snmp"), flag == "-k" && ran("openssl enc"):
+	case flag == "-p" && ran("sshpass", "login", "mongo", "cqlsh", "twine", "rabbitmqadmin"), flag == "-a" && ran("redis-cli", "valkey-cli"), flag == "-w" && ran("ldap"),
+		flag == "-P" && ran("zip", "ipmitool", "sqlcmd", "bcp "), flag == "-c" && ran("snmp"), flag == "-k" && ran("openssl enc"):
 		return argument(after)
 	case strings.HasPrefix(flag, "-p") && len(flag) > 2 && flag[2] != '-' && ran("mysql", "mariadb", "sshpass", "7z"):
 		return argument(begin + 2)
 	case (flag == "-u" || flag == "--user" || flag == "-U" || flag == "--proxy-user") && ran("curl", "http ", "wget"), (flag == "-a" || flag == "--auth") && ran("http "):
 		return password(after)
+	case flag == "--user" && ran("etcdctl"), strings.HasSuffix(flag, "-creds"):
+		return password(skip(text, after, "="))
 	case strings.HasPrefix(flag, "-u") && ran("curl"):
 		return password(begin + 2)
 	case (flag == "-b" || flag == "--cookie") && ran("curl"):

@@ -38,6 +38,7 @@ type word struct {
 var secretWords = []word{
 	// These end in others, and come first.
 	{text: "existingsecret", kind: notSecret}, {text: "pullsecret", kind: notSecret},
+	{text: "neo4jauth", kind: secret}, {text: "rediscliauth", kind: secret},
 	{text: "password", kind: secret}, {text: "passwd", kind: secret}, {text: "pwd", kind: secret}, {text: "passphrase", kind: secret},
 	{text: "passcode", kind: secret}, {text: "secret", kind: secret}, {text: "token", kind: secret}, {text: "jwt", kind: secret, whole: true},
 	{text: "authorization", kind: header}, {text: "cookie", kind: header}, {text: "credential", kind: secret},
@@ -51,14 +52,20 @@ var secretWords = []word{
 	{text: "otpcode", kind: secret}, {text: "verificationcode", kind: secret}, {text: "mfacode", kind: secret}, {text: "recoverycode", kind: secret},
 	{text: "auth", kind: random, whole: true}, {text: "salt", kind: random, whole: true},
 	{text: "appkey", kind: secret, whole: true}, {text: "licensekey", kind: secret}, {text: "licencekey", kind: secret},
-	{text: "passwordconfirmation", kind: secret}, {text: "passwordconfirm", kind: secret}, {text: "identifiedby", kind: secret},
+	{text: "passwordconfirmation", kind: secret}, {text: "passwordconfirm", kind: secret}, {text: "passwordrepeat", kind: secret}, {text: "passwordagain", kind: secret},
+	{text: "securityanswer", kind: secret}, {text: "identifiedby", kind: secret},
 	{text: "passwordhash", kind: random}, {text: "passworddigest", kind: random}, {text: "passwordmatch", kind: notSecret},
-	{text: "dbpw", kind: secret}, {text: "rootpw", kind: secret}, {text: "bindpw", kind: secret}, {text: "authpw", kind: secret}, {text: "userpw", kind: secret},
+	{text: "dbpw", kind: secret}, {text: "rootpw", kind: secret}, {text: "adminpw", kind: secret}, {text: "bindpw", kind: secret}, {text: "authpw", kind: secret}, {text: "userpw", kind: secret},
 	{text: "storepass", kind: secret}, {text: "keypass", kind: secret}, {text: "requirepass", kind: secret}, {text: "masterauth", kind: secret},
 	{text: "presharedkey", kind: secret}, {text: "psk", kind: secret, whole: true}, {text: "functionskey", kind: secret}, {text: "saskey", kind: secret},
 	{text: "applicationkey", kind: secret}, {text: "insertkey", kind: secret}, {text: "servicekey", kind: random}, {text: "rolekey", kind: random},
 	{text: "customerkey", kind: random}, {text: "serverkey", kind: random}, {text: "storagekey", kind: random}, {text: "sessionkey", kind: random},
 	{text: "adminkey", kind: random}, {text: "primarykey", kind: random}, {text: "fernetkey", kind: random}, {text: "aeskey", kind: random},
+	{text: "writekey", kind: random}, {text: "sdkkey", kind: random}, {text: "secondarykey", kind: random}, {text: "deterministickey", kind: random},
+	{text: "cryptkey", kind: random}, {text: "deskey", kind: random, whole: true}, {text: "validationkey", kind: random}, {text: "cookiekey", kind: random},
+	{text: "jwtkey", kind: random}, {text: "unsealkey", kind: secret}, {text: "pepper", kind: random, whole: true},
+	{text: "stringdata", kind: secret}, {text: "secretstring", kind: secret}, {text: "secretbinary", kind: secret}, {text: "secretproof", kind: secret}, {text: "roottokenid", kind: secret},
+	{text: "dockerconfigjson", kind: secret}, {text: "dockerauthconfig", kind: secret}, {text: "authuserinfo", kind: secret},
 	{text: "hmackey", kind: random}, {text: "cipherkey", kind: random}, {text: "enckey", kind: random}, {text: "anonkey", kind: random},
 	{text: "sshkey", kind: random}, {text: "deploykey", kind: random}, {text: "tlskey", kind: random}, {text: "sslkey", kind: random}, {text: "privkey", kind: random},
 	{text: "securitycode", kind: secret}, {text: "authcode", kind: secret}, {text: "authorizationcode", kind: secret}, {text: "devicecode", kind: secret},
@@ -66,7 +73,10 @@ var secretWords = []word{
 	{text: "assertion", kind: random}, {text: "samlresponse", kind: secret}, {text: "seedphrase", kind: secret}, {text: "recoveryphrase", kind: secret},
 	{text: "oauth2bearer", kind: secret}, {text: "xsrf", kind: secret, whole: true}, {text: "ticket", kind: assigned, whole: true}, {text: "sharedaccesssignature", kind: secret},
 	{text: "pin", kind: digits, whole: true}, {text: "card", kind: payment, whole: true}, {text: "pan", kind: payment, whole: true}, {text: "cardno", kind: payment},
-	{text: "signature", kind: assigned}, {text: "sig", kind: assigned, whole: true}, {text: "code", kind: assigned, whole: true},
+	{text: "ccnumber", kind: payment, whole: true},
+	{text: "confirmationcode", kind: digits}, {text: "accesscode", kind: digits}, {text: "logincode", kind: digits}, {text: "smscode", kind: digits},
+	{text: "resetcode", kind: digits}, {text: "2facode", kind: digits}, {text: "onetimecode", kind: digits},
+	{text: "signature", kind: assigned}, {text: "sig", kind: assigned, whole: true}, {text: "hmac", kind: assigned, whole: true}, {text: "code", kind: assigned, whole: true},
 	{text: "key", kind: assigned, whole: true},
 	{text: "accesskeyid", kind: notSecret},
 	// In other languages.
@@ -197,10 +207,10 @@ func endsWith(text, word string) (begin int, ok bool) {
 	return i, true
 }
 
-// beginsWord reports whether a word begins there: behind a separator, or with a
-// capital behind a small letter.
+// beginsWord reports whether a word begins there: behind a separator or the escape
+// of a line's end, or with a capital behind a small letter.
 func beginsWord(text string, at int) bool {
-	if at == 0 || !isAlphanumeric(text[at-1]) {
+	if at == 0 || !isAlphanumeric(text[at-1]) || at > 1 && text[at-2] == '\\' && strings.IndexByte("nrt", text[at-1]) >= 0 {
 		return true
 	}
 	small := func(c byte) bool { return c >= 'a' && c <= 'z' }

@@ -8,7 +8,10 @@
 // letter. The other passes begin with a character that most lines do not have.
 package redact
 
-import "strings"
+import (
+	"encoding/base64"
+	"strings"
+)
 
 // Mark stands where a secret was.
 const Mark = "[redacted]"
@@ -104,65 +107,6 @@ func (e *effort) redact(text string, m marks) string {
 	return text
 }
 
-// cuts collects the parts of a text that are to be replaced, in their order.
-type cuts struct {
-	text string
-	done int
-	b    strings.Builder
-}
-
-// cut replaces text[from:to], unless it is marked already.
-func (c *cuts) cut(from, to int) {
-	from = max(from, c.done)
-	if from >= to || strings.HasPrefix(c.text[from:], Mark) {
-		return
-	}
-	c.b.WriteString(c.text[c.done:from])
-	c.b.WriteString(Mark)
-	c.done = to
-}
-
-func (c *cuts) String() string {
-	if c.done == 0 {
-		return c.text
-	}
-	c.b.WriteString(c.text[c.done:])
-	return c.b.String()
-}
-
-// Kinds of characters.
-const (
-	letter = 1 << iota
-	digit
-	// inWord are those between letters of a name: DB_PASSWORD, user.password.
-	inWord
-	// other is what is not ASCII.
-	other
-)
-
-var kinds = func() (k [256]uint8) {
-	for c := range k {
-		switch {
-		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z':
-			k[c] = letter
-		case c >= '0' && c <= '9':
-			k[c] = digit
-		case c == '_' || c == '-' || c == '.':
-			k[c] = inWord
-		case c >= 0x80:
-			k[c] = other
-		}
-	}
-	return k
-}()
-
-func is(c byte, kind uint8) bool { return kinds[c]&kind != 0 }
-
-func isAlphanumeric(c byte) bool { return is(c, letter|digit) }
-
-// isWord reports the characters of names and of tokens.
-func isWord(c byte) bool { return kinds[c] != 0 }
-
 // words goes from word to word, and redacts what follows a secret's name, what
 // follows an authorization scheme, and what is a token by itself. Without a
 // character that stands behind a name there are only tokens.
@@ -220,6 +164,33 @@ func alone(text string, begin, end int) (to int) {
 	return 0
 }
 
+// encoded returns where base64 ends that a word begins, of a private key in PEM or
+// of JSON with a secret in it.
+func encoded(text string, begin, end int) (to int) {
+	const pem, object = "LS0tLS1CRUdJTi", "eyJ"
+	word := text[begin:end]
+	if len(word) < len(pem) || word[0] != pem[0] && word[0] != object[0] || !strings.HasPrefix(word, pem) && !strings.HasPrefix(word, object) {
+		return 0
+	}
+	for to = end; to < len(text) && (isAlphanumeric(text[to]) || strings.IndexByte("+/-_", text[to]) >= 0); {
+		to++
+	}
+	whole := strings.NewReplacer("-", "+", "_", "/").Replace(text[begin:to])
+	to = skip(text, to, "=")
+	decoded, err := base64.RawStdEncoding.DecodeString(whole[:len(whole)-len(whole)%4])
+	if err != nil || len(decoded) == 0 {
+		return 0
+	}
+	if strings.HasPrefix(word, pem) {
+		if !strings.Contains(string(decoded), "PRIVATE KEY") {
+			return 0
+		}
+	} else if inside := userinfo(string(decoded)); words(inside, true) == string(decoded) {
+		return 0
+	}
+	return to
+}
+
 // secretAt returns where the secret stands that a word begins, or announces.
 func secretAt(text string, begin, end int) (from, to int) {
 	if kind := kindOf(text[:end], end-begin); kind != notSecret {
@@ -230,7 +201,13 @@ func secretAt(text string, begin, end int) (from, to int) {
 	if from, to := credentials(text, begin, end); from < to {
 		return from, to
 	}
-	return option(text, begin, end)
+	if from, to := argument(text, begin, end); from < to {
+		return from, to
+	}
+	if from, to := option(text, begin, end); from < to && !isVerdict(text[from:to]) {
+		return from, to
+	}
+	return 0, 0
 }
 
 // escaped redacts within what is escaped as in a URL's query: the secret may be

@@ -113,6 +113,18 @@ func FuzzSecretIsGone(f *testing.F) {
 	})
 }
 
+// BenchmarkLong has a name over and over: what is looked at around each has a bound.
+func BenchmarkLong(b *testing.B) {
+	for _, part := range []string{"<token> ", "password=[ ", "token: Foo { ", "password: x ", `{<<"token">>,`, "PDO(a, ", `"Jwt:token", `, `token = Just "`} {
+		text := strings.Repeat(part, 1<<16/len(part))
+		b.Run(part, func(b *testing.B) {
+			for b.Loop() {
+				Text(text)
+			}
+		})
+	}
+}
+
 func BenchmarkText(b *testing.B) {
 	for _, text := range []string{"request", "/api/articles/how-to-train-your-dragon", `{"time":"2026-08-20T10:00:07.440100649Z","level":"INFO","msg":"request","request_id":"GL7SD27Y5M6OWNY25J65NJLCGV","status":200}`} {
 		b.Run(text[:7], func(b *testing.B) {

@@ -20,7 +20,7 @@ func value(text string, name, at int, by separator, k kind) (from, to int) {
 	}
 	if close := strings.IndexByte("[{(", text[at]); close >= 0 && (by == equals || by == colon) {
 		to := balanced(text, at)
-		if k == several && strings.Trim(text[at:to], "[{()}]0123456789., \t\r\n") == "" {
+		if k == several && isCounts(text[at:to]) {
 			return 0, 0
 		}
 		if text[at] == '{' && to+1 < len(text) && (isAlphanumeric(text[to+1]) || strings.HasPrefix(text[to+1:], Mark)) {
@@ -30,8 +30,11 @@ func value(text string, name, at int, by separator, k kind) (from, to int) {
 		}
 		return inside(text, at+1, to)
 	}
-	// Some("x"), SecretStr('x')
-	if call := at + len(constructor(text[at:])); call > at {
+	// Some("x"), SecretStr('x'), Secret { inner: "x" }
+	if call := at + len(constructor(text[at:])); call > at && by != blank {
+		if text[call] == '{' {
+			return at, min(len(text), balanced(text, call)+1)
+		}
 		return inside(text, call+1, balanced(text, call))
 	}
 	if start := literal(text, at); start >= 0 {
@@ -58,13 +61,38 @@ func value(text string, name, at int, by separator, k kind) (from, to int) {
 	return at, unquoted(text, name, at, by, k)
 }
 
+// isCounts reports whether a list has numbers alone, with or without names.
+func isCounts(list string) bool {
+	for element := range strings.FieldsFuncSeq(list, func(r rune) bool { return strings.ContainsRune("[{()}],: \t\r\n", r) }) {
+		name := element[:strings.IndexByte(element, '=')+1]
+		if number := element[len(name):]; strings.Trim(number, "0123456789.") != "" && !strings.Contains(list, element+":") {
+			return false
+		}
+	}
+	return true
+}
+
 // constructor returns the name that a value in brackets has before it.
 func constructor(text string) string {
 	end := 0
 	for end < len(text) && (is(text[end], letter|inWord) || text[end] == ':') {
 		end++
 	}
-	if end == 0 || end+1 >= len(text) || text[end] != '(' {
+	if end == 0 || end+1 >= len(text) {
+		return ""
+	}
+	if text[0] >= 'A' && text[0] <= 'Z' {
+		// JavaScript says how many there are, too: Map(1) { 'a' => 'x' }
+		count := end
+		if text[end] == '(' {
+			count = skip(text, end+1, "0123456789")
+			count = skip(text, count, ")")
+		}
+		if brace := skip(text, count, " +"); brace < len(text) && text[brace] == '{' {
+			return text[:brace]
+		}
+	}
+	if text[end] != '(' {
 		return ""
 	}
 	if first := skip(text, end+1, " \t\r\n"); first == len(text) || strings.IndexByte("\"'\\[", text[first]) < 0 {
@@ -108,8 +136,19 @@ func typeOf(text string) string {
 			return of
 		}
 	}
-	if strings.HasPrefix(text, "array (") {
-		return "array "
+	for _, of := range []string{"array (", "[Object: null prototype] {", "%{"} {
+		if strings.HasPrefix(text, of) {
+			return of[:len(of)-1]
+		}
+	}
+	// Haskell's Just "x", and R's
+	for _, of := range []string{"Just", "chr"} {
+		if at := skip(text, len(of), " +"); strings.HasPrefix(text, of) && at > len(of) && literal(text, at) == at {
+			return text[:at]
+		}
+	}
+	if strings.HasPrefix(text, `<<"`) || strings.HasPrefix(text, `<<\`) {
+		return "<<"
 	}
 	// (string) (len=1) "x"
 	if rest, ok := strings.CutPrefix(text, "(string) (len="); ok {
@@ -263,8 +302,6 @@ func unquoted(text string, name, at int, by separator, k kind) int {
 	return len(text)
 }
 
-const schemeLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
 // goesOn reports whether a value goes on behind a quote or a bracket.
 func goesOn(text string, at int) bool {
 	return at < len(text) && strings.IndexByte(" \t\r\n,;:.)]}>\"'`\\<|&", text[at]) < 0
@@ -274,10 +311,8 @@ func goesOn(text string, at int) bool {
 // bracket is open there.
 func around(text string, name int) (quote byte, opened bool) {
 	depth := 0
-	begin := strings.LastIndexByte(text[:name], '\n') + 1
-	// A line has no bound; what is far away hardly matters.
-	const far = 2000
-	for _, c := range []byte(text[max(begin, name-far):name]) {
+	before := text[max(0, name-far):name]
+	for _, c := range []byte(before[strings.LastIndexByte(before, '\n')+1:]) {
 		switch c {
 		case '"', '\'', '`':
 			if quote == 0 {
@@ -308,7 +343,7 @@ func endsAt(text string, at int, k kind) bool {
 		// A cookie's own parts have equals signs.
 		return isNameOf(rest, ":")
 	}
-	if isAssignment(rest) || strings.IndexByte("|/-([{<\"'=+,;#", rest[0]) >= 0 {
+	if isAssignment(rest) || strings.IndexByte("|/-([{<\"'=+,;#)]}>", rest[0]) >= 0 {
 		return true
 	}
 	end := strings.IndexAny(rest, " \t\r\n,;)]}")
@@ -331,4 +366,18 @@ func isNameOf(text, separators string) bool {
 	}
 	at = skip(text, at, "\"'\\`")
 	return at < len(text) && strings.IndexByte(separators, text[at]) >= 0
+}
+
+// literal returns where a quoted text begins, behind the letter of Python's and of
+// Rust's bytes, or -1.
+func literal(text string, at int) int {
+	start := skip(text, at, "ubrUBR")
+	if start-at > 2 {
+		return -1
+	}
+	quote := skip(text, start, `\`)
+	if quote < len(text) && (text[quote] == '"' || text[quote] == '\'') {
+		return start
+	}
+	return -1
 }

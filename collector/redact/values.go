@@ -33,7 +33,7 @@ func valueOf(text string, begin, end int, k kind) (from, to int) {
 	if from >= to {
 		return 0, 0
 	}
-	if typed := strings.Index(text[from:], " = "); by == colon && typed > 0 && from+typed <= to+1 && isType(text[from:from+typed]) {
+	if typed := strings.Index(text[from:min(len(text), to+1+len(" = "))], " = "); by == colon && typed > 0 && isType(text[from:from+typed]) {
 		// password: String = "x"
 		from, to = value(text, begin, skip(text, from+typed+len(" = "), " "), equals, k)
 	}
@@ -42,6 +42,8 @@ func valueOf(text string, begin, end int, k kind) (from, to int) {
 	}
 	found := text[from:to]
 	switch {
+	case by == colon && IsSecret(found) && begin > 0 && isNamed(text, begin-1):
+		return 0, 0 // key="Jwt:Secret"
 	case k == assigned:
 		asked := begin > 0 && (text[begin-1] == '?' || text[begin-1] == '&')
 		if name := text[begin:end]; strings.HasSuffix(strings.ToLower(name), "key") && !(asked && len(name) == len("key") && isKey(found)) {
@@ -52,24 +54,26 @@ func valueOf(text string, begin, end int, k kind) (from, to int) {
 		}
 	case by == blank && strings.EqualFold(found, strings.TrimLeft(text[begin:end], "-")):
 		return 0, 0 // --password PASSWORD
+	case (by == equals || by == colon) && isExpression(text[at:]), k == header && (strings.EqualFold(found, "bearer") || strings.EqualFold(found, "basic")):
+		return 0, 0
 	case by == beside:
 		if !looksRandom(found, 6) && !isCard(found) || strings.HasPrefix(found, "0x") || harmless(found, k) {
 			return 0, 0
 		}
 	case by == sentence:
-		if isOnce(text[:end]) && len(found) >= 4 && strings.Trim(found, "0123456789") == "" {
+		if (k == digits || isOnce(text[:end])) && len(found) >= 4 && strings.Trim(found, "0123456789") == "" {
 			return from, to
 		}
-		if !looksRandom(found, 6) && !strings.ContainsAny(text[from-1:from], `"'`) || isVerdict(found) {
+		if !looksRandom(found, 6) && !strings.ContainsAny(text[from-1:from], `"'`) || isVerdict(found) || isTime(found) {
 			return 0, 0
 		}
 	case by == pair && text[max(0, begin-2)] != '(' && !Announces(text[begin:end], found):
 		return 0, 0
 	case harmless(found, k):
 		return 0, 0
-	case by == colon && from == at:
+	case by == colon && from == at && found[len(found)-1] != '}':
 		// What is said of it may go on where a value would not.
-		line, _, _ := strings.Cut(text[from:], "\n")
+		line, _, _ := strings.Cut(text[from:min(len(text), to+far)], "\n")
 		word, _, _ := strings.Cut(line, " ")
 		if harmless(word, k) || isDiagnosis(line) {
 			return 0, 0
@@ -86,10 +90,10 @@ func Harmless(name, value string) bool {
 
 func harmless(value string, k kind) bool {
 	switch value {
-	case "", "null", "nil", "true", "false", "<nil>", "None", "True", "False", "undefined", "YES", "NO", "yes", "no", "on", "off", "none":
+	case "", "null", "nil", "true", "false", "<nil>", "None", "True", "False", "undefined", "YES", "NO", "yes", "no", "on", "off", "none", "Nothing", "Optional.empty", "Optional(nil":
 		return true
 	}
-	if isPlaceholder(value) || isPlace(value) {
+	if isPlaceholder(value) || isPlace(value) || isTime(value) {
 		return true
 	}
 	switch k {
@@ -108,6 +112,10 @@ func harmless(value string, k kind) bool {
 	case header:
 		if strings.Trim(value, "0123456789") == "" {
 			return true // how many cookies
+		}
+		// "Bearer <token>" and "Basic ****"
+		if scheme, credential, some := strings.Cut(value, " "); some && strings.Trim(scheme, schemeLetters) == "" && isPlaceholder(strings.TrimLeft(credential, " ")) {
+			return true
 		}
 	case directory:
 		if value[0] == '/' || value[0] == '~' {
@@ -155,7 +163,7 @@ func isNameOfAmazon(before string) bool {
 // before another one is a name, and the other its secret. In a list of names it
 // is not.
 func Announces(name, value string) bool {
-	return name != "" && IsSecret(name) && (isHeaderLike(name) || !isIdentifier(value)) && !Harmless(name, value)
+	return name != "" && IsSecret(name) && (isHeaderLike(name) || !isWords(value)) && !Harmless(name, value)
 }
 
 // separators are in the order in which they are looked for.
@@ -174,7 +182,7 @@ func separatorAfter(text string, begin, end int) (at int, by separator) {
 		if text[at-1] == '-' {
 			return skip(text, at+1, " \t"), equals
 		}
-		if isElement(text, begin) {
+		if isElement(text, begin) && !isUsage(text[at+1:]) {
 			return at + 1, element
 		}
 	}
@@ -188,11 +196,16 @@ func separatorAfter(text string, begin, end int) (at int, by separator) {
 			break
 		}
 	}
+	binary := at > end && strings.HasPrefix(text[at:], ">>") && strings.HasSuffix(strings.TrimRight(text[:begin], `"\`), "<<")
+	if binary {
+		at += len(">>") // Erlang's <<"password">>
+	}
 	at = visibility(text, at)
 	if strings.HasPrefix(text[at:], ")]") {
 		at += len(")]") // [Symbol(password)]
 	}
 	closed := at > end && (text[at-1] == '"' || text[at-1] == '\'')
+	tuple := at == end && begin > 0 && text[begin-1] == '{' || binary && strings.HasSuffix(strings.TrimRight(text[:begin], `<"\`), "{")
 	after := skip(text, at, " \t")
 	rest := text[after:]
 	for _, s := range separators {
@@ -221,8 +234,14 @@ func separatorAfter(text string, begin, end int) (at int, by separator) {
 		return key, equals
 	}
 	switch {
-	case closed && begin > 0 && text[begin-1] == text[at-1]:
-		if isNamed(text, begin-1) {
+	case closed && strings.HasPrefix(rest, ";s:"):
+		// PHP's serialize: s:8:"password";s:1:"x";
+		digits := skip(text, after+len(";s:"), "0123456789")
+		if strings.HasPrefix(text[digits:], ":\"") || strings.HasPrefix(text[digits:], ":\\") {
+			return digits + 1, equals
+		}
+	case closed && text[quotedName(text, begin)-1] == text[at-1]:
+		if isNamed(text, quotedName(text, begin)-1) {
 			if at, ok := attributeValue(text, at); ok {
 				return at, attribute
 			}
@@ -232,13 +251,7 @@ func separatorAfter(text string, begin, end int) (at int, by separator) {
 				return at, pair
 			}
 		}
-		// PHP's serialize: s:8:"password";s:1:"x";
-		if php, ok := strings.CutPrefix(rest, ";s:"); ok {
-			if digits := skip(php, 0, "0123456789"); strings.HasPrefix(php[digits:], ":\"") || strings.HasPrefix(php[digits:], ":\\") {
-				return after + len(";s:") + digits + 1, equals
-			}
-		}
-	case at == end && begin > 0 && text[begin-1] == '{' && strings.HasPrefix(rest, ","):
+	case tuple && strings.HasPrefix(rest, ","):
 		// Erlang's {password,<<"x">>}
 		from := skip(text, skip(text, at+1, " \t\r\n"), "<")
 		if at := literal(text, from); at >= 0 {
@@ -264,11 +277,13 @@ func separatorAfter(text string, begin, end int) (at int, by separator) {
 		return after + 1, beside // GET /reset-password/x
 	case at == end && len(rest) > 0 && (rest[0] == '|' || after == end && (rest[0] == '(' || rest[0] == '[')):
 		return skip(text, after+1, " \t"), beside
-	case at == end && after > end && len(rest) > 0 && isPassword(text[:end]) && (text[end] == '\t' || literal(text, after) >= 0 || isNetrc(text[:begin]) || isStrong(rest)):
+	case at == end && after > end && len(rest) > 0 && (isNetrc(text[:begin]) || isKeyword(text, begin) && literal(text, after) >= 0):
+		return after, equals
+	case at == end && after > end && len(rest) > 0 && text[begin] != '-' && isPassword(text[:end]) && (text[end] == '\t' || literal(text, after) >= 0 || isStrong(rest)):
 		return after, beside
 	case at == end && after > end && text[begin] != '-' && (isKey(rest) || text[begin:end] == "PASS" && isStrong(rest) || isSet(text[:begin])):
 		return after, beside
-	case at == end && after > end && literal(text, after) >= 0 && strings.HasSuffix(strings.ToLower(text[:end]), "key") && isStrong(rest[1:]):
+	case at == end && after > end && literal(text, after) >= 0 && isStrong(rest[1:]) && (strings.HasSuffix(strings.ToLower(text[:end]), "key") || strings.IndexByte(text[begin:end], '_') >= 0):
 		return after, beside
 	case at == end && strings.HasPrefix(rest, "{") && after == end && strings.HasSuffix(text[:end], "Cookie"):
 		return at, colon
@@ -312,9 +327,10 @@ func isStrong(text string) bool {
 }
 
 // isSet reports whether a text ends with the word by which a configuration sets what
-// comes next: "ENV DB_PASSWORD x".
+// comes next: "ENV DB_PASSWORD x", "npm config set //registry.npmjs.org/:_authToken x".
 func isSet(before string) bool {
-	for _, word := range []string{"ENV ", "SetEnv ", "set -x ", "set -gx ", "setenv ", "proxy_set_header ", "fastcgi_param "} {
+	before = before[:strings.LastIndexByte(before, ' ')+1]
+	for _, word := range []string{"ENV ", "SetEnv ", "set -x ", "set -gx ", "setenv ", "proxy_set_header ", "fastcgi_param ", "config set ", "configure set "} {
 		if strings.HasSuffix(before, word) {
 			return true
 		}
@@ -328,7 +344,6 @@ func columnOf(text string, begin, at int) (int, bool) {
 	if at == len(text) || text[at] != ',' && text[at] != ')' {
 		return 0, false
 	}
-	const far = 2000
 	before := text[max(0, begin-far):begin]
 	open := strings.LastIndexAny(before, "()")
 	if open < 0 || before[open] != '(' || !strings.Contains(strings.ToUpper(before[:open]), "INTO ") {
@@ -346,23 +361,34 @@ func columnOf(text string, begin, at int) (int, bool) {
 	if value == len(text) || text[value] != '(' {
 		return 0, false
 	}
-	value++
-	for range strings.Count(before[open:], ",") {
-		for value < len(text) && text[value] != ',' {
-			switch text[value] {
+	return inList(text, value+1, strings.Count(before[open:], ","))
+}
+
+// inList returns where an element of a list in brackets begins, with so many others
+// before it.
+func inList(text string, at, others int) (int, bool) {
+	text = text[:min(len(text), at+far)]
+	for range others {
+		for at < len(text) && text[at] != ',' {
+			switch text[at] {
 			case ')':
 				return 0, false
 			case '(':
-				value = balanced(text, value)
+				at = balanced(text, at)
 			case '"', '\'':
-				value += 1 + quoted(text[value+1:], text[value:value+1])
+				slashes := at
+				for slashes > 0 && text[slashes-1] == '\\' {
+					slashes--
+				}
+				quote := text[slashes : at+1]
+				at += quoted(text[at+1:], quote) + len(quote)
 			}
-			value++
+			at++
 		}
-		value++
+		at++
 	}
-	value = skip(text, value, " \t\r\n")
-	return value, value < len(text)
+	at = skip(text, at, " \t\r\n")
+	return at, at < len(text)
 }
 
 // visibility skips what PHP's dumps say of a property: ["password":protected]=>.
@@ -421,6 +447,23 @@ func isNetrc(before string) bool {
 	return machine && strings.Contains(after, " login ")
 }
 
+// isKeyword reports whether a name is a keyword of Clojure's: {:user/password "x"}.
+func isKeyword(text string, begin int) bool {
+	for begin > 0 && (isWord(text[begin-1]) || text[begin-1] == '/') {
+		begin--
+	}
+	return begin > 0 && text[begin-1] == ':' && (begin == 1 || strings.IndexByte(" {(,[\n", text[begin-2]) >= 0)
+}
+
+// quotedName returns where a name in quotes begins that a secret's word ends, and 1
+// if nothing is before it: "Jwt:Secret" in .NET, "/production/db/password" at Amazon.
+func quotedName(text string, begin int) int {
+	for begin > 1 && (isWord(text[begin-1]) || text[begin-1] == ':' || text[begin-1] == '/') {
+		begin--
+	}
+	return max(begin, 1)
+}
+
 // nextLine goes on to an indented line where nothing else follows a separator, as
 // YAML has it, with or without a sign of a block, and PHP's dumps.
 func nextLine(text string, at int, by separator) int {
@@ -429,6 +472,11 @@ func nextLine(text string, at int, by separator) int {
 		sign = skip(text, sign+1, "+-0123456789")
 	}
 	line := skip(text, sign, "\r")
+	if strings.HasPrefix(text[line:], `\n`) {
+		if next := skip(text, line+len(`\n`), " "); next > line+len(`\n`) && next < len(text) {
+			return next
+		}
+	}
 	if line < len(text) && text[line] == '\n' {
 		if next := skip(text, line+1, " \t"); next > line+1 && next < len(text) {
 			return next
@@ -446,6 +494,13 @@ func isElement(text string, begin int) bool {
 		}
 	}
 	return begin > 0 && text[begin-1] == '<'
+}
+
+// isUsage reports whether what looks like an element is a word to be replaced, as
+// what follows it says: "--token <token>  the token".
+func isUsage(after string) bool {
+	after = after[:min(len(after), far)]
+	return (after == "" || strings.IndexByte(" \"'`,;)]|", after[0]) >= 0) && !strings.Contains(after, "</")
 }
 
 // isNamed reports whether a quoted word is the value of an attribute that names
@@ -466,11 +521,11 @@ func isNamed(text string, quote int) bool {
 // IsNaming reports whether a member's value is the name of something whose value
 // is in another member: {"name":"password","value":"x"}.
 func IsNaming(member string) bool {
-	if len(member) > len("header") {
+	if len(member) > len("attribute") {
 		return false
 	}
 	switch strings.ToLower(member) {
-	case "name", "key", "field", "header", "id", "k", "path", "param", "column", "label", "setting":
+	case "name", "key", "field", "header", "id", "k", "path", "param", "parameter", "column", "label", "setting", "property", "attribute", "variable", "var", "argument", "option":
 		return true
 	}
 	return false
@@ -483,7 +538,7 @@ func IsValue(member string) bool {
 		return false
 	}
 	switch strings.ToLower(member) {
-	case "value", "old", "new", "input", "before", "after", "content", "oldvalue", "newvalue", "old_value", "new_value", "received":
+	case "value", "old", "new", "input", "before", "after", "content", "oldvalue", "newvalue", "old_value", "new_value", "received", "val", "lhs", "rhs":
 		return true
 	}
 	return false
@@ -531,20 +586,6 @@ func attributeValue(text string, at int) (int, bool) {
 	return 0, false
 }
 
-// literal returns where a quoted text begins, behind the letter of Python's and of
-// Rust's bytes, or -1.
-func literal(text string, at int) int {
-	start := skip(text, at, "ubrUBR")
-	if start-at > 2 {
-		return -1
-	}
-	quote := skip(text, start, `\`)
-	if quote < len(text) && (text[quote] == '"' || text[quote] == '\'') {
-		return start
-	}
-	return -1
-}
-
 // verbs skips what a sentence has between a name and its value: is, changed to.
 func verbs(text string, at int) (int, bool) {
 	some := false
@@ -579,25 +620,12 @@ func verbs(text string, at int) (int, bool) {
 	}
 }
 
-// skip returns where characters of a set end.
-func skip(text string, at int, set string) int {
-	for at < len(text) && strings.IndexByte(set, text[at]) >= 0 {
-		at++
-	}
-	return at
-}
-
 // isType reports whether a text may be a type in a program's source.
 func isType(text string) bool {
 	return strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ<>[]&?'|") == ""
 }
 
-// isHeaderLike tells a header's name from any other: it has a capital.
+// isHeaderLike tells the name of a header or a flag from any other.
 func isHeaderLike(name string) bool {
-	return name != "" && (name[0] >= 'A' && name[0] <= 'Z' || name[0] == '-')
-}
-
-// isIdentifier reports whether a text may be the name of a field.
-func isIdentifier(text string) bool {
-	return strings.Trim(text, "abcdefghijklmnopqrstuvwxyz_") == ""
+	return name != "" && (name[0] >= 'A' && name[0] <= 'Z' && strings.ContainsAny(name, "-_") || name[0] == '-')
 }

@@ -74,7 +74,7 @@ type about struct {
 
 func aboutOf(o *fastjson.Object) (a about) {
 	o.Visit(func(key []byte, v *fastjson.Value) {
-		const longest = len("setting")
+		const longest = len("attribute")
 		if len(key) > longest {
 			return
 		}

@@ -57,6 +57,9 @@ var (
 		`[{password,"%s"}]`, `INSERT INTO users (name, password) VALUES ('jake', '%s')`, `Key (token)=(%s) already exists.`, `["password":protected]=> "%s"`,
 		`https://hooks.slack.com/services/T0/B0/%s`, `{Name:DB_PASSWORD,Value:%s,}`, `<key>password</key><string>%s</string>`, `docker login -u jake -p %s`,
 		`ALTER USER a IDENTIFIED WITH sha2_password BY '%s'`, `generated password %s for jake`, `password1=%s`, "PGP -----BEGIN PGP PRIVATE KEY BLOCK-----\n%s",
+		`#{<<"token">> => <<"%s">>}`, `{<<"password">>,<<"%s">>}`, `{:api-key "%s"}`, `token: AccessToken { value: "%s" }`, `cookies: Map(1) { 'session' => '%s' }`,
+		`PDO->__construct('mysql:host=db', 'root', '%s', Array)`, `{"property":"app.password","value":"%s"}`, `<add key="Jwt:Secret" value="%s" />`,
+		`skopeo copy --src-creds u:%s docker://a`, `app:%s@/app`, `machine h login u password %s`,
 	}
 	wraps = []func(string) string{
 		func(s string) string { return "request failed " + s },
