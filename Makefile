@@ -12,7 +12,7 @@ DEADCODE := golang.org/x/tools/cmd/deadcode@v0.52.0
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 # What the spell checker takes for something else: Go's names, HTTP's, errors on
 # purpose in tests.
-WORDS := bu,coppy,doas,eror,fo,iif,inflight,ist,localed,msdos,plantext,sise,skept,te,testof,vertexes,upto
+WORDS := bu,coppy,doas,eror,erro,fo,iif,inflight,ist,localed,msdos,plantext,sise,skept,te,testof,vertexes,upto
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 # One set of build flags for everything, so that Kubernetes, the command, the

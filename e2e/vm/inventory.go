@@ -54,7 +54,9 @@ var stays = []*regexp.Regexp{
 	// systemd starts services of its own when they are asked something, and ends
 	// them when nobody does.
 	regexp.MustCompile(`^(new|gone): (process|cgroup) .*systemd-(hostnamed|timedated|localed|logind|tmpfiles-clean|timesyncd)`),
-	// So does it mount this, when Python's package or a look at the settings does.
+	// It keeps as many of these as there was to do of late.
+	regexp.MustCompile(`^(new|gone): process .*\(udev-worker\)$`),
+	// It mounts this when Python's package or a look at the settings asks for it.
 	regexp.MustCompile(`^new: (mount|cgroup) \S*binfmt_misc`),
 }
 

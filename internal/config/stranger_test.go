@@ -42,7 +42,7 @@ func TestStrangersMistakes(t *testing.T) {
 		{"the application's key below an environment", "name: tiny\nenvironments:\n  staging:\n    port: 80\n", "line 4: environments.staging.port: is a key of the whole application: write it at the top of the file"},
 		{"a merge of no mapping", plain + "env:\n  <<: a text\n", "line 6: <<: must be another mapping, like *common, or a list of them"},
 		{"a merge of a list with a text", plain + "env:\n  <<: [{A: b}, c]\n", "line 6: <<: must be another mapping, like *common, or a list of them"},
-		{"a merged key that is none", plain + "processes:\n  a: &a {command: x, comand: y}\n  b:\n    <<: *a\n", `comand: there is no such key; did you mean "command"?`},
+		{"a merged key that is none", plain + "processes:\n  a: &a {command: x, commands: y}\n  b:\n    <<: *a\n", `commands: there is no such key; did you mean "command"?`},
 		{"a process as a text", plain + "processes: {w: python w.py}\n", "processes.w: must be a mapping with command, replicas, schedule, timeZone, deadline, resources, env; it is \"python w.py\""},
 		{"a release as a text", plain + "release: rake db:migrate\n", "release: must be a mapping with command, timeout; it is"},
 		{"a volume as a text", plain + "volumes: {uploads: /app/uploads}\n", "volumes.uploads: must be a mapping with path, size; it is"},
