@@ -245,6 +245,15 @@ func TestAReleaseCommandThatStillRuns(t *testing.T) {
 		if slices.Contains(w.applied, "Deployment shop") {
 			t.Errorf("%s: pods were changed while the command ran", image)
 		}
+		// The fake API reads a Job and writes it again to take it over, which would
+		// undo what is written between the two.
+		for ran == 0 && w.job().Annotations[jobRevision] != "3" {
+			select {
+			case err := <-done:
+				t.Fatalf("%s: the deploy ended before the command did: %v", image, err)
+			case <-time.After(time.Millisecond):
+			}
+		}
 		ended := w.job()
 		w.end(ended, true)
 		w.put(batch.SchemeGroupVersion.WithResource("jobs"), ended)
