@@ -216,3 +216,14 @@ func beginsWord(text string, at int) bool {
 	small := func(c byte) bool { return c >= 'a' && c <= 'z' }
 	return small(text[at-1]) && !small(text[at])
 }
+
+// isPassword reports whether a name is one of a password, which has no name or number
+// of its own as tokens, secrets and cookies have.
+func isPassword(name string) bool {
+	for _, word := range []string{"password", "passwd", "passphrase", "passwort", "identifiedby", "bindpw", "requirepass", "masterauth", "storepass", "keypass"} {
+		if _, ok := endsWith(name, word); ok {
+			return true
+		}
+	}
+	return false
+}
