@@ -307,11 +307,19 @@ func (n *node) metric(name, label string) float64 {
 // eventually waits for what takes a while.
 func (n *node) eventually(patience time.Duration, what string, there func() bool) {
 	n.t.Helper()
+	if !within(patience, there) {
+		n.t.Fatalf("after %v it is not so that %s", patience, what)
+	}
+}
+
+// within waits for what takes a while, and reports whether it has come about.
+func within(patience time.Duration, there func() bool) bool {
 	for end := time.Now().Add(patience); !there(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			n.t.Fatalf("after %v it is not so that %s", patience, what)
+			return false
 		}
 	}
+	return true
 }
 
 func freeAddress(t testing.TB) string {

@@ -46,12 +46,14 @@ func TestNothingIsLost(t *testing.T) {
 		}
 		return messages
 	}
-	n.eventually(40*time.Second, "all lines are at all sinks", func() bool {
+	if !within(40*time.Second, func() bool {
 		return frames.lines() >= len(lines) && otlp.lines() >= len(lines) && len(inBucket()) >= len(lines)
-	})
+	}) {
+		t.Errorf("after 40 s not all of %d lines are at all sinks", len(lines))
+	}
 	n.stop()
 	for name, got := range map[string]map[string]int{"frames": frames.messages, "otlp_http": otlp.messages, "awss3": inBucket()} {
-		duplicates := 0
+		duplicates, lost := 0, 0
 		for line, count := range got {
 			if !lines[line] {
 				t.Errorf("%s has a line that was not written: %.120q", name, line)
@@ -59,11 +61,14 @@ func TestNothingIsLost(t *testing.T) {
 			duplicates += count - 1
 		}
 		for line := range lines {
-			if got[line] == 0 {
+			if got[line] > 0 {
+				continue
+			}
+			if lost++; lost <= 5 {
 				t.Errorf("%s has not: %.120q", name, line)
 			}
 		}
-		t.Logf("%s: %d lines, %d of them twice", name, len(got), duplicates)
+		t.Logf("%s: %d lines, %d of them twice, %d lost", name, len(got), duplicates, lost)
 	}
 	name := regexp.MustCompile(`^logs/production/\d{4}/\d\d/\d\d/\d\d/node-1_logs_[0-9a-f-]{36}\.json\.gz$`)
 	for _, object := range slices.Sorted(maps.Keys(archived(t, folder))) {

@@ -129,10 +129,11 @@ func (b *Backups) Restore(ctx context.Context, id, from string, r progress.Repor
 			name: "restore", args: args,
 			change: b.asOwner, replaces: true,
 		}, step)
-		if err != nil {
+		// What was interrupted too late is done.
+		var done bool
+		if restored.Kept, done = last["kept"].(string); err != nil && !done {
 			return err
 		}
-		restored.Kept, _ = last["kept"].(string)
 		if rows, ok := last["rows"].(float64); ok {
 			restored.Rows = int64(rows)
 		}
@@ -333,19 +334,20 @@ func (b *Backups) job(schedule *batch.CronJob, t task) *batch.Job {
 	return job
 }
 
-// do makes a Job and returns the fields of the last line that it logged.
+// do makes a Job and returns the fields of the last line that it logged, which an
+// interrupted one may have as well.
 func (b *Backups) do(ctx context.Context, job *batch.Job, step progress.Step) (last map[string]any, err error) {
+	// Also if it is the making that is interrupted: the server may have heard of it.
+	defer func() {
+		if ctx.Err() != nil {
+			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+			defer cancel()
+			last, err = b.end(ending, job.Name, context.Cause(ctx))
+		}
+	}()
 	if _, err := b.client.BatchV1().Jobs(b.environment).Create(ctx, job, metav1.CreateOptions{}); err != nil {
 		return nil, fmt.Errorf("make Job %s: %w", job.Name, err)
 	}
-	defer func() {
-		if ctx.Err() != nil {
-			// The program ends what it is at; the database serves as before.
-			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-			defer cancel()
-			err = errors.Join(context.Cause(ctx), b.removeJob(ending, job.Name))
-		}
-	}()
 	pod, err := b.awaitPod(ctx, job.Name)
 	if err != nil {
 		return nil, err
@@ -358,6 +360,46 @@ func (b *Backups) do(ctx context.Context, job *batch.Job, step progress.Step) (l
 		return nil, said.explain(err)
 	}
 	return said.last, nil
+}
+
+// end removes a Job that was interrupted, and returns what its program said last. It may
+// have done its work before it heard that it is to end; if not, it says how it left things.
+func (b *Backups) end(ctx context.Context, job string, why error) (last map[string]any, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	heard := make(chan *speech, 1)
+	go func() { heard <- b.lastWords(ctx, job) }()
+	err = b.removeJob(ctx, job)
+	// The log ends with the pod. Of a node that is lost it never does.
+	defer time.AfterFunc(lastWordsTime, cancel).Stop()
+	said := <-heard
+	if words := said.explain(nil); words != nil {
+		why = words
+	}
+	return said.last, errors.Join(why, err)
+}
+
+// lastWordsTime is how long a log may take to end after its pod is gone.
+const lastWordsTime = 5 * time.Second
+
+// lastWords reads what a Job's program says until it ends. A program that has not been
+// started yet may still be.
+func (b *Backups) lastWords(ctx context.Context, job string) *speech {
+	said := &speech{}
+	// What cannot be read is not said.
+	_ = poll.Until(ctx, jobPause/5, func(ctx context.Context) (bool, error) {
+		pods, err := b.client.CoreV1().Pods(b.environment).List(ctx, metav1.ListOptions{LabelSelector: batch.JobNameLabel + "=" + job})
+		if err != nil || len(pods.Items) == 0 {
+			return true, err
+		}
+		stream, err := b.client.CoreV1().Pods(b.environment).GetLogs(pods.Items[0].Name, &corev1.PodLogOptions{Follow: true}).Stream(ctx)
+		if err != nil {
+			return false, nil // the container has no log yet
+		}
+		defer stream.Close()
+		return true, said.read(stream, func(string) {})
+	})
+	return said
 }
 
 // asOwner lets a container of the job in as the database's owner, who makes the roles
