@@ -121,6 +121,10 @@ var releases = []aRelease{
 		},
 	},
 	{
+		name: "more disk than there is", status: 1, says: []string{"for the database and its log, and the volume of production has 5.4 GB"},
+		migration: []string{`op.execute("CREATE TABLE filler AS SELECT repeat('x', 1900) AS text FROM generate_series(1, 1700000)")`},
+	},
+	{
 		name: "an error on three routes", status: 1,
 		says: []string{"GET /notes: the new image answers 500", "GET /jobs: the new image answers 500", "GET /ticks: the new image answers 500"},
 		app:  []string{"def notes():\n", "def notes():\n    abort(500)\n", "def jobs():\n", "def jobs():\n    abort(500)\n", "def ticks():\n", "def ticks():\n    abort(500)\n"},
