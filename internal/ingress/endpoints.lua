@@ -3,8 +3,9 @@
 --
 -- The controller writes the endpoints of each backend into a shared dictionary,
 -- which outlives reloads: "ADDRESS PORT ADDRESS PORT …" by the backend's name.
--- Two more keys belong to it: "!drain", the newest generation that is about to be
--- replaced, and "!full", there while no more uploads fit on the disk.
+-- Three more keys belong to it: "!drain", the newest generation that is about to be
+-- replaced, "!full", there while no more uploads fit on the disk, and "!version",
+-- which grows with each change of the others: only then a worker reads them anew.
 --
 -- The counters are in a dictionary of their own. "BACKEND ADDRESS PORT" has the
 -- seconds that the endpoint's answers took to begin, "BACKEND ADDRESS PORT CLASS
@@ -14,25 +15,52 @@ local balancer = require "ngx.balancer"
 
 local shared = ngx.shared.endpoints
 local counts = ngx.shared.counts
-local known = {} -- what this worker made of each backend's text
 local M = {generation = 0}
 
-local function peers_of(backend)
-  local text = shared:get(backend)
-  if not text then
-    return nil
+-- What this worker knows, as of a version.
+local version
+local drained, full = -1, nil
+local known = {} -- the endpoints by backend
+
+local function look()
+  local now = shared:get("!version")
+  if now ~= version then
+    version, drained, full = now, shared:get("!drain") or -1, shared:get("!full")
   end
+end
+
+-- peers_of returns a backend's endpoints, each with its place among them, and finds
+-- them by what $upstream_addr calls them.
+local function peers_of(backend)
   local peers = known[backend]
-  if peers and peers.text == text then
+  if peers and peers.version == version then
     return peers
   end
-  peers = {text = text}
-  for host, port in text:gmatch("(%S+) (%d+)") do
-    peers[#peers + 1] = {host = host, port = tonumber(port), backend = backend, counter = backend .. " " .. host .. " " .. port}
+  local text = shared:get(backend)
+  if not text then
+    known[backend] = nil
+    return nil
   end
-  peers.turn = math.random(#peers)
-  known[backend] = peers
+  if not peers or peers.text ~= text then
+    peers = {text = text, by = {}}
+    for host, port in text:gmatch("(%S+) (%d+)") do
+      local peer = {host = host, port = tonumber(port), at = #peers + 1, counter = backend .. " " .. host .. " " .. port}
+      peers[peer.at], peers.by[host .. ":" .. port] = peer, peer
+    end
+    peers.turn = math.random(#peers)
+    known[backend] = peers
+  end
+  peers.version = version
   return peers
+end
+
+-- last returns the last of what NGINX tells of each try, "0.002, 0.010". Most have
+-- one, which needs no pattern: LuaJIT compiles none.
+local function last(tries)
+  if tries and tries:find(" ", 1, true) then
+    return tries:match("%S+$")
+  end
+  return tries
 end
 
 local function id_of(peer)
@@ -81,12 +109,13 @@ end
 -- accept connections for 100 ms after the new ones have started. $again says that
 -- the request has been here before; what is rewritten is internal as well.
 local function drains()
-  return M.generation <= (shared:get("!drain") or -1) and ngx.req.http_version() < 2 and ngx.var.again ~= "1" and
+  return M.generation <= drained and ngx.req.http_version() < 2 and ngx.var.again ~= "1" and
     not ngx.var.http_upgrade and plain(ngx.var.request_uri)
 end
 
 -- access runs for each request that goes to a backend.
 function M.access()
+  look()
   if drains() then
     -- NGINX closes the connection after the response to such a status, but
     -- error_page leads back here (see again) instead of answering it.
@@ -95,11 +124,9 @@ function M.access()
   if ngx.var.http_connection then
     remove_connection_fields()
   end
-  local peers = peers_of(ngx.var.backend)
-  if not peers or (shared:get("!full") and spools()) then
+  if not peers_of(ngx.var.backend) or (full and spools()) then
     return ngx.exit(503)
   end
-  ngx.ctx.peers = peers
 end
 
 -- again takes a request back to its location, with its method and its body. Its
@@ -108,33 +135,39 @@ function M.again()
   return ngx.exec(ngx.var.request_uri:match("^[^?]*"), ngx.var.args)
 end
 
+-- answering returns the endpoint that was tried last, of those that are still there,
+-- and how NGINX calls it; neither if none was tried.
+local function answering(peers)
+  local address = last(ngx.var.upstream_addr)
+  return address and peers and peers.by[address], address
+end
+
 local function first(peers)
+  if #peers == 1 then
+    return peers[1]
+  end
+  balancer.set_more_tries(math.min(#peers, 3) - 1)
   local cookie = ngx.var.sticky
   cookie = cookie and cookie ~= "" and ngx.var["cookie_" .. cookie]
   if cookie then
-    for i, peer in ipairs(peers) do
+    for _, peer in ipairs(peers) do
       if id_of(peer) == cookie then
-        return i
+        return peer
       end
     end
   end
   peers.turn = peers.turn % #peers + 1
-  return peers.turn
+  return peers[peers.turn]
 end
 
 -- balance runs for each try.
 function M.balance()
-  local ctx = ngx.ctx
-  local peers = ctx.peers
-  if ctx.at then
-    ctx.at = ctx.at % #peers + 1
-  else
-    ctx.at = first(peers)
-    if #peers > 1 then
-      balancer.set_more_tries(math.min(#peers, 3) - 1)
-    end
+  local peers = peers_of(ngx.var.backend)
+  if not peers then
+    return ngx.exit(ngx.ERROR) -- it has lost the last while this request was read
   end
-  local peer = peers[ctx.at]
+  local failed = balancer.get_last_failure() and answering(peers)
+  local peer = failed and peers[failed.at % #peers + 1] or first(peers)
   local ok, err = balancer.set_current_peer(peer.host, peer.port)
   if not ok then
     ngx.log(ngx.ERR, "endpoint ", peer.host, " ", peer.port, ": ", err)
@@ -144,11 +177,11 @@ end
 
 -- stick makes a client come back to the endpoint that answered it.
 function M.stick(attributes)
-  local ctx, name = ngx.ctx, ngx.var.sticky
-  if not ctx.at or ngx.var["cookie_" .. name] == id_of(ctx.peers[ctx.at]) then
+  local peer, name = answering(peers_of(ngx.var.backend)), ngx.var.sticky
+  if not peer or ngx.var["cookie_" .. name] == id_of(peer) then
     return
   end
-  local cookie = name .. "=" .. id_of(ctx.peers[ctx.at]) .. attributes
+  local cookie = name .. "=" .. id_of(peer) .. attributes
   local others = ngx.header["Set-Cookie"]
   if type(others) ~= "table" then
     others = {others}
@@ -162,17 +195,11 @@ local bounds = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
 local classes = 5 -- 1xx to 5xx
 local remembered = 600 -- seconds that the counters of an endpoint outlive it
 
--- last returns the last number of a list of times, "0.002, 0.010". Most have one,
--- which needs no pattern: LuaJIT compiles none.
-local function last(times)
-  return times and (tonumber(times) or tonumber(times:match("[%d.]+$")))
-end
-
 -- seconds returns how long the endpoint that was tried last took to begin its
 -- answer, or to fail. How long the answer itself takes is the client's affair, or
 -- a stream's.
 local function seconds()
-  return last(ngx.var.upstream_header_time) or last(ngx.var.upstream_response_time) or 0
+  return tonumber(last(ngx.var.upstream_header_time)) or tonumber(last(ngx.var.upstream_response_time)) or 0
 end
 
 local function counter_of(peer, class, bucket)
@@ -189,12 +216,33 @@ local function has(text, host, port)
   return text and (" " .. text .. " "):find(" " .. host .. " " .. port .. " ", 1, true) ~= nil
 end
 
+-- What this worker has counted and not told the others, by counter.
+local untold, telling = {}, false
+
+local function tell()
+  for key, value in pairs(untold) do
+    local backend, host, port = key:match("^(%S+) (%S+) (%d+)")
+    if counts:incr(key, value, 0) == value and not has(shared:get(backend), host, port) then
+      counts:expire(key, remembered) -- it has gone while it answered
+    end
+  end
+  untold, telling = {}, false
+end
+
+local function add(key, value)
+  untold[key] = (untold[key] or 0) + value
+end
+
 -- count runs after each response. No error of a counter is one of the request.
 function M.count()
-  local ctx = ngx.ctx
-  local peer = ctx.at and ctx.peers[ctx.at]
+  local backend = ngx.var.backend
+  local peer, address = answering(peers_of(backend))
   if not peer then
-    return -- it never got to an endpoint
+    local host, port = (address or ""):match("^(.+):(%d+)$")
+    if not host then
+      return -- it never got to an endpoint
+    end
+    peer = {counter = backend .. " " .. host .. " " .. port}
   end
   local took, bucket = seconds(), 1
   while bounds[bucket] and took > bounds[bucket] do
@@ -204,11 +252,13 @@ function M.count()
   if class < 1 or class > classes then
     class = 4 -- there is no response: the client has left
   end
-  local key = counter_of(peer, class, bucket)
-  if counts:incr(key, 1, 0) == 1 and not has(shared:get(peer.backend), peer.host, peer.port) then
-    counts:expire(key, remembered) -- it has gone while it answered
+  add(counter_of(peer, class, bucket), 1)
+  add(peer.counter, took)
+  -- All workers wait for one lock of the dictionary, so a worker tells seldom.
+  telling = telling or ngx.timer.at(0.1, tell)
+  if not telling then
+    tell() -- the worker ends, and starts no timers
   end
-  counts:incr(peer.counter, took, 0)
 end
 
 local function each_counter(backend, host, port, with)
@@ -253,27 +303,33 @@ function M.counts()
   ngx.print(table.concat(lines, "\n"))
 end
 
+local function store(key, value)
+  if key:byte() ~= 33 then -- "!"
+    recount(key, shared:get(key), value)
+  end
+  if value == "" then
+    return shared:delete(key)
+  end
+  return shared:safe_set(key, key == "!drain" and tonumber(value) or value)
+end
+
 -- feed takes lines of a key and its value; a key alone is removed. It answers
 -- 507 if not all of them fit.
 function M.feed()
   ngx.req.read_body()
-  local body = ngx.req.get_body_data()
+  local body, fits = ngx.req.get_body_data(), true
   for key, value in (body or ""):gmatch("(%S+) ?([^\n]*)\n") do
-    local ok, err = true, nil
-    if key:byte() ~= 33 then -- "!"
-      recount(key, shared:get(key), value)
-    end
-    if value == "" then
-      shared:delete(key)
-    elseif key == "!drain" then
-      ok, err = shared:safe_set(key, tonumber(value))
-    else
-      ok, err = shared:safe_set(key, value)
-    end
+    local ok, err = store(key, value)
     if not ok then
       ngx.log(ngx.ERR, "endpoints of ", key, ": ", err)
-      return ngx.exit(507)
+      fits = false
+      break
     end
+  end
+  -- After the change: who reads before has the version before.
+  shared:incr("!version", 1, 0)
+  if not fits then
+    return ngx.exit(507)
   end
 end
 

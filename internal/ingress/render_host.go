@@ -184,12 +184,12 @@ func (r *renderer) redirect(h Host) {
 // replaced. NGINX's own 500 means that it has no room for a request.
 func (r *renderer) detours() {
 	w := &r.w
-	w.directive("access_by_lua", `require("endpoints").access()`)
+	w.directive("access_by_lua", "endpoints.access()")
 	w.directive("error_page", "496", "=", "@again")
 	w.directive("error_page", "500", "=503", "@unavailable")
 	w.block("location", []string{"@again"}, func() {
 		w.directive("set", "$again", "1")
-		w.directive("rewrite_by_lua", `require("endpoints").again()`)
+		w.directive("rewrite_by_lua", "endpoints.again()")
 	})
 	w.block("location", []string{"@unavailable"}, func() { w.directive("return", "503") })
 }
@@ -259,7 +259,7 @@ func (r *renderer) location(h Host, l Location) {
 	if l.Sticky.Cookie != "" {
 		w.directive("set", "$sticky", l.Sticky.Cookie)
 		w.directive("set", "$sticky_attributes", l.Sticky.Attributes)
-		w.directive("header_filter_by_lua", `require("endpoints").stick(ngx.var.sticky_attributes)`)
+		w.directive("header_filter_by_lua", "endpoints.stick(ngx.var.sticky_attributes)")
 	}
 	r.pass(l)
 }
