@@ -11,6 +11,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -220,9 +221,21 @@ func (s *Scratch) wait(ctx context.Context) error {
 	}
 }
 
+// full is how the system says it of a disk.
+const full = "No space left on device"
+
+// Starved reports whether the server had too little disk or memory, or was killed: then
+// how it ended judges the machine, not what the server was given.
+func (s *Scratch) Starved() bool {
+	log := s.Log()
+	return slices.ContainsFunc([]string{full, "Cannot allocate memory", "out of memory", "was terminated by signal 9"}, func(words string) bool {
+		return strings.Contains(log, words)
+	})
+}
+
 // Explain adds a hint to an error if the scratch folder's disk was too small.
 func (s *Scratch) Explain(err error) error {
-	if full := "No space left on device"; strings.Contains(err.Error(), full) || strings.Contains(s.Log(), full) {
+	if errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), full) || strings.Contains(s.Log(), full) {
 		return fault.WithHint(fmt.Errorf("the scratch folder's disk is full: %w", err), "verification needs a larger folder: about 1.5 times the size of the database")
 	}
 	return err

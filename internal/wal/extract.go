@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -55,8 +56,13 @@ func (a *Archive) extract(ctx context.Context, b *Base, scratch *backup.Scratch,
 	}
 	// The log is not there yet.
 	output, err := scratch.Command(ctx, "pg_verifybackup", "--no-parse-wal", "--exit-on-error", "--quiet", data).CombinedOutput()
-	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("%w: base %s: pg_verifybackup: %w: %s", backup.ErrDamaged, b.ID, err, strings.TrimSpace(string(output)))
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	err = fmt.Errorf("base %s: pg_verifybackup: %w: %s", b.ID, err, strings.TrimSpace(string(output)))
+	// Only what it says itself is a judgement. It may not have run, or not to its end.
+	if exit := new(exec.ExitError); errors.As(err, &exit) && exit.Exited() {
+		return fmt.Errorf("%w: %w", backup.ErrDamaged, err)
 	}
 	return err
 }

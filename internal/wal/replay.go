@@ -142,6 +142,8 @@ func (a *Archive) start(ctx context.Context, f *fetcher, r *Replayed, command st
 	case errors.Is(err, backup.ErrEnded) && strings.Contains(r.Log(), "for Tablespace/CREATE"):
 		return fault.WithHint(fmt.Errorf("a tablespace was made after base %s, which cannot be replayed: %s", r.Base.ID, r.lastWords()),
 			"a server with tablespaces of its own cannot be backed up continuously: set continuous to false")
+	case errors.Is(err, backup.ErrEnded) && r.Starved():
+		return fmt.Errorf("replay the log: %w: %s", err, r.lastWords())
 	case errors.Is(err, backup.ErrEnded):
 		return fmt.Errorf("%w: it cannot be replayed: %w: %s", backup.ErrDamaged, err, r.lastWords())
 	}

@@ -89,7 +89,11 @@ func (r *Replayed) read(ctx context.Context) error {
 		command, said := r.Programs.Command(ctx, r.Database.Named(name), "pg_dump", "--no-password")
 		command.Stdout = io.Discard
 		if err := said.Explain("pg_dump", command.Run()); err != nil {
-			return cmp.Or(ctx.Err(), fmt.Errorf("%w: read database %q: %w", backup.ErrDamaged, name, err))
+			err = fmt.Errorf("read database %q: %w", name, err)
+			if ctx.Err() != nil || r.Starved() {
+				return cmp.Or(ctx.Err(), r.Explain(err))
+			}
+			return fmt.Errorf("%w: %w", backup.ErrDamaged, err)
 		}
 	}
 	return nil

@@ -2,9 +2,11 @@ package wal
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -70,6 +72,52 @@ func TestDamagedLog(t *testing.T) {
 	}
 	if windows, err := a.Windows(t.Context()); err != nil || len(windows) > 1 || len(windows) == 1 && windows[0].Live {
 		t.Errorf("got %+v, %v", windows, err)
+	}
+}
+
+// Where there is no room to replay the log, or what judges it cannot run, nothing is said
+// of what lies in the bucket.
+func TestAMachineThatCannotVerify(t *testing.T) {
+	s := newSite(t)
+	stop := s.stream()
+	s.await(s.now())
+	for i := range 5 {
+		s.write(100*i+1, 100*i+100)
+		s.exec("SELECT pg_switch_wal()")
+	}
+	s.await(s.now())
+	stop()
+	a := s.archive("berth")
+	// The server's user has to get there, which t.TempDir keeps out.
+	small, err := os.MkdirTemp("/tmp", "scratch-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(small)
+	a.Job.Scratch = small
+	for size := 8; ; size += 16 {
+		if err := syscall.Mount("tmpfs", small, "tmpfs", 0, fmt.Sprintf("size=%dm,mode=0755", size)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := a.Verify(t.Context())
+		if unmountErr := syscall.Unmount(small, 0); unmountErr != nil {
+			t.Fatal(unmountErr)
+		}
+		if err == nil {
+			t.Logf("%d MB are enough", size)
+			break
+		}
+		if !strings.Contains(err.Error(), "disk is full") || errors.Is(err, backup.ErrDamaged) || len(s.objects("base-*.verified.json")) > 0 || size > 400 {
+			t.Fatalf("with %d MB: %v", size, err)
+		}
+	}
+	if err := os.Remove(s.objects("base-*.verified.json")[0]); err != nil {
+		t.Fatal(err)
+	}
+	a.Job.Scratch = t.TempDir()
+	v, err := a.Verify(t.Context())
+	if err == nil || errors.Is(err, backup.ErrDamaged) || v != nil || len(s.objects("base-*.verified.json")) > 0 {
+		t.Errorf("in a folder that its server cannot reach: %+v, %v", v, err)
 	}
 }
 
