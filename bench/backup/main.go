@@ -6,7 +6,8 @@
 // "pg_dump" alone, thrown away, is the floor; "original" is pg_dump through
 // gzip into a file and s3cmd; "backup run" is this job without its
 // verification. Then a dump is restored by psql from a local file and by
-// "backup restore" out of the bucket, into the same server.
+// "backup restore" out of the bucket, into the same server. At last it measures what
+// the write-ahead log costs that goes into the bucket as it is written.
 //
 // CPU is of the programs; that of the S3 server stands apart, though it shares
 // the machine's cores, and PostgreSQL's is not counted. Memory is the largest sum of the
@@ -20,11 +21,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -63,7 +66,8 @@ var ways = []way{
 		script:  `psql --no-psqlrc --quiet --output=/dev/null --dbname="$RESTORED_URL" --file="$PLAIN"`},
 	{name: "backup restore, compared and swapped in",
 		prepare: `psql --quiet --dbname="$SERVER_URL" --command='DROP DATABASE IF EXISTS restored' --command='CREATE DATABASE restored'`,
-		script:  `DATABASE_URL="$RESTORED_URL" backup restore --yes --no-safety-backup >/dev/null 2>>"$LOG"`},
+		script: `ID=$(backup list --json | sed -n 's/.*"id": *"\([^"]*\)".*/\1/p' | head -n 1)
+			DATABASE_URL="$RESTORED_URL" backup restore --yes --no-safety-backup --from="$DATABASE_NAME" "$ID" >/dev/null 2>>"$LOG"`},
 }
 
 func run(ctx context.Context, scale, rounds int) (err error) {
@@ -75,6 +79,10 @@ func run(ctx context.Context, scale, rounds int) (err error) {
 		return err
 	}
 	defer os.RemoveAll(folder)
+	// The scratch server runs as another user.
+	if err := os.Chmod(folder, 0o711); err != nil {
+		return err
+	}
 	postgres, err := postgrestest.Start("shared_buffers=256MB", "max_wal_size=4GB", "checkpoint_timeout=30min")
 	if err != nil {
 		return err
@@ -117,7 +125,10 @@ func run(ctx context.Context, scale, rounds int) (err error) {
 		return err
 	}
 	fmt.Fprintf(table, "%.2f\t\t\t\t\t\t  of that, loading it\t\n", loading)
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	return b.measureLog(ctx, rounds)
 }
 
 type bench struct {
@@ -134,6 +145,11 @@ func (b *bench) prepare(ctx context.Context, postgres *postgrestest.Server, s3 *
 	if err != nil {
 		return err
 	}
+	address, err := url.Parse(database)
+	if err != nil {
+		return err
+	}
+	name := strings.TrimPrefix(address.Path, "/")
 	if b.bucket, err = s3.CreateBucket(ctx); err != nil {
 		return err
 	}
@@ -151,7 +167,7 @@ func (b *bench) prepare(ctx context.Context, postgres *postgrestest.Server, s3 *
 	b.env = []string{
 		"PATH=" + b.folder + ":" + postgres.Bin + ":/usr/local/bin:/usr/bin:/bin", "HOME=" + b.folder, "S3CMD=" + config,
 		"LOG=" + filepath.Join(b.folder, "log"), "PLAIN=" + filepath.Join(b.folder, "plain.sql"), "PG_BIN=" + postgres.Bin,
-		"DATABASE_URL=" + database, "SERVER_URL=" + postgres.URL("postgres"), "RESTORED_URL=" + postgres.URL("restored"), "BENCH_SCALE=" + fmt.Sprint(scale),
+		"DATABASE_URL=" + database, "DATABASE_NAME=" + name, "WAL_USER=" + address.User.Username(), "SERVER_URL=" + postgres.URL("postgres"), "RESTORED_URL=" + postgres.URL("restored"), "BENCH_SCALE=" + fmt.Sprint(scale),
 		"BUCKET_ENDPOINT=http://" + s3.Address, "BUCKET_NAME=" + b.bucket, "BUCKET_REGION=us-east-1",
 		"BUCKET_ACCESS_KEY=" + s3test.AccessKey, "BUCKET_SECRET_KEY=" + s3test.SecretKey,
 	}
@@ -176,7 +192,7 @@ type measurement struct {
 // measure runs a way once and looks at its processes and its folder meanwhile.
 func (b *bench) measure(ctx context.Context, w way) (m measurement, err error) {
 	temporary := filepath.Join(b.folder, "tmp")
-	if err := errors.Join(os.RemoveAll(temporary), os.Mkdir(temporary, 0o700)); err != nil {
+	if err := errors.Join(os.RemoveAll(temporary), os.Mkdir(temporary, 0o711)); err != nil {
 		return m, err
 	}
 	shell := func(script string) *exec.Cmd {
@@ -212,7 +228,7 @@ func (b *bench) measure(ctx context.Context, w way) (m measurement, err error) {
 			}
 			return m, nil
 		case <-ticks.C:
-			m.memory = max(m.memory, residentSize(command.Process.Pid))
+			m.memory = max(m.memory, groupOf(command.Process.Pid).memory)
 			m.disk = max(m.disk, sizeOf(temporary))
 		}
 	}
@@ -230,26 +246,48 @@ func (b *bench) takeStored(s3 *s3test.Server) (int64, error) {
 	return size, nil
 }
 
-// loading is how long the restores took to load their dumps, by the job's log:
-// the median, in seconds.
+// loading is how long the restores took to load their dumps: the median, in seconds.
 func (b *bench) loading() (float64, error) {
-	log, err := os.ReadFile(filepath.Join(b.folder, "log"))
+	all, err := b.said("restored, comparing")
 	if err != nil {
 		return 0, err
 	}
-	var all []float64
+	return median(all, func(e entry) float64 { return e.Seconds }), nil
+}
+
+// An entry is a line of the job's log.
+type entry struct {
+	Message    string  `json:"msg"`
+	Seconds    float64 `json:"seconds"`
+	PlainBytes int64   `json:"plainBytes"`
+}
+
+// said returns the lines of the job's log with a message.
+func (b *bench) said(message string) (all []entry, err error) {
+	log, err := os.ReadFile(filepath.Join(b.folder, "log"))
+	if err != nil {
+		return nil, err
+	}
 	for line := range bytes.Lines(log) {
-		var entry struct {
-			Message string  `json:"msg"`
-			Seconds float64 `json:"seconds"`
+		var e entry
+		if err := json.Unmarshal(line, &e); err != nil {
+			return nil, fmt.Errorf("read the job's log: %w", err)
 		}
-		if err := json.Unmarshal(line, &entry); err != nil {
-			return 0, fmt.Errorf("read the job's log: %w", err)
-		}
-		if entry.Message == "restored, comparing" {
-			all = append(all, entry.Seconds)
+		if e.Message == message {
+			all = append(all, e)
 		}
 	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("the job does not say %q", message)
+	}
+	return all, nil
+}
+
+func median[T any](of []T, value func(T) float64) float64 {
+	var all []float64
+	for _, one := range of {
+		all = append(all, value(one))
+	}
 	slices.Sort(all)
-	return all[len(all)/2], nil
+	return all[len(all)/2]
 }

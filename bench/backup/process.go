@@ -9,50 +9,55 @@ import (
 	"time"
 )
 
-// residentSize is the memory of all processes of a group, in bytes. Those that
-// end while it looks count nothing.
-func residentSize(group int) (total int64) {
+// A process is what proc(5) says of one.
+type process struct {
+	group  int
+	memory int64 // bytes
+	cpu    time.Duration
+}
+
+// readProcess reads a process's stat file. One that has ended is the zero process.
+func readProcess(stat string) (p process) {
+	data, err := os.ReadFile(stat)
+	if err != nil {
+		return p
+	}
+	// After the name in brackets come state, ppid, pgrp, …, utime, stime, …, rss; times
+	// are in hundredths of a second.
+	text := string(data)
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
+	if len(fields) < 22 {
+		return p
+	}
+	number := func(i int) (n int64) {
+		n, err = strconv.ParseInt(fields[i], 10, 64)
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+	return process{int(number(2)), number(21) * int64(os.Getpagesize()), time.Duration(number(11)+number(12)) * 10 * time.Millisecond}
+}
+
+// groupOf is what all processes of a group have together. Those that end while it
+// looks count nothing.
+func groupOf(group int) (all process) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
-		return 0
+		return all
 	}
 	for _, stat := range stats {
-		data, err := os.ReadFile(stat)
-		if err != nil {
-			continue
-		}
-		// proc(5): after the name in brackets come state, ppid, pgrp, …, rss.
-		text := string(data)
-		fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
-		if len(fields) < 22 || fields[2] != strconv.Itoa(group) {
-			continue
-		}
-		if pages, err := strconv.ParseInt(fields[21], 10, 64); err == nil {
-			total += pages * int64(os.Getpagesize())
+		if p := readProcess(stat); p.group == group {
+			all.memory += p.memory
+			all.cpu += p.cpu
 		}
 	}
-	return total
+	return all
 }
 
 // cpuTime is what a process has used of the processors so far.
 func cpuTime(pid int) time.Duration {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0
-	}
-	// proc(5): after the name in brackets come state, …, utime and stime, in
-	// hundredths of a second.
-	text := string(data)
-	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
-	if len(fields) < 13 {
-		return 0
-	}
-	user, userErr := strconv.ParseInt(fields[11], 10, 64)
-	system, systemErr := strconv.ParseInt(fields[12], 10, 64)
-	if userErr != nil || systemErr != nil {
-		return 0
-	}
-	return time.Duration(user+system) * 10 * time.Millisecond
+	return readProcess("/proc/" + strconv.Itoa(pid) + "/stat").cpu
 }
 
 // sizeOf is the size of a file, or of all files below a folder, in bytes.
