@@ -36,7 +36,7 @@ func (j *Job) restoreInto(ctx context.Context, p Programs, maintenance, target *
 	defer sql.Close()
 	passed := newScanner()
 	begun := time.Now()
-	if err := p.load(ctx, target, io.TeeReader(sql, passed), true); err != nil {
+	if err := p.loadDump(ctx, target, sql, passed); err != nil {
 		return Contents{}, j.explainLoad(ctx, err, maintenance, m, where, foreign)
 	}
 	if _, err := passed.finish(); err != nil {
