@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -44,7 +45,15 @@ func testMoment(t *testing.T) {
 	t.Logf("a DELETE without WHERE was undone in %s", restore.took.Round(100*time.Millisecond))
 	written.judge(t, 0)
 
+	if *moments > 1 {
+		mustBerth(t, "scale", "--nodes", "2")
+		defer mustBerth(t, "scale", "--nodes", "1")
+	}
 	for round := range *moments {
+		withNode := *moments > 1 && round%4 == 1
+		if withNode {
+			c.moveDatabase(t, "node-2")
+		}
 		streamReaches(t, time.Now())
 		written := beginNotes(writer, unique("lost"))
 		if round > 0 && round == *moments-1 {
@@ -52,13 +61,20 @@ func testMoment(t *testing.T) {
 			streamReaches(t, time.Now())
 		}
 		time.Sleep(promised + time.Duration(rand.IntN(5000))*time.Millisecond)
+		what := "the pod and the volume"
+		bringBack := func() {}
+		if withNode {
+			what = "the pod, the volume and the node"
+			bringBack = c.destroyNode(t, "node-2")
+		}
 		c.destroyDatabase(t)
 		written.end(t)
 		c.awaitEmptyDatabase(t)
 		restore := mustBerth(t, "backup", "restore", "--yes", "--no-safety-backup", "--at", "latest")
 		youngest := written.judge(t, promised)
-		t.Logf("round %d: of %d acknowledged writes (%.0f a second), the youngest that is there was %s old when the last one was acknowledged; restored in %s",
-			round+1, len(written.acknowledged), written.rate(), youngest.Round(time.Millisecond), restore.took.Round(100*time.Millisecond))
+		bringBack()
+		t.Logf("round %d, without %s: of %d acknowledged writes (%.0f a second), the youngest that is there was %s old when the last one was acknowledged; restored in %s",
+			round+1, what, len(written.acknowledged), written.rate(), youngest.Round(time.Millisecond), restore.took.Round(100*time.Millisecond))
 	}
 }
 
@@ -220,6 +236,73 @@ func (c *cluster) destroyDatabase(t *testing.T) {
 		time.Sleep(time.Second)
 		return errors.New("the old one is still there")
 	})
+}
+
+// moveDatabase has the database's pod run on a node.
+func (c *cluster) moveDatabase(t *testing.T, to string) {
+	t.Helper()
+	nodes, err := c.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range nodes.Items {
+		if node.Name != to {
+			c.cordon(t, node.Name, true)
+			defer c.cordon(t, node.Name, false)
+		}
+	}
+	pods := c.CoreV1().Pods("production")
+	if err := pods.Delete(t.Context(), databasePod, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c.awaitDatabase(t, to)
+}
+
+// destroyNode ends all that runs on a node at once and takes the node away, as a cloud
+// does with a machine that is lost. It returns what brings the node back.
+func (c *cluster) destroyNode(t *testing.T, name string) (bringBack func()) {
+	t.Helper()
+	containerd, err := partPID("containerd-" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubelet, err := partPID("kubelet-" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pods, err := c.CoreV1().Pods("").List(t.Context(), metav1.ListOptions{FieldSelector: "spec.nodeName=" + name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// They must not start again what is ended.
+	signal(t, kubelet, syscall.SIGSTOP)
+	signal(t, containerd, syscall.SIGSTOP)
+	for _, pod := range pods.Items {
+		for _, pid := range podProcesses(t, pod) {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := c.CoreV1().Nodes().Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		signal(t, containerd, syscall.SIGCONT)
+		kill(t, kubelet) // another registers the node again
+		waitFor(t, name+" to be back", 2*time.Minute, func() error {
+			node, err := c.CoreV1().Nodes().Get(t.Context(), name, metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			for _, condition := range node.Status.Conditions {
+				if condition.Type == core.NodeReady && condition.Status == core.ConditionTrue {
+					return nil
+				}
+			}
+			return errors.New("it is not ready")
+		})
+	}
 }
 
 // awaitEmptyDatabase waits until the empty database in its place serves.
