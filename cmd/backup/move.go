@@ -29,6 +29,9 @@ func moveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			at := *job
+			at.Database = there
+			noteRestored(command.Context(), at)
 			return printJSON(command.OutOrStdout(), moved)
 		},
 	}

@@ -55,6 +55,9 @@ func restoreCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if !copied {
+				noteRestored(command.Context(), *job)
+			}
 			return printJSON(command.OutOrStdout(), restored)
 		},
 	}

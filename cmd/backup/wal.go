@@ -177,6 +177,20 @@ func base(ctx context.Context, job *backup.Job, verify bool, keep int) error {
 	return replayed
 }
 
+// noteRestored notes in the log of a server that it was given the data, where its log is
+// kept.
+func noteRestored(ctx context.Context, job backup.Job) {
+	if setting("BACKUP_CONTINUOUS", "false") != "true" || job.Database == nil {
+		return
+	}
+	// It is done; an interrupt is of no use any more.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	if err := (&wal.Archive{Job: &job}).Restored(ctx); err != nil {
+		job.Log.Warn("the latest moment is not of this server until its log is verified", "error", err.Error())
+	}
+}
+
 // newServerJob reads the settings of a job on a PostgreSQL server.
 func newServerJob(command *cobra.Command) (*backup.Job, error) {
 	job, err := newJob(command.ErrOrStderr(), true)

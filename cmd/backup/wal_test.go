@@ -94,7 +94,12 @@ func TestMoments(t *testing.T) {
 		t.Error("without an ID the moment was taken")
 	}
 	s.exec(t, "DELETE FROM t")
-	s.succeeds(t, &restored, "restore", "--yes", "--no-safety-backup", made.ID)
+	if o := s.backup(t, "", continuous, "restore", "--yes", "--no-safety-backup", made.ID); o.status != 0 {
+		t.Fatalf("restore: %s", o.stderr)
+	}
+	if _, err := os.Stat(s.path("wal/" + windows[0].Chain + "/restored.json")); err != nil {
+		t.Errorf("the server's log does not say what was restored: %v", err)
+	}
 	if got := query[int](t, s.env["DATABASE_URL"], "SELECT count(*) FROM t"); got != 1 {
 		t.Errorf("there are %d rows", got)
 	}

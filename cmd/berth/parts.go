@@ -160,6 +160,7 @@ type keptMetrics interface {
 type archive interface {
 	Windows(ctx context.Context) ([]wal.Window, error)
 	BaseOf(ctx context.Context, at time.Time) (*wal.Base, error)
+	Reaches(ctx context.Context) (time.Time, error)
 	Stream(ctx context.Context) (*wal.State, error)
 	List(ctx context.Context) ([]backup.Entry, error)
 	Find(ctx context.Context, id string) (*backup.Entry, error)
@@ -229,6 +230,10 @@ type bucketOf struct{ *backup.Job }
 
 func (b bucketOf) Windows(ctx context.Context) ([]wal.Window, error) {
 	return (&wal.Archive{Job: b.Job}).Windows(ctx)
+}
+
+func (b bucketOf) Reaches(ctx context.Context) (time.Time, error) {
+	return (&wal.Archive{Job: b.Job}).Reaches(ctx)
 }
 
 func (b bucketOf) BaseOf(ctx context.Context, at time.Time) (*wal.Base, error) {

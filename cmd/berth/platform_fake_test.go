@@ -209,6 +209,10 @@ type fakeArchive struct{ *world }
 
 func (f fakeArchive) List(context.Context) ([]backup.Entry, error) { return f.archived, f.fail["list"] }
 
+func (f fakeArchive) Reaches(context.Context) (time.Time, error) {
+	return f.reaches, f.fail["base"]
+}
+
 func (f fakeArchive) BaseOf(context.Context, time.Time) (*wal.Base, error) {
 	return &f.base, f.fail["base"]
 }

@@ -96,10 +96,15 @@ type restoring struct {
 // restoreMoment brings the database as it was at a moment, while the application still
 // serves, and then puts it in place.
 func (a *app) restoreMoment(ctx context.Context, b *backedUp, o restoring, at time.Time) error {
-	what := "the last moment that its log has"
-	if !at.IsZero() {
-		what = at.Local().Format(clock) + ", " + since(at, time.Now()) + " ago"
+	what, of := "", at
+	if at.IsZero() {
+		last, err := b.archive.Reaches(ctx)
+		if err != nil {
+			return err
+		}
+		what, of = "the last moment that its log has, ", last
 	}
+	what += of.Local().Format(clock) + ", " + since(of, time.Now()) + " ago"
 	whole, because, err := wholeServer(ctx, b, o, at)
 	if err != nil {
 		return err

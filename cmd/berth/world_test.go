@@ -67,6 +67,7 @@ type world struct {
 	// base is what they are reached from, and switched says that an interrupted restore
 	// had come as far.
 	base     wal.Base
+	reaches  time.Time
 	switched bool
 	streamed *wal.State
 	// otherClaims are the volumes of other applications.

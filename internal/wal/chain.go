@@ -21,10 +21,13 @@ type Chain struct {
 	Bases []Base
 	// State is what the stream said last; nil if it has said nothing.
 	State *State
+	// Given says that its server was given what another had, by a restore or a move.
+	Given bool
 
 	segments map[string]object   // complete ones, by name
 	pieces   map[string][]object // of others, by the segment's name, in order
 	others   []object            // what belongs to bases
+	restored *object             // see Restored
 }
 
 // object is one in the bucket.
@@ -114,6 +117,14 @@ func (a *Archive) add(ctx context.Context, c *Chain, rest string, o object) (err
 		} else {
 			c.pieces[m[1]] = append(c.pieces[m[1]], o) // listed in order
 		}
+		return nil
+	}
+	if rest == "origin.json" {
+		c.Given = true
+		return nil
+	}
+	if rest == restoredName {
+		c.Given, c.restored = true, &o
 		return nil
 	}
 	if rest == "stream.json" {

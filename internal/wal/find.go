@@ -2,6 +2,7 @@ package wal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -25,6 +26,20 @@ func (a *Archive) BaseOf(ctx context.Context, at time.Time) (*Base, error) {
 		return &chains[0].Bases[0], nil // The stream has not said yet that it is there.
 	}
 	return b, err
+}
+
+// Reaches is the last moment that the log reaches now.
+func (a *Archive) Reaches(ctx context.Context) (time.Time, error) {
+	chains, err := a.Chains(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	c, b, err := latest(chains, "")
+	if err != nil {
+		return time.Time{}, err
+	}
+	w, _, _ := c.window(b) // it has one, or it were not the latest
+	return w.To, nil
 }
 
 // Await waits until the stream has brought the log that a base needs.
@@ -78,6 +93,22 @@ func (a *Archive) find(ctx context.Context, at time.Time) (*Chain, *Base, error)
 		case <-time.After(time.Second):
 		}
 	}
+}
+
+// restoredName is the object of a chain that says when its server was given what another
+// had.
+const restoredName = "restored.json"
+
+// Restored notes that the server that runs now was given what another had: it is not an
+// empty one in the place of one that was lost, and the last moment of all is of its log.
+func (a *Archive) Restored(ctx context.Context) error {
+	chain := a.running(ctx)
+	if chain == "" {
+		return errors.New("note in the bucket that the server's log goes on from what was restored: the server cannot be asked which it is")
+	}
+	return a.Job.PutJSON(ctx, root+chain+"/"+restoredName, struct {
+		Time time.Time `json:"time"`
+	}{a.Job.Now().UTC()})
 }
 
 // running is the chain of the server that runs now; empty if that cannot be asked.

@@ -115,6 +115,9 @@ func (a *Archive) pruneChain(ctx context.Context, c *Chain, kept map[string]bool
 	if oldest == nil && c.State != nil {
 		gone = append(gone, object{name: root + c.Name + "/stream.json"})
 	}
+	if oldest == nil && c.restored != nil && c.restored.modified.Before(before) {
+		gone = append(gone, *c.restored)
+	}
 	for _, o := range gone {
 		if err := a.Job.Bucket.Delete(ctx, o.name); err != nil {
 			return err

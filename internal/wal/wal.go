@@ -19,6 +19,7 @@
 //	<segment>.<offset>.zst[.age]  a piece of one that was not complete yet
 //	stream.json                how far the stream is
 //	origin.json                which base and moment a server was made of, if it was
+//	restored.json              when a backup was restored into a server, if one was
 //
 // All are compressed, and encrypted if dumps are.
 package wal

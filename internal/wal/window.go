@@ -42,9 +42,9 @@ func find(chains []*Chain, at time.Time) (*Chain, *Base, error) {
 	return nil, nil, unreachable(fmt.Sprintf("%s: ", at.UTC().Format(time.DateTime+" MST")), chains)
 }
 
-// latest returns the base for the last moment of all: of the chain that was verified
-// last. Where none has been, of the last server but the one that runs now, if that
-// is not the only one: it is the empty one in place of that which was lost.
+// latest returns the base for the last moment of all: of the newest server that is known
+// to hold the data. Where a server was lost, the one that runs now is an empty one in its
+// place, which has a log too, until something is restored into it.
 func latest(chains []*Chain, running string) (*Chain, *Base, error) {
 	var usable []*Chain
 	for _, c := range chains {
@@ -53,7 +53,7 @@ func latest(chains []*Chain, running string) (*Chain, *Base, error) {
 		}
 	}
 	for _, wanted := range []func(*Chain) bool{
-		func(c *Chain) bool { return c.verified() },
+		func(c *Chain) bool { return c.Given || c.verified() || c == usable[len(usable)-1] }, // the first took no one's place
 		func(c *Chain) bool { return c.Name != running },
 		func(*Chain) bool { return true },
 	} {

@@ -42,3 +42,41 @@ func TestWindowEndsAtAGap(t *testing.T) {
 		})
 	}
 }
+
+// The latest moment is of the server that holds the data, however little is known of it.
+func TestLatest(t *testing.T) {
+	const size = 16 << 20
+	chain := func(name string, minute int, verified, given bool) *Chain {
+		at := time.Date(2026, 3, 1, 14, minute, 0, 0, time.UTC)
+		c := &Chain{
+			Name: name, Given: given, State: &State{Reached: at.Add(time.Minute), Position: 2*size + 100},
+			Bases:    []Base{{Start: 2*size + 40, End: 2*size + 80, Timeline: 1, SegmentBytes: size, Finished: at}},
+			segments: map[string]object{segment(2).name(1, size): {modified: at}}, pieces: map[string][]object{},
+		}
+		if verified {
+			c.Bases[0].Verified = &Verification{OK: true}
+		}
+		return c
+	}
+	for _, test := range []struct {
+		about   string
+		chains  []*Chain // the newest first
+		running string
+		want    string
+	}{
+		{"the first server", []*Chain{chain("1-1", 1, false, false)}, "1-1", "1-1"},
+		{"an empty one in its place", []*Chain{chain("2-1", 2, false, false), chain("1-1", 1, false, false)}, "2-1", "1-1"},
+		{"the same, and the first was verified", []*Chain{chain("2-1", 2, false, false), chain("1-1", 1, true, false)}, "2-1", "1-1"},
+		{"the same, and the server cannot be asked", []*Chain{chain("2-1", 2, false, false), chain("1-1", 1, false, false)}, "", "1-1"},
+		{"two empty ones, one after the other", []*Chain{chain("3-1", 3, false, false), chain("2-1", 2, false, false), chain("1-1", 1, true, false)}, "3-1", "1-1"},
+		{"restored into the one in its place", []*Chain{chain("2-1", 2, false, true), chain("1-1", 1, true, false)}, "2-1", "2-1"},
+		{"which is lost as well", []*Chain{chain("3-1", 3, false, false), chain("2-1", 2, false, true), chain("1-1", 1, true, false)}, "3-1", "2-1"},
+		{"made anew long ago", []*Chain{chain("2-1", 2, true, false), chain("1-1", 1, true, false)}, "2-1", "2-1"},
+	} {
+		t.Run(test.about, func(t *testing.T) {
+			if c, _, err := latest(test.chains, test.running); err != nil || c.Name != test.want {
+				t.Errorf("got %+v, %v, want %s", c, err, test.want)
+			}
+		})
+	}
+}
