@@ -56,6 +56,18 @@ func (j *Job) restoreInto(ctx context.Context, p Programs, maintenance, target *
 	return d.Contents, nil
 }
 
+// loadDump restores a dump with psql, and notes in passed what is in it. For a server
+// most of that is to read the rows of the largest tables, one after the other. So a
+// second psql takes every other turn of them, in a session of its own: the first has
+// made the table by then, as it is reading rows of it, and waits for the second before it
+// goes on to what follows the rows, such as their index. The digests of what is loaded
+// are of rows in any order.
+func (p Programs) loadDump(ctx context.Context, d *Database, sql io.Reader, passed *scanner) error {
+	s := newSharing(sql, passed, func(rows io.Reader) error { return p.load(ctx, d, rows, true) })
+	defer s.stop()
+	return p.load(ctx, d, s, true)
+}
+
 // loadGlobals makes the roles that the dump's objects belong to. What fails is
 // passed over: a tablespace has no folder here, and a role that is missed makes
 // restoring the dump fail.

@@ -3,7 +3,6 @@ package backup
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"errors"
 	"io"
 	"slices"
@@ -17,25 +16,6 @@ const (
 	// in its pipe, so that it has work while the other is fed.
 	turn = 256 << 10
 )
-
-// loadDump restores a dump with psql, and notes in passed what is in it. For a server
-// most of that is to read the rows of the largest tables, one after the other. So a
-// second psql takes every other turn of them, in a session of its own: the first has
-// made the table by then, as it is reading rows of it, and waits for the second before it
-// goes on to what follows the rows, such as their index. The digests of what is loaded
-// are of rows in any order.
-func (p Programs) loadDump(ctx context.Context, d *Database, sql io.Reader, passed *scanner) error {
-	s := &sharing{
-		sql: sql, passed: passed, block: make([]byte, turn), from: sharedFrom, turn: turn,
-		start: func(rows io.Reader) error { return p.load(ctx, d, rows, true) },
-	}
-	err := p.load(ctx, d, s, true)
-	if s.helper != nil {
-		s.helper.in.CloseWithError(errAlone)
-		<-s.helper.ended
-	}
-	return err
-}
 
 // errAlone ends a helper whose first session has failed.
 var errAlone = errors.New("the first session has ended")
@@ -63,6 +43,10 @@ type sharing struct {
 	itsTurn  bool
 }
 
+func newSharing(sql io.Reader, passed *scanner, start func(rows io.Reader) error) *sharing {
+	return &sharing{sql: sql, passed: passed, start: start, block: make([]byte, turn), from: sharedFrom, turn: turn}
+}
+
 func (s *sharing) Read(p []byte) (int, error) {
 	for len(s.ready) == 0 {
 		if s.err != nil {
@@ -73,6 +57,14 @@ func (s *sharing) Read(p []byte) (int, error) {
 	n := copy(p, s.ready)
 	s.ready = s.ready[n:]
 	return n, nil
+}
+
+// stop ends a helper that has not finished.
+func (s *sharing) stop() {
+	if s.helper != nil {
+		s.helper.in.CloseWithError(errAlone)
+		<-s.helper.ended
+	}
 }
 
 func (s *sharing) fill() {
