@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"berth/collector/sink"
 )
 
 // An operator sees why lines do not arrive, in the sink's own words; and when the
@@ -124,8 +126,9 @@ func TestRefusedLineIsAlone(t *testing.T) {
 			}
 			n.start()
 			n.eventually(10*time.Second, "the others are there", func() bool { return a.lines() == 99 })
-			got := n.sink(name)
-			if got.Rejected != 1 || got.Sent != 99 || got.RejectedAnswer != "400 Bad Request: I do not like 41" || got.State != "ok" {
+			var got sink.SinkStatus // which counts when it has its answer
+			n.eventually(5*time.Second, "they are counted", func() bool { got = n.sink(name); return got.Sent == 99 })
+			if got.Rejected != 1 || got.RejectedAnswer != "400 Bad Request: I do not like 41" || got.State != "ok" {
 				t.Errorf("the sink is %+v", got)
 			}
 		})
