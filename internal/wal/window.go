@@ -42,10 +42,11 @@ func find(chains []*Chain, at time.Time) (*Chain, *Base, error) {
 	return nil, nil, unreachable(fmt.Sprintf("%s: ", at.UTC().Format(time.DateTime+" MST")), chains)
 }
 
-// latest returns the base for the last moment of all: of the newest server that is known
-// to hold the data. Where a server was lost, the one that runs now is an empty one in its
-// place, which has a log too, until something is restored into it.
-func latest(chains []*Chain, running string) (*Chain, *Base, error) {
+// latest returns the base for the last moment of all: of the servers that are known to
+// hold the data, the one whose log goes on the longest. Where a server was lost, the one
+// that runs now is an empty one in its place, which has a log too, until something is
+// restored into it.
+func latest(chains []*Chain, running string) (found *Chain, base *Base, err error) {
 	var usable []*Chain
 	for _, c := range chains {
 		if len(c.windows()) > 0 {
@@ -57,15 +58,24 @@ func latest(chains []*Chain, running string) (*Chain, *Base, error) {
 		func(c *Chain) bool { return c.Name != running },
 		func(*Chain) bool { return true },
 	} {
+		var reached time.Time
 		for _, c := range usable {
 			if !wanted(c) {
 				continue
 			}
 			for i := range c.Bases {
-				if _, _, ok := c.window(&c.Bases[i]); ok {
-					return c, &c.Bases[i], nil
+				w, _, ok := c.window(&c.Bases[i])
+				if !ok {
+					continue
 				}
+				if w.To.After(reached) {
+					found, base, reached = c, &c.Bases[i], w.To
+				}
+				break // the others lead to what was before
 			}
+		}
+		if found != nil {
+			return found, base, nil
 		}
 	}
 	return nil, nil, unreachable("the latest moment: ", chains)

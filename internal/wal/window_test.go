@@ -58,6 +58,10 @@ func TestLatest(t *testing.T) {
 		}
 		return c
 	}
+	until := func(c *Chain, minute int) *Chain {
+		c.State.Reached = time.Date(2026, 3, 1, 14, minute, 0, 0, time.UTC)
+		return c
+	}
 	for _, test := range []struct {
 		about   string
 		chains  []*Chain // the newest first
@@ -71,6 +75,8 @@ func TestLatest(t *testing.T) {
 		{"two empty ones, one after the other", []*Chain{chain("3-1", 3, false, false), chain("2-1", 2, false, false), chain("1-1", 1, true, false)}, "3-1", "1-1"},
 		{"restored into the one in its place", []*Chain{chain("2-1", 2, false, true), chain("1-1", 1, true, false)}, "2-1", "2-1"},
 		{"which is lost as well", []*Chain{chain("3-1", 3, false, false), chain("2-1", 2, false, true), chain("1-1", 1, true, false)}, "3-1", "2-1"},
+		{"gone back to", []*Chain{chain("2-1", 2, false, true), until(chain("1-1", 1, true, false), 9)}, "1-1", "1-1"},
+		{"gone back to, and lost then", []*Chain{chain("3-1", 11, false, false), chain("2-1", 2, false, true), until(chain("1-1", 1, true, false), 9)}, "3-1", "1-1"},
 		{"made anew long ago", []*Chain{chain("2-1", 2, true, false), chain("1-1", 1, true, false)}, "2-1", "2-1"},
 	} {
 		t.Run(test.about, func(t *testing.T) {
