@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"errors"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -63,7 +65,13 @@ func testWholeServer(t *testing.T) {
 	mustBerth(t, "database", "upgrade", "production", "--forget", "--yes")
 	streamReaches(t, time.Now())
 	time.Sleep(time.Second)
-	o = mustBerth(t, "backup", "restore", "--yes", "--whole-server", "--at", "0s")
+	waitFor(t, "the first base of the new server", time.Minute, func() error {
+		o = berth(t, "backup", "restore", "--yes", "--whole-server", "--at", "0s")
+		if o.status != 0 && strings.Contains(o.said, "this moment cannot be reached") {
+			return errors.New(o.said)
+		}
+		return nil
+	})
 	o.wants(t, 0, "as PostgreSQL 17.")
 	lost.judge(t, promised)
 	mustBerth(t, "database", "upgrade", "production", "--forget", "--yes")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -159,6 +160,9 @@ func (u *upgrading) upgrade(ctx context.Context) error {
 	move := func(title string) func(context.Context, string) error {
 		return func(ctx context.Context, host string) (err error) {
 			moved, err = job.Move(ctx, platform.Move{Title: title, Host: host, Image: image}, r)
+			if err == nil && !strings.HasPrefix(moved.To, strconv.Itoa(u.to)) {
+				err = fmt.Errorf("the new server is PostgreSQL %s, not %d", moved.To, u.to)
+			}
 			return err
 		}
 	}

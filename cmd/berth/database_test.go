@@ -40,6 +40,11 @@ func TestUpgradingADatabase(t *testing.T) {
 	w.fail["copy production to new by local/backup:1"] = errors.New("no extension postgis")
 	w.berth(t, "database", "upgrade", "production", "--to", "18", "--yes").wants(t, failed, "the rehearsal failed, and nothing was changed: no extension postgis")
 	w.wantCalls(t, "publish", "publish", "start PostgreSQL 18", "copy production to new by local/backup:1")
+
+	// Nor does an image of another version than it is called by.
+	w = newUpgradable(t)
+	w.movedTo = "17.12 (Debian 17.12-0+deb13u1)"
+	w.berth(t, "database", "upgrade", "production", "--to", "18", "--yes").wants(t, failed, "nothing was changed: the new server is PostgreSQL 17.12 (Debian 17.12-0+deb13u1), not 18")
 }
 
 func TestGoingBackFromAnUpgrade(t *testing.T) {

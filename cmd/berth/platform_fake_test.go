@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,7 +146,7 @@ func (b fakeBackups) Restore(_ context.Context, id, from string, _ progress.Repo
 }
 
 func (b fakeBackups) Move(_ context.Context, m platform.Move, _ progress.Reporter) (*backup.Moved, error) {
-	return &backup.Moved{ID: "20260102_030405_d0be", Tables: 1, Rows: 7, Warnings: []string{"ALTER SYSTEM has set work_mem, which stays behind"}},
+	return &backup.Moved{ID: "20260102_030405_d0be", To: cmp.Or(b.movedTo, "18.1 (Debian 18.1-1)"), Tables: 1, Rows: 7, Warnings: []string{"ALTER SYSTEM has set work_mem, which stays behind"}},
 		b.call("copy " + b.environment + " to " + m.Host + " by " + m.Image)
 }
 

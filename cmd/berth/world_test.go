@@ -68,6 +68,7 @@ type world struct {
 	// had come as far.
 	base     wal.Base
 	reaches  time.Time
+	movedTo  string
 	switched bool
 	streamed *wal.State
 	// otherClaims are the volumes of other applications.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
@@ -36,6 +37,13 @@ func Sources(b provider.Build) (string, error) {
 	}
 	hash := sha256.New()
 	hash.Write(content)
+	if len(b.Args) > 0 || b.Target != "" { // of one Dockerfile they make several images
+		said, err := json.Marshal([]any{b.Args, b.Target})
+		if err != nil {
+			return "", err
+		}
+		hash.Write(said)
+	}
 	var copied []string
 	for _, stage := range stages {
 		for _, command := range stage.Commands {

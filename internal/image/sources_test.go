@@ -37,6 +37,11 @@ func TestSourcesAreWhatADockerfileCopies(t *testing.T) {
 		}
 		write(t, filepath.Join(folder, test.file), "1")
 	}
+	b.Args = map[string]string{"POSTGRES": "18"}
+	if sources() == first {
+		t.Error("other arguments make no other")
+	}
+	b.Args = nil
 	if err := os.Rename(filepath.Join(folder, "cmd/x/main.go"), filepath.Join(folder, "cmd/x/other.go")); err != nil {
 		t.Fatal(err)
 	}
