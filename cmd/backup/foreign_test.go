@@ -269,40 +269,6 @@ func TestDoesNotLoad(t *testing.T) {
 	}
 }
 
-// The rows of a large table are loaded by two sessions, into which table they may have
-// any name. What one of them refuses is what is wrong with the dump.
-func TestLoadedByTwo(t *testing.T) {
-	s := newSite(t)
-	s.exec(t, `
-		CREATE TABLE "a ""large""
-one" (i int PRIMARY KEY, text text);
-		INSERT INTO "a ""large""
-one" SELECT i, repeat(E'\\.\n' || md5(i::text), 10) FROM generate_series(1, 100000) i;
-		INSERT INTO "a ""large""
-one" VALUES (0, repeat('long', 1000000))`)
-	var made backup.Manifest
-	s.succeeds(t, &made, "run")
-	if entries := s.list(t); entries[0].State() != "verified" {
-		t.Fatalf("the list is %+v", entries)
-	}
-	var restored backup.Restored
-	s.succeeds(t, &restored, "restore", "--yes", "--no-safety-backup")
-	if sessions := query[string](t, s.env["DATABASE_URL"], `SELECT count(DISTINCT xmin::text)::text FROM "a ""large""
-one"`); sessions != "2" {
-		t.Errorf("it was loaded by %s sessions", sessions)
-	}
-
-	s.exec(t, `
-		CREATE FUNCTION small(i int) RETURNS bool LANGUAGE sql AS 'SELECT i < 1000000';
-		ALTER TABLE "a ""large""
-one" ADD CHECK (small(i));
-		CREATE OR REPLACE FUNCTION small(i int) RETURNS bool LANGUAGE sql AS 'SELECT i NOT BETWEEN 80000 AND 99000'`)
-	s.fails(t, nil, "violates check constraint", "run")
-	if entries := s.list(t); len(entries) != 2 || entries[0].State() != "damaged: does not load" {
-		t.Errorf("the list is %+v", entries)
-	}
-}
-
 // A restore without an ID takes a verified backup before a newer one that nobody has
 // tried; verifying takes that one.
 func TestTheNewestVerified(t *testing.T) {

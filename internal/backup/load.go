@@ -36,7 +36,7 @@ func (j *Job) restoreInto(ctx context.Context, p Programs, maintenance, target *
 	defer sql.Close()
 	passed := newScanner()
 	begun := time.Now()
-	if err := p.loadDump(ctx, target, sql, passed); err != nil {
+	if err := p.load(ctx, target, io.TeeReader(sql, passed), true); err != nil {
 		return Contents{}, j.explainLoad(ctx, err, maintenance, m, where, foreign)
 	}
 	if _, err := passed.finish(); err != nil {
@@ -54,18 +54,6 @@ func (j *Job) restoreInto(ctx context.Context, p Programs, maintenance, target *
 		return Contents{}, fmt.Errorf("%w: what was restored is not what was dumped: %w", ErrDamaged, err)
 	}
 	return d.Contents, nil
-}
-
-// loadDump restores a dump with psql, and notes in passed what is in it. For a server
-// most of that is to read the rows of the largest tables, one after the other. So a
-// second psql takes every other turn of them, in a session of its own: the first has
-// made the table by then, as it is reading rows of it, and waits for the second before it
-// goes on to what follows the rows, such as their index. The digests of what is loaded
-// are of rows in any order.
-func (p Programs) loadDump(ctx context.Context, d *Database, sql io.Reader, passed *scanner) error {
-	s := newSharing(sql, passed, func(rows io.Reader) error { return p.load(ctx, d, rows, true) })
-	defer s.stop()
-	return p.load(ctx, d, s, true)
 }
 
 // loadGlobals makes the roles that the dump's objects belong to. What fails is
