@@ -138,7 +138,7 @@ bench-app: ## Measure the application, direct and through NGINX
 	go run ./bench $(ARGS)
 
 .PHONY: bench-backup
-bench-backup: ## Measure a backup of 1 GB beside pg_dump | gzip and s3cmd put
+bench-backup: ## Measure a backup of 1 GB beside pg_dump | gzip and s3cmd put, and the log's stream beside pg_receivewal
 	.ci/need postgresql s3cmd
 	go run ./bench/backup $(ARGS)
 

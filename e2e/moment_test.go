@@ -277,6 +277,13 @@ func (c *cluster) destroyNode(t *testing.T, name string) (bringBack func()) {
 	// They must not start again what is ended.
 	signal(t, kubelet, syscall.SIGSTOP)
 	signal(t, containerd, syscall.SIGSTOP)
+	t.Cleanup(func() { // wherever the test ends: what is stopped cannot be ended in order
+		for _, pid := range []int{kubelet, containerd} {
+			if err := syscall.Kill(pid, syscall.SIGCONT); err != nil && !errors.Is(err, syscall.ESRCH) {
+				t.Errorf("go on with process %d: %v", pid, err)
+			}
+		}
+	})
 	for _, pod := range pods.Items {
 		for _, pid := range podProcesses(t, pod) {
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {

@@ -103,6 +103,10 @@ func (b *bench) measureBase(ctx context.Context, log *os.File) error {
 		_, err := b.measure(ctx, way{script: script})
 		return err
 	}
+	before, err := b.said("base made")
+	if err != nil {
+		return err
+	}
 	if err := run(`psql --quiet --dbname="$DATABASE_URL" --command=CHECKPOINT; BACKUP_CONTINUOUS=true backup run --verify=false >/dev/null 2>>"$LOG"`); err != nil {
 		return fmt.Errorf("make a base: %w", err)
 	}
@@ -136,7 +140,7 @@ func (b *bench) measureBase(ctx context.Context, log *os.File) error {
 	if err != nil {
 		return err
 	}
-	made := bases[1] // the first is the stream's, that of this run is the next
+	made := bases[len(before)] // those before are the stream's
 	plain := float64(made.PlainBytes) / 1e6
 	fmt.Printf("base of %.0f MB: %.0f MB/s into the bucket, pg_basebackup alone, thrown away, %.0f MB/s\n", plain, plain/made.Seconds, plain/alone.wall.Seconds())
 	fmt.Printf("replay of %.0f MB of log: %.0f MB/s\n", (to-from)/1e6, (to-from)/1e6/replays[0].Seconds)

@@ -228,7 +228,7 @@ const full = "No space left on device"
 // how it ended judges the machine, not what the server was given.
 func (s *Scratch) Starved() bool {
 	log := s.Log()
-	return slices.ContainsFunc([]string{full, "Cannot allocate memory", "out of memory", "was terminated by signal 9"}, func(words string) bool {
+	return slices.ContainsFunc([]string{full, "Cannot allocate memory", ":  out of memory\n", "was terminated by signal 9"}, func(words string) bool {
 		return strings.Contains(log, words)
 	})
 }

@@ -21,7 +21,8 @@ type Chain struct {
 	Bases []Base
 	// State is what the stream said last; nil if it has said nothing.
 	State *State
-	// Given says that its server was given what another had, by a restore or a move.
+	// Given says that its server was given what another had: by a restore or a move, or as
+	// it was made (see Origin).
 	Given bool
 
 	segments map[string]object   // complete ones, by name

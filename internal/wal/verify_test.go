@@ -94,6 +94,7 @@ func TestAMachineThatCannotVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.Remove(small)
+	defer syscall.Unmount(small, syscall.MNT_DETACH) // if the test ends while it is mounted
 	a.Job.Scratch = small
 	for size := 8; ; size += 16 {
 		if err := syscall.Mount("tmpfs", small, "tmpfs", 0, fmt.Sprintf("size=%dm,mode=0755", size)); err != nil {
